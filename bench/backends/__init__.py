@@ -1,0 +1,76 @@
+"""Backends: one ANN library or vector database in one file each."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bench import registry
+
+
+class Backend(ABC):
+    """An index over unit-length float32 vectors, searched by cosine (= inner product).
+
+    A subclass states what it is in class attributes; the runner reads them and never asks for a name. The library is
+    imported inside the methods, so that listing the backends loads none of them.
+    """
+
+    name: ClassVar[str]
+    module: ClassVar[str]
+    """What must import; where it does not, the trial is 'skipped' with `install`."""
+    install: ClassVar[str]
+    """What to type to get `module`."""
+    summary: ClassVar[str]
+    build_grid: ClassVar[dict[str, list[Any]]] = {}
+    """Build parameters and the values swept when a study does not say."""
+    search_grid: ClassVar[dict[str, list[Any]]] = {}
+    """Search parameters and the values swept when a study does not say. Changing them needs no rebuild."""
+    precisions: ClassVar[tuple[str, ...]] = ("float32",)
+    exact: ClassVar[bool] = False
+    """True when the search is exhaustive."""
+
+    @classmethod
+    def available(cls) -> bool:
+        """Say whether the library is installed, without loading it."""
+        return importlib.util.find_spec(cls.module) is not None
+
+    @classmethod
+    def load(cls) -> None:
+        """Load the library; the time and memory of that are nobody's index."""
+        importlib.import_module(cls.module)
+
+    @abstractmethod
+    def build(self, vectors: np.ndarray, **parameters: Any) -> None:
+        """Index `vectors`, (n, d) float32 C-contiguous, unit length; position i gets id i."""
+
+    def configure(self, **parameters: Any) -> None:
+        """Set the search parameters, without a rebuild."""
+
+    @abstractmethod
+    def search(self, queries: np.ndarray, k: int) -> np.ndarray:
+        """(q, d) float32 unit length → ids (q, k) int64, best first; -1 pads where fewer than k are found."""
+
+    @abstractmethod
+    def size_bytes(self) -> int:
+        """Bytes of the serialised index, measured, not computed."""
+
+    def bytes_read(self, queries: np.ndarray, k: int) -> float | None:
+        """Bytes of vectors that one of `queries` reads on average, counted by the library; None where it cannot say."""
+        return None
+
+    def close(self) -> None:
+        """Give back what the index holds."""
+
+
+def backends() -> dict[str, type[Backend]]:
+    """Return every backend by name."""
+    return registry.found("backends", Backend)
+
+
+def get_backend(name: str) -> type[Backend]:
+    """Return the backend's class; raises UsageError, with the near miss of an unknown name."""
+    return registry.get("backends", Backend, name)

@@ -1,0 +1,46 @@
+"""Random-projection trees with Annoy."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from bench.backends import Backend
+
+
+class Annoy(Backend):
+    """A forest of random hyperplane splits. Source: Bernhardsson, Annoy, 2013."""
+
+    name = "annoy"
+    module = "annoy"
+    install = "pip install annoy"
+    summary = "random-projection trees (Annoy)"
+    build_grid = {"n_trees": [10, 50], "seed": [42]}
+    search_grid = {"search_k": [100, 400, 1600, 6400]}
+
+    def build(self, vectors: np.ndarray, *, n_trees: int, seed: int) -> None:
+        from annoy import AnnoyIndex
+
+        self.index = AnnoyIndex(vectors.shape[1], "angular")
+        self.index.set_seed(seed)
+        for position, vector in enumerate(vectors):
+            self.index.add_item(position, vector)
+        self.index.build(n_trees, n_jobs=1)
+
+    def configure(self, *, search_k: int) -> None:
+        self.search_k = search_k
+
+    def search(self, queries: np.ndarray, k: int) -> np.ndarray:
+        ids = np.full((len(queries), k), -1, dtype=np.int64)
+        for row, query in enumerate(queries):
+            found = self.index.get_nns_by_vector(query, k, self.search_k)
+            ids[row, : len(found)] = found
+        return ids
+
+    def size_bytes(self) -> int:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "index.ann"
+            self.index.save(str(path))
+            return path.stat().st_size

@@ -1,0 +1,231 @@
+"""The command line: run, show, figures, report, recommend, compare, list."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bench import __version__
+from bench.errors import UsageError
+
+KINDS = ("datasets", "encoders", "reducers", "backends", "figures", "studies")
+
+_folder_type = click.Path(path_type=Path)
+_results = click.argument("results", type=_folder_type)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for a program to read.")
+_retain = click.option(
+    "--retain",
+    type=float,
+    default=0.98,
+    show_default=True,
+    help="Share of the full dimension's quality that must surely be kept.",
+)
+
+
+def main() -> None:
+    """Run the command line; bad input is one line on standard error and exit status 2."""
+    try:
+        code = commands(standalone_mode=False, prog_name="matryoshka-bench")
+    except UsageError as error:
+        _fail(str(error))
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message())
+        sys.exit(2)
+    except click.ClickException as error:
+        _fail(f"{error.format_message()} (--help lists what there is)")
+    except BrokenPipeError:
+        # The reader, `head` for one, has had enough; the interpreter would complain again when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        _fail("stopped; what was measured is kept, and the same command goes on from there", 130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int = 2) -> None:
+    print(f"matryoshka-bench: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(version)s")
+def commands() -> None:
+    """Which embedding dimension, precision and vector index to use, measured on your model and your corpus."""
+
+
+@commands.command("run")
+@click.argument("study", metavar="STUDY.toml")
+@click.option("--out", type=_folder_type, help="Results folder; results/NAME when left out.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a key of the study.")
+@click.option("--retry", is_flag=True, help="Measure again what did not end ok.")
+@click.option("--quiet", is_flag=True, help="Show no progress and no table.")
+def _run(study: str, out: Path | None, overrides: tuple[str, ...], retry: bool, quiet: bool) -> None:
+    """Measure a study: a TOML file, or the name of one that ships.
+
+    What is measured already is skipped, so that a run that was stopped goes on where it was.
+    """
+    from bench.runner import run
+
+    frame = run(study, out, overrides, progress=not quiet, retry=retry)
+    if not quiet:
+        from bench.show import show
+
+        show(frame)
+
+
+@commands.command("show")
+@_results
+@_json
+def _show(results: Path, as_json: bool) -> None:
+    """Print what each dimension costs and the Pareto-optimal configurations."""
+    from bench.results import load
+    from bench.show import as_records, show
+
+    frame = load(results)
+    if as_json:
+        _print_json(as_records(frame))
+    else:
+        show(frame)
+
+
+@commands.command("figures")
+@_results
+@click.option("--out", type=_folder_type, help="RESULTS/figures when left out.")
+def _figures(results: Path, out: Path | None) -> None:
+    """Draw every figure as PNG and SVG."""
+    from bench.figures import save_all
+    from bench.results import load
+
+    for path in save_all(load(results), out or _folder(results) / "figures"):
+        print(path)
+
+
+@commands.command("report")
+@_results
+@_retain
+def _report(results: Path, retain: float) -> None:
+    """Write one self-contained HTML page: the decision, figures, tables, provenance."""
+    from bench.recommendation import recommend
+    from bench.report import report
+    from bench.results import load
+    from bench.tables import timed
+
+    frame = load(results)
+    decisions = recommend(frame, retain) if len(timed(frame)) else []
+    print(report(frame, _folder(results), [line for decision in decisions for line in decision.lines()]))
+
+
+@commands.command("recommend")
+@_results
+@_retain
+@click.option("--max-p95-ms", type=float, help="Highest p95 latency allowed, ms.")
+@click.option("--max-bytes-per-vector", type=float, help="Most bytes a vector allowed.")
+@_json
+def _recommend(
+    results: Path, retain: float, max_p95_ms: float | None, max_bytes_per_vector: float | None, as_json: bool
+) -> None:
+    """Print the cheapest configuration that surely keeps the quality asked for, and why not the next cheaper one."""
+    from bench.recommendation import recommend
+    from bench.results import load
+
+    decisions = recommend(load(results), retain, max_p95_ms, max_bytes_per_vector)
+    if as_json:
+        _print_json([vars(decision) for decision in decisions])
+        return
+    for decision in decisions:
+        if len(decisions) > 1:
+            print(f"{decision.dataset} with {decision.encoder}" if decision.encoder else decision.dataset)
+        print("\n".join(decision.lines()))
+
+
+@commands.command("compare")
+@click.argument("baseline", type=_folder_type)
+@click.argument("head", type=_folder_type)
+@_json
+def _compare(baseline: Path, head: Path, as_json: bool) -> None:
+    """Say what got worse since a baseline; exit status 1 when anything did, or is missing."""
+    from bench.comparison import compare
+    from bench.results import load
+
+    found = compare(load(baseline), load(head))
+    if as_json:
+        _print_json({"ok": found.ok, **vars(found)})
+    else:
+        for title, lines in (
+            ("regressions", found.regressions),
+            ("missing", found.missing),
+            ("improvements", found.improvements),
+            ("notes", found.notes),
+        ):
+            if lines:
+                print(f"{title} ({len(lines)}):", *lines, sep="\n  ")
+        print(f"{found.compared} trials compared: {'no regression' if found.ok else 'REGRESSION'}")
+    if not found.ok:
+        raise click.exceptions.Exit(1)
+
+
+@commands.command("list")
+@click.argument("kind", type=click.Choice(KINDS))
+@_json
+def _list(kind: str, as_json: bool) -> None:
+    """List what can be named in a study, and whether it runs here."""
+    rows = _listing(kind)
+    if as_json:
+        _print_json(rows)
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in rows[0]:
+        table.add_column(column, no_wrap=column == "name", overflow="fold")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    Console().print(table)
+
+
+def _listing(kind: str) -> list[dict[str, Any]]:
+    if kind == "datasets":
+        from bench.datasets import sources
+
+        return [{"name": s.usage, "is": s.summary} for s in sources().values()]
+    if kind == "encoders":
+        from bench.encoders import encoder_classes
+
+        return [{"name": e.usage, "is": e.summary} for e in encoder_classes().values()]
+    if kind == "reducers":
+        from bench.reducers import reducers
+
+        return [{"name": r.name, "is": r.summary, "parameters": r.grid or ""} for r in reducers().values()]
+    if kind == "backends":
+        from bench.backends import backends
+
+        return [
+            {
+                "name": b.name,
+                "is": b.summary,
+                "runs here": "yes" if b.available() else f"no: {b.install}",
+                "build": b.build_grid or "",
+                "search": b.search_grid or "",
+            }
+            for b in backends().values()
+        ]
+    if kind == "figures":
+        from bench.figures import figures as found
+
+        return [{"name": name, "is": module.TITLE} for name, module in found().items()]
+    from bench.study import shipped
+
+    return [{"name": name} for name in shipped()]
+
+
+def _folder(results: Path) -> Path:
+    return results.parent if results.is_file() else results
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, default=str, allow_nan=False))

@@ -1,0 +1,21 @@
+"""A random subset of coordinates: what truncation must beat before training gets any credit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.reducers import Reducer
+
+
+class RandomSubset(Reducer):
+    """d coordinates drawn at random; the subsets of one seed are nested. Source: Takeshita et al., arXiv 2508.17744."""
+
+    name = "random_subset"
+    summary = "d coordinates drawn at random, five seeds"
+    grid = {"seed": [0, 1, 2, 3, 4]}
+
+    def fit(self, corpus: np.ndarray) -> None:
+        self.order = np.random.default_rng(self.parameters["seed"]).permutation(corpus.shape[1])
+
+    def map(self, vectors: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(vectors[:, self.order])

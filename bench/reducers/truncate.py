@@ -1,0 +1,20 @@
+"""Truncation: what a Matryoshka-trained model is trained for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.reducers import Reducer
+
+
+class Truncate(Reducer):
+    """The first d coordinates. Source: Kusupati et al., Matryoshka Representation Learning, 2022."""
+
+    name = "truncate"
+    summary = "the first d coordinates"
+
+    def fit(self, corpus: np.ndarray) -> None:
+        """Nothing is learned."""
+
+    def map(self, vectors: np.ndarray) -> np.ndarray:
+        return vectors

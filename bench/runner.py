@@ -1,0 +1,422 @@
+"""All trials of a study: a child process an index, time-outs, memory limits, resumption.
+
+Each child measures one index's trials and reports every one as it ends. If it crashes, hangs or takes too much memory,
+the trial that it was at gets that status, and a fresh child goes on with the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import filelock
+import pandas as pd
+import psutil
+
+from bench import __version__, results, timing
+from bench.backends import get_backend
+from bench.embeddings import Embeddings, embed
+from bench.errors import UsageError
+from bench.progress import Progress
+from bench.study import EXACT, EXACT_DEPTH, RESCORE_STAGE, Study, Trial, exact_reducers, load_study, parameters, plan
+from bench.trial import exact_path
+
+BUDGET_SECONDS = 5.0
+"""No further repeat of a trial's timed queries is begun after this long."""
+_POLL_SECONDS = 0.1
+_GRACE_SECONDS = 60.0
+"""What loading and reducing may take before the first trial's own time-out counts."""
+
+
+@dataclass(frozen=True)
+class _Machine:
+    name: str
+    cores: list[int]
+    bandwidth: float
+    memory_limit: float
+
+
+def run(
+    study: str | Path | Study,
+    out: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    progress: bool = True,
+    retry: bool = False,
+) -> pd.DataFrame:
+    """Measure every trial of a study that the results folder does not hold yet; return the folder's trials.
+
+    `study` is a study file, the name of one that ships, or a Study. `out` defaults to ``results/NAME``. A trial is held
+    already when its configuration, data, library versions and machine are the same; `retry` measures again those that
+    did not end ok. Raises UsageError on bad input, before anything is measured.
+    """
+    if not isinstance(study, Study):
+        study = load_study(study, overrides)
+    store = results.Store(out or Path("results") / study.name)
+    lock = filelock.FileLock(store.folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise UsageError(
+            f"{store.folder} is being written by another run; wait for it or choose another --out"
+        ) from error
+    with lock:
+        _Run(study, store, progress, retry).go()
+    return results.load(store.folder)
+
+
+class _Run:
+    def __init__(self, study: Study, store: results.Store, progress: bool, retry: bool) -> None:
+        self.study, self.store, self.show = study, store, progress
+        done = store.done()
+        self.done = {trial_id for trial_id, status in done.items() if status == "ok" or not retry}
+        limit = study.memory_gib * 2**30 if study.memory_gib else 0.8 * psutil.virtual_memory().total
+        self.machine = _Machine(timing.machine(), timing.usable_cores(), 0.0, limit)
+        if max(study.threads) > len(self.machine.cores):
+            raise UsageError(
+                f"threads = {max(study.threads)}, but this process may use {len(self.machine.cores)} cores: name fewer threads"
+            )
+
+    def go(self) -> None:
+        timed = plan(self.study)
+        for trial in timed:
+            shortlist = parameters(trial.stages).get(RESCORE_STAGE)
+            if shortlist is not None and shortlist < trial.k:
+                raise UsageError(f"stages: a shortlist of {shortlist} cannot give k = {trial.k} results")
+        sets = [self._embed(d, e) for d in self.study.dataset for e in self.study.encoder]
+        for embeddings in sets:
+            self._check(embeddings)
+        work = [self._set_work(embeddings, timed) for embeddings in sets]
+        missing = sum(len(trials) for set_work in work for _, trials in set_work)
+        with Progress(missing, held=sum(self._total(timed) for _ in sets) - missing, show=self.show) as self.progress:
+            if missing:
+                for embeddings, set_work in zip(sets, work, strict=True):
+                    self._measure(embeddings, set_work)
+        self.store.gather()
+
+    # ------------------------------------------------------------------------------------------------- what there is to do
+
+    def _embed(self, dataset: str, encoder: str | None) -> Embeddings:
+        return embed(dataset, encoder, max_queries=self.study.queries, seed=self.study.seed, progress=self.show)
+
+    def _check(self, embeddings: Embeddings) -> None:
+        named = embeddings.dataset + (f" with {embeddings.encoder}" if embeddings.encoder else "")
+        for d in sorted({*self.study.dimensions, *(d for c in self.study.configurations for d in c.dimensions or [])}):
+            if d > embeddings.full_dim:
+                raise UsageError(f"dimension {d} is outside 1…{embeddings.full_dim}, the full dimension of {named}")
+        searchable = len(embeddings.corpus) - (embeddings.own is not None)
+        for k in self.study.k:
+            if k > searchable:
+                raise UsageError(f"k = {k}, but {named} has only {searchable} documents to find")
+
+    def _total(self, timed: list[Trial]) -> int:
+        return len(timed) + len(self._exact_dimensions()) * len(exact_reducers(self.study))
+
+    def _exact_dimensions(self) -> list[int]:
+        return sorted({*self.study.dimensions, *(d for c in self.study.configurations for d in c.dimensions or [])})
+
+    def _set_work(self, embeddings: Embeddings, timed: list[Trial]) -> list[tuple[Trial, dict[str, Trial]]]:
+        """Return the missing trials by id: first those of the exact pass, a reducer each, then those of each index."""
+        searchable = len(embeddings.corpus) - (embeddings.own is not None)
+        dimensions = sorted({*self._exact_dimensions(), embeddings.full_dim})
+        groups: dict[Any, dict[str, Trial]] = {}
+        for reducer, reducer_params in exact_reducers(self.study):
+            for dim in dimensions:
+                trial = Trial(
+                    reducer,
+                    reducer_params,
+                    dim,
+                    "float32",
+                    EXACT,
+                    "",
+                    "",
+                    "",
+                    min(EXACT_DEPTH, searchable),
+                    self.study.threads[0],
+                )
+                groups.setdefault((reducer, reducer_params), {})[self._id(embeddings, trial)] = trial
+        for trial in timed:
+            groups.setdefault(trial.build_key, {})[self._id(embeddings, trial)] = trial
+        missing = []
+        for trials in groups.values():
+            left = {trial_id: trial for trial_id, trial in trials.items() if trial_id not in self.done}
+            if left:
+                missing.append((next(iter(left.values())), left))
+        return missing
+
+    def _id(self, embeddings: Embeddings, trial: Trial) -> str:
+        key = {
+            **asdict(trial),
+            "embeddings": embeddings.key,
+            "dataset": embeddings.dataset,
+            "encoder": embeddings.encoder,
+            "queries": self.study.queries,
+            "seed": self.study.seed,
+            "repeats": self.study.repeats,
+            "versions": versions(trial),
+            "machine": self.machine.name,
+        }
+        return hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=10).hexdigest()
+
+    # ---------------------------------------------------------------------------------------------------------- measuring
+
+    def _measure(self, embeddings: Embeddings, work: list[tuple[Trial, dict[str, Trial]]]) -> None:
+        if not work:
+            return
+        depth = max(
+            [
+                EXACT_DEPTH,
+                *self.study.k,
+                *(s for c in self.study.configurations for s in c.stages.get(RESCORE_STAGE, [])),
+            ]
+        )
+        searchable = len(embeddings.corpus) - (embeddings.own is not None)
+        base = {
+            "embeddings": str(embeddings.folder),
+            "max_queries": self.study.queries,
+            "seed": self.study.seed,
+            "repeats": self.study.repeats,
+            "budget_seconds": BUDGET_SECONDS,
+            "dimensions": sorted({*self._exact_dimensions(), embeddings.full_dim}),
+            "depth": min(depth, searchable),
+        }
+        plain = {**base, "reducer": "truncate", "reducer_params": ""}
+        base["exact_full"] = str(exact_path(embeddings.folder, plain))
+        # Everything is scored against exact search at the full dimension, so that comes first, measured before or not.
+        exact = dict.fromkeys([("truncate", ""), *((t.reducer, t.reducer_params) for t, _ in work)])
+        rows = {(t.reducer, t.reducer_params): trials for t, trials in work if t.backend == EXACT}
+        for reducer, reducer_params in exact:
+            job = {**base, "kind": "exact", "reducer": reducer, "reducer_params": reducer_params}
+            trials = rows.get((reducer, reducer_params), {})
+            if trials or not exact_path(embeddings.folder, job).exists():
+                error = self._job(embeddings, job, trials, self.machine.cores, f"exact search, {reducer}")
+                if not exact_path(embeddings.folder, job).exists():
+                    raise UsageError(
+                        f"exact search with {reducer} on {embeddings.dataset} did not end, so nothing can be scored: {error}"
+                    )
+        timed = [(t, trials) for t, trials in work if t.backend != EXACT]
+        if not timed:
+            return
+        encode_ms = self._encode_ms(embeddings)
+        self._measure_bandwidth()
+        for first, trials in timed:
+            backend = get_backend(first.backend)
+            if not backend.available():
+                for trial_id, trial in trials.items():
+                    self._add(
+                        embeddings,
+                        trial,
+                        {"trial_id": trial_id, "status": "skipped", "error": f"not installed: {backend.install}"},
+                    )
+                continue
+            job = {
+                **base,
+                "kind": "build",
+                **asdict(first),
+                "bandwidth": self.machine.bandwidth,
+                "encode_ms_p50": encode_ms,
+            }
+            job["exact"] = str(exact_path(embeddings.folder, job))
+            cores = self.machine.cores[-first.threads :]
+            self._job(embeddings, job, trials, cores, f"{first.backend} {first.dim} d {first.build_params}".strip())
+
+    def _encode_ms(self, embeddings: Embeddings) -> float | None:
+        if not embeddings.encoder or not embeddings.sample_texts:
+            return None
+        job = {
+            "kind": "encode",
+            "encoder": embeddings.encoder,
+            "texts": embeddings.sample_texts,
+            "budget_seconds": BUDGET_SECONDS,
+        }
+        event = self._single(job, "encoding of a query")
+        return event.get("encode_ms_p50")
+
+    def _measure_bandwidth(self) -> None:
+        if not self.machine.bandwidth:
+            event = self._single({"kind": "bandwidth"}, "memory bandwidth")
+            self.machine = replace(self.machine, bandwidth=event.get("bandwidth", 0.0))
+
+    def _single(self, job: dict[str, Any], what: str) -> dict[str, Any]:
+        """Run a job that has one event and belongs to no trial; an empty event where it failed."""
+        self.progress.now(what)
+        cores = self.machine.cores[-self.study.threads[0] :]
+        with _Child(job, cores, self.study.timeout_seconds + _GRACE_SECONDS, self.machine.memory_limit) as child:
+            return next(iter(child.events()), {})
+
+    def _job(
+        self, embeddings: Embeddings, job: dict[str, Any], trials: dict[str, Trial], cores: list[int], what: str
+    ) -> str:
+        """Run the trials in a child; where it ends early, note that against the trial under way and go on with the rest.
+
+        Returns the last child's error, empty when all went well.
+        """
+        left = dict(trials)
+        while True:
+            self.progress.now(what)
+            job["trials"] = [{"trial_id": trial_id, **asdict(trial)} for trial_id, trial in left.items()]
+            under_way, built = "", False
+            with _Child(job, cores, self.study.timeout_seconds, self.machine.memory_limit) as child:
+                for event in child.events():
+                    if event["event"] == "built":
+                        built = True
+                    elif event["event"] == "start":
+                        under_way = event["trial_id"]
+                    else:
+                        self._add(embeddings, left.pop(event["row"]["trial_id"]), event["row"], event["queries"])
+            if not left:
+                return child.error
+            status, error = child.status, child.error
+            if status == "ok":
+                status, error = "crashed", "the library ended the process by itself"
+            # What ended the build would end it again for each trial; what ended a search is that trial's own.
+            failed = [under_way or next(iter(left))] if built else list(left)
+            for trial_id in failed:
+                self._add(embeddings, left.pop(trial_id), {"trial_id": trial_id, "status": status, "error": error})
+            if not left:
+                return error
+
+    def _add(
+        self, embeddings: Embeddings, trial: Trial, row: dict[str, Any], queries: dict[str, Any] | None = None
+    ) -> None:
+        described = {
+            **asdict(trial),
+            "study": self.study.name,
+            "dataset": embeddings.dataset,
+            "dataset_fingerprint": embeddings.dataset_fingerprint,
+            "synthetic": embeddings.synthetic,
+            "encoder": embeddings.encoder,
+            "n_corpus": len(embeddings.corpus),
+            "n_queries": len(embeddings.query_ids),
+            "full_dim": embeddings.full_dim,
+            "library_versions": json.dumps(versions(trial), sort_keys=True),
+            "machine": self.machine.name,
+            "notes": "\n".join(embeddings.notes),
+            "started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        }
+        self.store.add({**described, **row}, queries)
+        self.progress.finished(row["status"])
+
+
+def versions(trial: Trial) -> dict[str, str]:
+    """Return the versions that a trial's figures depend on: Python, this package, numpy, faiss and the backend's library."""
+    modules = {"numpy", "faiss"} | ({get_backend(trial.backend).module} if trial.backend != EXACT else set())
+    found = {"python": ".".join(map(str, sys.version_info[:3])), "matryoshka-bench": __version__}
+    for module in sorted(modules):
+        for distribution in _distributions().get(module, [module]):
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                found[distribution] = importlib.metadata.version(distribution)
+    return found
+
+
+_packages: dict[str, list[str]] = {}
+
+
+def _distributions() -> dict[str, list[str]]:
+    if not _packages:
+        _packages.update(importlib.metadata.packages_distributions())
+    return _packages
+
+
+# ------------------------------------------------------------------------------------------------------- the child process
+
+
+class _Child:
+    """One `python -m bench.trial`, watched: `events` yields what it reports; `status` and `error` say how it ended."""
+
+    def __init__(self, job: dict[str, Any], cores: list[int], timeout: float, memory_limit: float) -> None:
+        self.job, self.timeout, self.memory_limit = {**job, "cores": cores}, timeout, memory_limit
+        self.threads = len(cores)
+        self.status, self.error = "ok", ""
+
+    def __enter__(self) -> _Child:
+        read, write = os.pipe()
+        self.errors = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "bench.trial", str(write), str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=self.errors,
+            stderr=self.errors,
+            pass_fds=[write],
+            env={**os.environ, **timing.thread_environment(self.threads)},
+            # A group of its own: a Ctrl-C reaches the runner alone, and whatever a library starts is ended with the child.
+            start_new_session=True,
+        )
+        os.close(write)
+        self.channel = read
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError), self.process.stdin as stdin:
+            stdin.write(json.dumps(self.job).encode())
+        return self
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Yield each event until the child ends or is ended."""
+        pending = b""
+        deadline = time.monotonic() + self.timeout + _GRACE_SECONDS
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.channel, selectors.EVENT_READ)
+            while True:
+                if selector.select(_POLL_SECONDS):
+                    chunk = os.read(self.channel, 1 << 20)
+                    if not chunk:
+                        break
+                    *lines, pending = (pending + chunk).split(b"\n")
+                    for line in lines:
+                        yield json.loads(line)
+                        deadline = time.monotonic() + self.timeout
+                elif time.monotonic() > deadline:
+                    self._end("timeout", f"took longer than {self.timeout:g} s")
+                    return
+                if self._memory() > self.memory_limit:
+                    self._end("out_of_memory", f"took more than {self.memory_limit / 2**30:.1f} GiB")
+                    return
+        self._ended(self.process.wait())
+
+    def _memory(self) -> int:
+        try:
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+        except OSError:
+            return 0
+        # Anonymous memory alone: pages of a mapped file can be dropped at any time and are nobody's burden.
+        return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon:")), 0)
+
+    def _end(self, status: str, error: str) -> None:
+        self.status, self.error = status, error
+        self._kill()
+
+    def _ended(self, code: int) -> None:
+        if code == 0:
+            return
+        self.errors.seek(0, os.SEEK_END)
+        self.errors.seek(max(0, self.errors.tell() - 4000))
+        text = self.errors.read().decode(errors="replace").strip()
+        last = text.splitlines()[-1] if text else ""
+        if "bad_alloc" in text or "MemoryError" in text or code == -signal.SIGKILL:
+            self.status = "out_of_memory"
+        else:
+            self.status = "failed" if code > 0 and "Traceback" in text else "crashed"
+        how = f"ended by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        self.error = f"{how}: {last}" if last else how
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def __exit__(self, *exception: object) -> None:
+        self._kill()
+        os.close(self.channel)
+        self.errors.close()

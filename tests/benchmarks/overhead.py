@@ -1,0 +1,69 @@
+"""What the harness adds to a library's own call: `python -m tests.benchmarks.overhead [rounds]`.
+
+The median single-query latency as a trial records it, against a bare loop around the library's own method on the same
+index and queries, the two in turn. Prints the ratio of each round's medians: its median, minimum and maximum.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from bench import timing
+
+os.environ |= timing.thread_environment(1)
+
+import time
+
+import numpy as np
+
+from bench.backends import get_backend
+from bench.vectors import normalise
+
+N, QUERIES = 10_000, 500
+
+
+def bare_milliseconds(index, singles, k):
+    """Median of a loop that does nothing but call the library."""
+    taken = []
+    for query in singles:
+        before = time.perf_counter_ns()
+        index.search(query, k)
+        taken.append(time.perf_counter_ns() - before)
+    return float(np.median(taken)) / 1e6
+
+
+def main(rounds: int = 15) -> None:
+    timing.pin(timing.usable_cores()[-1:])
+    rng = np.random.default_rng(0)
+    print(f"{N:,} vectors, {QUERIES} queries, {rounds} rounds, one thread: recorded / bare median latency")
+    for name, build, search in (
+        ("faiss-flat", {}, {}),
+        ("faiss-hnsw", {"M": 16, "ef_construction": 100}, {"ef": 32}),
+    ):
+        for d in (32, 128, 256):
+            vectors, queries = (normalise(rng.standard_normal((n, d))) for n in (N, QUERIES))
+            backend = get_backend(name)()
+            backend.build(vectors, **build)
+            backend.configure(**search)
+            singles = [queries[i : i + 1] for i in range(QUERIES)]
+            ratios = []
+            for round_ in range(rounds):
+
+                def recorded(backend=backend, singles=singles):
+                    latency = timing.time_queries(lambda i: backend.search(singles[i], 10), QUERIES, 1, 60)
+                    return float(np.median(latency.nanoseconds)) / 1e6
+
+                def bare(backend=backend, singles=singles):
+                    return bare_milliseconds(backend.index, singles, 10)
+
+                sides = (recorded, bare) if round_ % 2 else (bare, recorded)
+                times = {side: side() for side in sides}
+                ratios.append(times[recorded] / times[bare])
+            print(
+                f"{name:10} {d:4} d  {times[bare]:.4f} ms  ratio {np.median(ratios):.3f} [{min(ratios):.3f}, {max(ratios):.3f}]"
+            )
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

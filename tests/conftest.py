@@ -1,0 +1,76 @@
+"""What the tests share: a cache of their own, small data, and ../shared where it is there."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """Keep the embeddings' cache of the tests away from the user's, one for the whole run."""
+    monkeypatch.setenv("MATRYOSHKA_BENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="session")
+def shared_beir():
+    """Return a function from a name to the folder of a real test collection; skips where ../shared is absent."""
+
+    def folder(name: str) -> Path:
+        path = SHARED / "beir" / name
+        if not path.is_dir():
+            pytest.skip(f"needs the test collection {name} in ../shared/data/beir")
+        return path
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def vector_folder(tmp_path_factory) -> Path:
+    """A folder of ready vectors with judgements: 600 × 32, 40 queries, the nearest document of each relevant."""
+    folder = tmp_path_factory.mktemp("vectors")
+    rng = np.random.default_rng(0)
+    corpus = rng.standard_normal((600, 32)).astype(np.float32) * np.linspace(2, 0.5, 32, dtype=np.float32)
+    relevant = rng.choice(600, 40, replace=False)
+    queries = corpus[relevant] + 0.6 * rng.standard_normal((40, 32)).astype(np.float32)
+    np.save(folder / "corpus.npy", corpus / np.linalg.norm(corpus, axis=1, keepdims=True))
+    np.save(folder / "queries.npy", queries / np.linalg.norm(queries, axis=1, keepdims=True))
+    (folder / "qrels").mkdir()
+    lines = [f"{query}\t{document}\t1" for query, document in enumerate(relevant)]
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + "\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def text_folder(tmp_path_factory) -> Path:
+    """A BEIR folder of 60 short texts, 12 queries."""
+    folder = tmp_path_factory.mktemp("beir")
+    things = [
+        "apple",
+        "river",
+        "engine",
+        "violin",
+        "planet",
+        "kitchen",
+        "doctor",
+        "bridge",
+        "winter",
+        "market",
+        "castle",
+        "garden",
+    ]
+    manners = ["old", "bright", "small", "broken", "famous"]
+    corpus = [
+        {"_id": f"d{i}", "title": thing, "text": f"a {manner} {thing}"}
+        for i, (thing, manner) in enumerate((t, m) for t in things for m in manners)
+    ]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(line) + "\n" for line in corpus))
+    queries = [{"_id": f"q{i}", "text": f"where is the {manners[i % 5]} {thing}"} for i, thing in enumerate(things)]
+    (folder / "queries.jsonl").write_text("".join(json.dumps(line) + "\n" for line in queries))
+    (folder / "qrels").mkdir()
+    lines = [f"q{i}\td{5 * i + i % 5}\t2\nq{i}\td{5 * i + (i + 1) % 5}\t1" for i in range(12)]
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + "\n".join(lines) + "\n")
+    return folder

@@ -1,0 +1,97 @@
+"""One pass against faiss and plain numpy at each dimension."""
+
+import faiss
+import numpy as np
+import pytest
+
+from bench.exact import exact_topk
+from bench.vectors import truncate
+
+DIMENSIONS = [1, 7, 16, 50, 64]
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((30, 64), dtype=np.float32), rng.standard_normal((9000, 64), dtype=np.float32)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "inner_product", "l2"])
+def test_neighbours_and_scores_are_those_of_faiss(vectors, metric):
+    queries, corpus = vectors
+    found = exact_topk(queries, corpus, DIMENSIONS, 20, metric)
+    for d in DIMENSIONS:
+        q, x = (truncate(v, d) if metric == "cosine" else np.ascontiguousarray(v[:, :d]) for v in (queries, corpus))
+        scores, ids = faiss.knn(q, x, 20, faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT)
+        ours = -found[d][1] if metric == "l2" else found[d][1]
+        np.testing.assert_allclose(ours, scores, rtol=1e-4, atol=1e-4)
+        if d > 1:  # in one dimension all cosines are ±1: all tie
+            assert (found[d][0] == ids).mean() > 0.99, "faiss sums in single precision: near-ties may differ"
+            q, x = q.astype(np.float64), x.astype(np.float64)
+            true = -((q[:, None] - x[None]) ** 2).sum(-1) if metric == "l2" else q @ x.T
+            np.testing.assert_array_equal(
+                found[d][0], np.argsort(-true.astype(np.float32), axis=1, kind="stable")[:, :20]
+            )
+
+
+def test_equal_scores_come_in_the_order_of_ids(vectors):
+    queries, corpus = vectors
+    twice = np.concatenate([corpus[:5000], corpus[:5000]])
+    ids, scores = exact_topk(queries, twice, [32], 10)[32]
+    np.testing.assert_array_equal(ids[:, 1::2], ids[:, ::2] + 5000)
+    np.testing.assert_allclose(scores[:, 1::2], scores[:, ::2], rtol=1e-6)
+    equal = np.ones((6000, 4), np.float32)
+    np.testing.assert_array_equal(exact_topk(equal[:2], equal, [4], 5)[4][0], [[0, 1, 2, 3, 4]] * 2)
+
+
+def test_a_zero_prefix_scores_zero_and_never_nan(vectors):
+    queries, corpus = vectors[0][:3].copy(), vectors[1][:50].copy()
+    corpus[7, :16] = 0
+    queries[1, :16] = 0
+    ids, scores = exact_topk(queries, corpus, [16], 50)[16]
+    assert np.isfinite(scores).all()
+    assert scores[0][ids[0] == 7] == 0
+    assert not scores[1].any()
+
+
+def test_fewer_documents_than_k_are_padded(vectors):
+    ids, scores = exact_topk(vectors[0], vectors[1][:3], [8], 5)[8]
+    assert (ids[:, 3:] == -1).all()
+    assert np.isneginf(scores[:, 3:]).all()
+    assert (np.sort(ids[:, :3], axis=1) == [0, 1, 2]).all()
+
+
+def test_own_document_is_left_out(vectors):
+    corpus = vectors[1][:300]
+    own = np.arange(20)
+    ids, _ = exact_topk(corpus[:20], corpus, [16, 64], 10, own=own)[64]
+    assert not (ids == own[:, None]).any()
+    np.testing.assert_array_equal(ids, exact_topk(corpus[:20], corpus, [64], 11)[64][0][:, 1:])
+
+
+def test_a_rotation_is_applied_before_the_prefixes(vectors):
+    queries, corpus = vectors
+    order = np.random.default_rng(5).permutation(64)
+    ids, _ = exact_topk(queries, corpus, [16], 10, transform=lambda block: block[:, order])[16]
+    np.testing.assert_array_equal(ids, exact_topk(queries[:, order], corpus[:, order], [16], 10)[16][0])
+
+
+def test_reads_a_memory_map(vectors, tmp_path):
+    np.save(tmp_path / "corpus.npy", vectors[1].astype(np.float16))
+    mapped = np.load(tmp_path / "corpus.npy", mmap_mode="r")
+    ids = exact_topk(vectors[0], mapped, [64], 10)[64][0]
+    np.testing.assert_array_equal(ids, exact_topk(vectors[0], vectors[1].astype(np.float16), [64], 10)[64][0])
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "k", "metric", "says"),
+    [
+        ([65], 5, "cosine", "65 is outside 1…64"),
+        ([0], 5, "cosine", "0 is outside"),
+        ([8], 0, "cosine", "k = 0"),
+        ([8], 1, "cos", "metric 'cos'"),
+    ],
+)
+def test_refuses_what_cannot_be(vectors, dimensions, k, metric, says):
+    with pytest.raises(ValueError, match=says):
+        exact_topk(*vectors, dimensions, k, metric)

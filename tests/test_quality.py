@@ -1,0 +1,98 @@
+"""Quality figures against pytrec_eval, scipy and arithmetic done by hand."""
+
+import numpy as np
+import pytest
+import pytrec_eval
+from scipy import stats
+
+from bench.quality import Bootstrap, overlap, relevance
+
+
+@pytest.fixture
+def judged():
+    rng = np.random.default_rng(1)
+    queries = [f"q{i}" for i in range(40)]
+    qrels = {q: {str(d): int(rng.integers(0, 4)) for d in rng.choice(300, 12, replace=False)} for q in queries}
+    for grades in qrels.values():
+        grades[next(iter(grades))] = 3
+    ids = np.array([rng.choice(300, 100, replace=False) for _ in queries], dtype=np.int64)
+    return queries, qrels, ids
+
+
+def test_relevance_equals_pytrec_eval(judged):
+    queries, qrels, ids = judged
+    run = {
+        q: {str(d): 1000.0 - rank for rank, d in enumerate(row)} for q, row in zip(queries, ids.tolist(), strict=True)
+    }
+    expected = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10", "recall.10,100"}).evaluate(run)
+    top_ten = {q: dict(list(ranked.items())[:10]) for q, ranked in run.items()}
+    reciprocal = pytrec_eval.RelevanceEvaluator(qrels, {"recip_rank"}).evaluate(top_ten)
+    found = relevance(ids, queries, qrels, 100)
+    for column, values in (
+        ("ndcg_at_10", [expected[q]["ndcg_cut_10"] for q in queries]),
+        ("recall_at_10", [expected[q]["recall_10"] for q in queries]),
+        ("recall_at_100", [expected[q]["recall_100"] for q in queries]),
+        ("mrr_at_10", [reciprocal[q]["recip_rank"] for q in queries]),
+    ):
+        np.testing.assert_allclose(found[column], values, atol=1e-12)
+
+
+def test_a_figure_deeper_than_the_search_is_not_given(judged):
+    queries, qrels, ids = judged
+    assert set(relevance(ids[:, :10], queries, qrels, 10)) == {"ndcg_at_10", "recall_at_10", "mrr_at_10"}
+
+
+def test_a_document_returned_twice_counts_once_and_padding_counts_for_nothing():
+    found = relevance(np.array([[5, 5, 7] + [-1] * 7]), ["q"], {"q": {"7": 1}}, 10)
+    assert found["ndcg_at_10"][0] == pytest.approx(1 / np.log2(3))
+
+
+def test_a_relevant_document_outside_the_corpus_lowers_recall():
+    assert relevance(np.arange(10)[None], ["q"], {"q": {"3": 1, "?gone": 1}}, 10)["recall_at_10"][0] == 0.5
+
+
+def test_overlap_counts_ties_within_a_relative_tolerance_only():
+    exact = np.array([[0.9, 0.5]])
+    assert overlap(np.array([[1, 8]]), np.array([[0.9, 0.5 * (1 - 1e-6)]]), exact, 2)[0] == 1.0
+    assert overlap(np.array([[1, 8]]), np.array([[0.9, 0.4995]]), exact, 2)[0] == 0.5
+
+
+def test_ten_copies_of_one_neighbour_do_not_count_as_ten():
+    ids, scores = np.array([[4] * 10]), np.full((1, 10), 0.9)
+    assert overlap(ids, scores, np.linspace(0.9, 0.1, 10)[None], 10)[0] == pytest.approx(0.1)
+
+
+def test_padding_is_no_hit():
+    ids, scores = np.array([[3, -1]]), np.array([[0.9, -np.inf]])
+    assert overlap(ids, scores, np.array([[0.9, -0.2]]), 2)[0] == 0.5
+
+
+def test_interval_of_a_mean_agrees_with_scipy():
+    values = np.random.default_rng(0).beta(0.5, 1, 300)
+    mean, low, high = Bootstrap(300, seed=3, resamples=20_000).mean(values)
+    theirs = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(4))
+    assert mean == pytest.approx(values.mean())
+    np.testing.assert_allclose([low, high], theirs.confidence_interval, atol=1e-3)
+
+
+def test_interval_of_a_ratio_is_paired_and_agrees_with_scipy():
+    rng = np.random.default_rng(0)
+    reference = rng.beta(0.5, 1, 200)
+    values = np.clip(reference * 0.95 + rng.normal(0, 0.02, 200), 0, 1)
+    ratio, low, high = Bootstrap(200, seed=3, resamples=20_000).ratio(values, reference)
+    theirs = stats.bootstrap(
+        (values, reference),
+        lambda a, b, axis=-1: a.mean(axis) / b.mean(axis),
+        paired=True,
+        vectorized=True,
+        method="percentile",
+        n_resamples=20_000,
+        rng=np.random.default_rng(4),
+    )
+    assert ratio == pytest.approx(values.mean() / reference.mean())
+    np.testing.assert_allclose([low, high], theirs.confidence_interval, atol=1e-3)
+    assert high - low < 0.03, "unpaired, the interval of the ratio would be ten times as wide"
+
+
+def test_ratio_to_nothing_is_not_a_number():
+    assert np.isnan(Bootstrap(3).ratio(np.ones(3), np.zeros(3))).all()

@@ -1,0 +1,120 @@
+"""The store: whole rows or none, and clear words about tables that cannot be read."""
+
+import errno
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bench import results
+from bench.errors import UsageError
+from bench.results import QUERIES, TRIALS, Store, load, load_queries
+
+
+def row(trial_id, **values):
+    defaults = {
+        "status": "ok",
+        "dataset": "d",
+        "backend": "b",
+        "dim": 8,
+        "k": 10,
+        "machine": "m",
+        "started_at": f"2026-{trial_id}",
+    }
+    return {"trial_id": trial_id, "search_params": trial_id, **defaults, **values}
+
+
+def asked(*ids):
+    columns = {name: [0.5] * len(ids) for name in QUERIES.names}
+    return {**columns, "query_id": list(ids)}
+
+
+def test_parts_and_gathered_tables_read_the_same(tmp_path):
+    store = Store(tmp_path / "r")
+    store.add(row("a"), asked("q1", "q2"))
+    store.add(row("b", status="crashed"))
+    before, before_queries = load(tmp_path / "r"), load_queries(tmp_path / "r")
+    store.gather()
+    assert not list(store.parts.iterdir())
+    assert load(tmp_path / "r").equals(before)
+    assert load_queries(tmp_path / "r").equals(before_queries)
+    store.add(row("c"))
+    assert store.done() == {"a": "ok", "b": "crashed", "c": "ok"}
+
+
+def test_a_kill_between_the_two_tables_of_a_gathering_doubles_nothing(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    store.add(row("a"), asked("q1"))
+    monkeypatch.setattr(type(store.parts), "unlink", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        store.gather()
+    monkeypatch.undo()
+    assert len(load(tmp_path)) == 1
+    assert len(load_queries(tmp_path)) == 1
+
+
+def test_a_partial_file_is_no_row_and_is_cleared(tmp_path):
+    store = Store(tmp_path)
+    store.add(row("a"))
+    (store.parts / ".b.trials.parquet.77.partial").write_bytes(b"PAR1half")
+    assert list(Store(tmp_path).done()) == ["a"]
+    assert not list(store.parts.glob(".*"))
+
+
+def test_a_configuration_measured_again_counts_once_the_newest(tmp_path):
+    store = Store(tmp_path)
+    store.add(row("1", search_params="same", ndcg_at_10=0.1))
+    store.add(row("2", search_params="same", ndcg_at_10=0.2))
+    assert list(load(tmp_path)["ndcg_at_10"]) == [0.2]
+
+
+def test_unlike_machines_are_not_merged_in_silence(tmp_path):
+    store = Store(tmp_path)
+    store.add(row("1", machine="old"))
+    store.add(row("2", machine="new"))
+    frame = load(tmp_path)
+    assert list(frame["machine"]) == ["new"]
+    assert frame.attrs["other_machines"] == ["old"]
+    assert len(load(tmp_path, all_machines=True)) == 2
+
+
+def test_a_newer_schema_is_refused(tmp_path):
+    table = TRIALS.empty_table().replace_schema_metadata({b"matryoshka-bench.schema": b"99"})
+    pq.write_table(table, tmp_path / "trials.parquet")
+    with pytest.raises(UsageError, match=r"newer matryoshka-bench .*99"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 cut off"])
+def test_a_damaged_table_is_named(tmp_path, content):
+    (tmp_path / "trials.parquet").write_bytes(content)
+    with pytest.raises(UsageError, match=r"trials\.parquet is damaged"):
+        load(tmp_path)
+
+
+def test_a_foreign_table_is_refused(tmp_path):
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "trials.parquet")
+    with pytest.raises(UsageError, match="no table of this suite"):
+        load(tmp_path)
+
+
+def test_a_full_disk_loses_nothing_measured(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    store.add(row("a"))
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(results.pq, "write_table", full)
+    with pytest.raises(UsageError, match="No space left on device"):
+        store.add(row("b"))
+    monkeypatch.undo()
+    assert list(store.done()) == ["a"]
+
+
+def test_no_folder_and_no_trial_say_what_to_type(tmp_path):
+    with pytest.raises(UsageError, match="no results folder"):
+        load(tmp_path / "none")
+    Store(tmp_path)
+    with pytest.raises(UsageError, match="no measured trial yet"):
+        load(tmp_path)

@@ -1,0 +1,305 @@
+"""Whole runs in child processes: rows for every ending, resumption, and kills at any moment."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+
+from bench import results
+from bench.errors import UsageError
+from bench.runner import run
+
+STUDY = """
+name = "s"
+dataset = "vectors:{folder}"
+dimensions = [8, 20, 32]
+reducers = ["truncate", "pca"]
+repeats = 1
+{more}
+[[configurations]]
+backend = "faiss-flat"
+[[configurations]]
+backend = "faiss-hnsw"
+build = {{ M = 8, ef_construction = 40 }}
+search = {{ ef = [10, 40] }}
+[[configurations]]
+backend = "faiss-flat"
+stages = {{ shortlist = 30 }}
+dimensions = [8]
+"""
+EXACT, TIMED = 2 * 3, 3 + 3 * 2 + 1
+
+# A third party's package: backends that misbehave in the ways that real libraries do.
+MISBEHAVING = """
+import os, time
+import numpy as np
+from bench.backends.faiss_flat import FaissFlat
+
+class Aborts(FaissFlat):
+    name = "aborts"
+    search_grid = {"at": [0, 1]}
+    def configure(self, *, at):
+        self.at = at
+    def search(self, queries, k):
+        if self.at:
+            os.abort()
+        return super().search(queries, k)
+
+class Hangs(FaissFlat):
+    name = "hangs"
+    def search(self, queries, k):
+        time.sleep(3600)
+
+class OutOfRange(FaissFlat):
+    name = "out-of-range"
+    def search(self, queries, k):
+        return super().search(queries, k) + 100_000
+
+class Raises(FaissFlat):
+    name = "raises"
+    def build(self, vectors):
+        raise RuntimeError("no such instruction")
+
+class Hungry(FaissFlat):
+    name = "hungry"
+    def build(self, vectors):
+        self.kept = []
+        while True:
+            self.kept.append(np.ones(10_000_000))
+            time.sleep(0.01)
+
+class Exits(FaissFlat):
+    name = "exits"
+    def build(self, vectors):
+        os._exit(0)
+
+class Absent(FaissFlat):
+    name = "absent"
+    module = "no_such_library"
+    install = "pip install no-such-library"
+"""
+CLASSES = {
+    "aborts": "Aborts",
+    "hangs": "Hangs",
+    "out-of-range": "OutOfRange",
+    "raises": "Raises",
+    "hungry": "Hungry",
+    "exits": "Exits",
+    "absent": "Absent",
+}
+
+
+def study_file(folder, vector_folder, more="", text=STUDY):
+    path = folder / "study.toml"
+    path.write_text(text.format(folder=vector_folder, more=more))
+    return path
+
+
+def command(path, out):
+    return [sys.executable, "-m", "bench", "run", str(path), "--out", str(out), "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, vector_folder):
+    folder = tmp_path_factory.mktemp("finished")
+    path = study_file(folder, vector_folder)
+    return path, folder / "out", run(path, folder / "out", progress=False)
+
+
+def test_a_run_measures_every_trial(finished):
+    _, out, frame = finished
+    assert (frame["status"] == "ok").all(), frame[["backend", "status", "error"]].to_string()
+    assert len(frame) == EXACT + TIMED
+    timed = frame[frame["backend"] != "exact"]
+    for column in (
+        "latency_ms_p50",
+        "latency_ms_p95",
+        "latency_ms_p99",
+        "qps",
+        "batch_qps",
+        "build_seconds",
+        "bytes_per_vector",
+        "index_bytes",
+        "speedup_vs_exact",
+        "bandwidth_fraction",
+        "ndcg_at_10",
+        "ann_recall_at_10",
+        "fidelity_at_10",
+    ):
+        assert timed[column].notna().all(), column
+    assert timed["recall_at_100"].isna().all(), "a search of ten has no recall at a hundred"
+    assert frame.loc[frame["backend"] == "exact", "recall_at_100"].notna().all()
+    queries = results.load_queries(out)
+    assert len(queries) == len(frame) * 40
+    means = queries.groupby("trial_id")["ndcg_at_10"].mean()
+    np.testing.assert_allclose(frame.set_index("trial_id")["ndcg_at_10"], means.loc[frame["trial_id"]], atol=1e-12)
+
+
+def test_exact_search_loses_nothing_to_search_and_the_losses_add_up(finished):
+    frame = finished[2]
+    flat = frame[(frame["backend"] == "faiss-flat") & (frame["stages"] == "")]
+    np.testing.assert_allclose(flat["ann_recall_at_10"], 1)
+    np.testing.assert_allclose(flat["loss_search"], 0, atol=1e-12)
+    full = frame.query("backend == 'exact' and reducer == 'truncate' and dim == 32")["ndcg_at_10"].item()
+    np.testing.assert_allclose(
+        frame["loss_dimension"] + frame["loss_precision"] + frame["loss_search"], full - frame["ndcg_at_10"], atol=1e-12
+    )
+    assert frame.query("dim == 32 and backend == 'faiss-flat'")["retained_ndcg_at_10"].item() == pytest.approx(1)
+
+
+def test_two_stages_count_the_full_vectors_and_keep_more(finished):
+    frame = finished[2]
+    one, two = (
+        frame.query(f"backend == 'faiss-flat' and dim == 8 and stages {sign} ''").iloc[0] for sign in ("==", "!=")
+    )
+    assert two["bytes_per_vector"] == pytest.approx(one["bytes_per_vector"] + 32 * 4)
+    assert two["fidelity_at_10"] > one["fidelity_at_10"]
+    assert two["ann_recall_at_10"] == 1
+
+
+def test_a_second_run_measures_nothing_again(finished):
+    path, out, frame = finished
+    pd.testing.assert_frame_equal(run(path, out, progress=False), frame)
+
+
+def test_a_wider_study_measures_only_what_is_new(finished):
+    path, out, frame = finished
+    wider = run(path, out, ["dimensions=[8, 16, 20, 32]"], progress=False)
+    assert set(frame["trial_id"]) < set(wider["trial_id"])
+    assert set(wider.loc[~wider["trial_id"].isin(frame["trial_id"]), "dim"]) == {16}
+
+
+@pytest.fixture
+def misbehaving(tmp_path, monkeypatch):
+    package = tmp_path / "site"
+    (package / "misbehaving-1.0.dist-info").mkdir(parents=True)
+    (package / "misbehaving.py").write_text(MISBEHAVING)
+    info = package / "misbehaving-1.0.dist-info"
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: misbehaving\nVersion: 1.0\n")
+    points = "".join(f"{name} = misbehaving:{cls}\n" for name, cls in CLASSES.items())
+    (info / "entry_points.txt").write_text(f"[matryoshka_bench.backends]\n{points}")
+    monkeypatch.setenv("PYTHONPATH", str(package))
+    monkeypatch.syspath_prepend(str(package))
+
+
+def test_every_way_to_fail_is_a_row_and_the_sweep_goes_on(tmp_path, vector_folder, misbehaving):
+    text = STUDY + "".join(f'[[configurations]]\nbackend = "{name}"\ndimensions = 8\n' for name in CLASSES)
+    path = study_file(tmp_path, vector_folder, "timeout_seconds = 4\nmemory_gib = 1.0", text)
+    frame = run(path, tmp_path / "out", progress=False)
+    status = frame.groupby("backend")["status"].agg(lambda s: sorted(s)).to_dict()
+    assert status["aborts"] == ["crashed", "ok"]
+    assert status["hangs"] == ["timeout"]
+    assert status["out-of-range"] == ["failed"]
+    assert status["raises"] == ["failed"]
+    assert status["hungry"] == ["out_of_memory"]
+    assert status["exits"] == ["crashed"]
+    assert status["absent"] == ["skipped"]
+    errors = frame.set_index("backend")["error"]
+    assert "SIGABRT" in errors["aborts"].dropna().item()
+    assert "100000" in errors["out-of-range"] or "outside 0…599" in errors["out-of-range"]
+    assert "no such instruction" in errors["raises"]
+    assert "pip install no-such-library" in errors["absent"]
+    others = frame[~frame["backend"].isin(CLASSES)]
+    assert len(others) == EXACT + TIMED
+    assert (others["status"] == "ok").all()
+    again = run(path, tmp_path / "out", progress=False)
+    assert set(again["trial_id"]) == set(frame["trial_id"])
+
+
+@pytest.mark.slow
+def test_ten_kills_at_random_moments_lose_nothing(tmp_path, finished, vector_folder):
+    path, _, undisturbed = finished
+    out, chance = tmp_path / "out", random.Random(0)
+    for _ in range(10):
+        process = subprocess.Popen(command(path, out))
+        time.sleep(chance.uniform(0.8, 4))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if (out / "parts").exists():
+            results.Store(out).done()  # reads every file: none is half a file
+    subprocess.run(command(path, out), check=True)
+    frame = results.load(out)
+    key = list(results.CONFIGURATION)
+    base = undisturbed[undisturbed["dim"] != 16]
+    assert set(map(tuple, frame[key].to_numpy().tolist())) == set(map(tuple, base[key].to_numpy().tolist()))
+    assert set(frame["trial_id"]) == set(base["trial_id"])
+    assert (frame["status"] == "ok").all()
+    assert not list((out / "parts").iterdir())
+
+
+def test_a_child_ends_with_its_runner(tmp_path, vector_folder, misbehaving):
+    path = study_file(tmp_path, vector_folder, text=STUDY + '[[configurations]]\nbackend = "hangs"\ndimensions = 8\n')
+    process = subprocess.Popen(command(path, tmp_path / "out"))
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not list(
+        (tmp_path / "out" / "parts").glob("*") if (tmp_path / "out" / "parts").exists() else []
+    ):
+        time.sleep(0.1)
+    children = psutil.Process(process.pid).children()
+    process.kill()
+    process.wait()
+    time.sleep(1)
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_two_runs_into_one_folder_do_not_mix(tmp_path, finished, vector_folder):
+    import filelock
+
+    (tmp_path / "out").mkdir()
+    with filelock.FileLock(tmp_path / "out" / ".lock"), pytest.raises(UsageError, match="another run"):
+        run(finished[0], tmp_path / "out", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("dimensions=[33]", "dimension 33 is outside 1…32"),
+        ("k=601", "k = 601, but vectors:.* has only 600 documents"),
+        ("threads=4096", "4096"),
+        ("dataset=vectors:/nowhere", "nowhere"),
+        ("encoder=wordlama", "wordllama|ready vectors|encoder"),
+        ("dataset=pydocs", "did you mean 'pydoc'"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_before_anything_is(tmp_path, finished, override, says):
+    with pytest.raises(UsageError, match=says):
+        run(finished[0], tmp_path / "out", [override], progress=False)
+    assert not list((tmp_path / "out").rglob("*.parquet"))
+
+
+def test_vectors_without_judgements_or_queries_are_scored_by_fidelity(tmp_path):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "corpus.npy", rng.standard_normal((300, 16)).astype(np.float32))
+    (tmp_path / "study.toml").write_text(
+        textwrap.dedent(f"""
+        name = "s"
+        dataset = "vectors:{tmp_path}"
+        dimensions = [4, 16]
+        repeats = 1
+        [[configurations]]
+        backend = ["faiss-flat", "faiss-ivf"]
+        """)
+    )
+    frame = run(tmp_path / "study.toml", tmp_path / "out", ["queries=50"], progress=False)
+    assert (frame["status"] == "ok").all(), frame["error"].dropna().tolist()
+    assert frame["ndcg_at_10"].isna().all()
+    flat = frame[frame["backend"] == "faiss-flat"].set_index("dim")
+    assert flat.loc[16, "fidelity_at_10"] == 1
+    assert flat.loc[4, "fidelity_at_10"] < 0.9
+    assert flat.loc[4, "ann_recall_at_10"] == 1
+
+
+def test_results_say_where_they_come_from(finished):
+    row = finished[2].iloc[-1]
+    versions = json.loads(row["library_versions"])
+    assert {"python", "matryoshka-bench", "numpy", "faiss-cpu"} <= set(versions)
+    assert "cores" in row["machine"]
+    assert len(row["dataset_fingerprint"]) >= 16
