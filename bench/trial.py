@@ -86,14 +86,8 @@ def run_exact(job: dict[str, Any], emit: Emit) -> None:
         )
         path.parent.mkdir(exist_ok=True)
         partial = path.with_name(f".{path.stem}.{os.getpid()}.partial.npz")
-        np.savez(
-            partial,
-            **{
-                f"{what}_{d}": part
-                for d, pair in found.items()
-                for what, part in zip(("ids", "scores"), pair, strict=True)
-            },
-        )
+        arrays: dict[str, Any] = {f"ids_{d}": ids for d, (ids, _) in found.items()}
+        np.savez(partial, **arrays)
         partial.replace(path)
     emit({"event": "built"})
     if not job["trials"]:

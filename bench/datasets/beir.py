@@ -1,0 +1,87 @@
+"""A folder in the BEIR layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench.datasets import Dataset, Source
+from bench.datasets._files import Fingerprint, distinct, find_qrels, json_lines, read_qrels, scored_queries
+from bench.errors import UsageError
+
+
+class Beir(Source):
+    """``corpus.jsonl``, ``queries.jsonl`` and ``qrels/SPLIT.tsv``, graded. Source: Thakur et al., BEIR, 2021."""
+
+    name = "beir"
+    usage = "beir:PATH"
+    summary = "a folder with corpus.jsonl, queries.jsonl and qrels/test.tsv"
+
+    @classmethod
+    def load(cls, argument: str, split: str = "test") -> Dataset:
+        folder = Path(argument)
+        if not argument or not folder.is_dir():
+            raise UsageError(
+                f"beir:{argument}: there is no such folder; it should hold corpus.jsonl, queries.jsonl, qrels/"
+            )
+        qrels_path = find_qrels(folder, split)
+        fingerprint = Fingerprint("beir")
+        corpus = _Documents(folder / "corpus.jsonl")
+        doc_ids, empty = [], 0
+        for doc_id, text in corpus.entries():
+            doc_ids.append(doc_id)
+            empty += not text
+            fingerprint.add(doc_id, text)
+        if not doc_ids:
+            raise UsageError(f"{corpus.path}: the corpus is empty")
+        distinct(doc_ids, corpus.path, "document")
+        queries_path = folder / "queries.jsonl"
+        queries = [
+            (query_id, _field(entry, "text", queries_path, query_id)) for query_id, entry in json_lines(queries_path)
+        ]
+        if not queries:
+            raise UsageError(f"{queries_path}: there are no queries")
+        distinct([query_id for query_id, _ in queries], queries_path, "query")
+        texts = dict(queries)
+        qrels, notes = scored_queries(read_qrels(qrels_path), doc_ids, list(texts), str(qrels_path))
+        if empty:
+            notes.append(f"{empty} documents are empty")
+        for query_id in qrels:
+            fingerprint.add(query_id, texts[query_id])
+        fingerprint.add_qrels(qrels)
+        return Dataset(
+            name=f"beir:{argument}",
+            fingerprint=fingerprint.hex(),
+            doc_ids=doc_ids,
+            query_ids=list(qrels),
+            documents=corpus,
+            queries=[texts[query_id] for query_id in qrels],
+            qrels=qrels,
+            notes=tuple(notes),
+        )
+
+
+class _Documents:
+    """Texts of ``corpus.jsonl``, read from disk each time: a corpus may be larger than memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def entries(self) -> Iterator[tuple[str, str]]:
+        """Yield (id, text); the text is title and text, as BEIR and MTEB join them."""
+        for doc_id, entry in json_lines(self.path):
+            title = _field(entry, "title", self.path, doc_id, required=False)
+            yield doc_id, f"{title} {_field(entry, 'text', self.path, doc_id)}".strip()
+
+    def __iter__(self) -> Iterator[str]:
+        return (text for _, text in self.entries())
+
+
+def _field(entry: dict[str, Any], name: str, path: Path, entry_id: str, required: bool = True) -> str:
+    value = entry.get(name)
+    if value is None and not required:
+        return ""
+    if not isinstance(value, str):
+        raise UsageError(f"{path}: '{entry_id}' has no \"{name}\" that is text")
+    return value

@@ -1,0 +1,179 @@
+"""Documentation search over Python docstrings: real text that every machine has.
+
+A query is the summary of a docstring, its relevant document the rest of that docstring. The docstrings are those of the
+standard library and of the packages that this project pins, read from source without importing anything.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.metadata
+import inspect
+import json
+import os
+import platform
+import sysconfig
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from bench.datasets import Dataset, Source
+from bench.datasets._files import Fingerprint
+from bench.errors import UsageError
+
+PACKAGES = ("jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "rich", "scipy")
+"""Part of the light core, so that the set does not depend on which extras are installed."""
+
+TEST_SHARE = 0.27
+"""Share of the modules whose queries are the test split."""
+
+_SKIPPED = {
+    "test",
+    "tests",
+    "testing",
+    "site-packages",
+    "idlelib",
+    "lib2to3",
+    "turtledemo",
+    "_bundled",
+    "_vendor",
+    "__pycache__",
+}
+_LAYOUT = "1"
+
+
+@dataclass(frozen=True)
+class _Entry:
+    name: str
+    module: str
+    summary: str
+    rest: str
+
+
+class Pydoc(Source):
+    """About 10,000 docstrings. Train and test queries come from different modules; the corpus is all of them."""
+
+    name = "pydoc"
+    usage = "pydoc"
+    summary = "documentation search over the docstrings of Python and the packages pinned here"
+
+    @classmethod
+    def load(cls, argument: str, split: str = "test") -> Dataset:
+        if argument:
+            raise UsageError(f"dataset 'pydoc' takes no argument, so not '{argument}'")
+        if split not in ("test", "train", "all"):
+            raise UsageError(f"dataset 'pydoc' has the splits test, train and all, not '{split}'")
+        entries = _distinct(_cached_entries())
+        summaries = Counter(entry.summary for entry in entries)
+        asked = [e for e in entries if summaries[e.summary] == 1 and split in ("all", _split(e.module))]
+        versions = ", ".join(f"{name} {version}" for name, version in _versions().items())
+        fingerprint = Fingerprint("pydoc", split)
+        for entry in entries:
+            fingerprint.add(entry.name, entry.summary, entry.rest)
+        return Dataset(
+            name="pydoc",
+            fingerprint=fingerprint.hex(),
+            doc_ids=[entry.name for entry in entries],
+            query_ids=[entry.name for entry in asked],
+            documents=[entry.rest for entry in entries],
+            queries=[entry.summary for entry in asked],
+            qrels={entry.name: {entry.name: 1} for entry in asked},
+            notes=(f"the texts are those of {versions}: figures of other versions are of another dataset",),
+        )
+
+
+def _distinct(entries: list[_Entry]) -> list[_Entry]:
+    """Keep the first of each body: inherited and copied docstrings would be relevant documents that count as wrong."""
+    first: dict[str, _Entry] = {}
+    for entry in entries:
+        first.setdefault(" ".join(entry.rest.split()), entry)
+    return list(first.values())
+
+
+def _split(module: str) -> str:
+    share = int.from_bytes(hashlib.blake2b(module.encode(), digest_size=4).digest(), "big") / 2**32
+    return "test" if share < TEST_SHARE else "train"
+
+
+# ------------------------------------------------------------------------------------------------------ reading the sources
+
+
+def _versions() -> dict[str, str]:
+    return {"Python": platform.python_version(), **{name: importlib.metadata.version(name) for name in PACKAGES}}
+
+
+def _cached_entries() -> list[_Entry]:
+    """Return the docstrings, from a cache keyed by the versions: parsing the sources takes many seconds."""
+    from bench.embeddings import cache_folder
+
+    key = hashlib.blake2b(json.dumps([_LAYOUT, _versions()]).encode(), digest_size=8).hexdigest()
+    path = cache_folder() / f"pydoc-{key}.json"
+    try:
+        return [_Entry(*fields) for fields in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError):
+        pass
+    entries = sorted(_entries(), key=lambda entry: entry.name)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps([astuple(entry) for entry in entries]), encoding="utf-8")
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+    return entries
+
+
+def _entries() -> Iterator[_Entry]:
+    for module, path in _sources():
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tree = ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError):
+            continue
+        yield from _walk(tree, module, module)
+
+
+def _walk(
+    node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, name: str, module: str
+) -> Iterator[_Entry]:
+    entry = _entry(ast.get_docstring(node, clean=False), name, module)
+    if entry:
+        yield entry
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return
+    for child in node.body:
+        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not child.name.startswith("_"):
+            yield from _walk(child, f"{name}.{child.name}", module)
+
+
+def _entry(docstring: str | None, name: str, module: str) -> _Entry | None:
+    head, _, rest = inspect.cleandoc(docstring or "").partition("\n\n")
+    summary, rest = " ".join(head.split()), rest.strip()
+    if len(summary.split()) < 3 or len(summary) > 300 or len(rest) < 40 or summary in " ".join(rest.split()):
+        return None
+    return _Entry(name, module, summary, rest)
+
+
+def _sources() -> Iterator[tuple[str, Path]]:
+    """Yield (module, file) of the standard library and of the packages, tests and vendored copies left out."""
+    library = Path(sysconfig.get_paths()["stdlib"])
+    yield from _modules(library, sorted(library.rglob("*.py")))
+    for package in PACKAGES:
+        distribution = importlib.metadata.distribution(package)
+        root = Path(str(distribution.locate_file("")))
+        listed = (Path(str(distribution.locate_file(file))) for file in distribution.files or ())
+        yield from _modules(root, sorted(path for path in listed if path.suffix == ".py" and path.is_file()))
+
+
+def _modules(root: Path, paths: list[Path]) -> Iterator[tuple[str, Path]]:
+    for path in paths:
+        try:
+            parts = path.relative_to(root).with_suffix("").parts
+        except ValueError:
+            continue
+        if _SKIPPED.isdisjoint(parts) and not any("-" in part or part.startswith("test_") for part in parts):
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts), path
