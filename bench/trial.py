@@ -24,7 +24,7 @@ from bench import timing
 from bench.backends import Backend, get_backend
 from bench.embeddings import Embeddings, open_embeddings
 from bench.exact import exact_topk
-from bench.quality import MEASURES, Bootstrap, overlap, relevance
+from bench.quality import MEASURES, Bootstrap, median_interval, overlap, relevance
 from bench.reducers import Reducer, get_reducer
 from bench.stages import TwoStage, rescore
 from bench.study import RESCORE_STAGE, parameters
@@ -216,7 +216,7 @@ class _Measure:
 
         milliseconds = latency.nanoseconds / 1e6
         p50, p95, p99 = np.percentile(milliseconds, [50, 95, 99])
-        low, high = Bootstrap(len(speedups), job["seed"]).mean(speedups)[1:]
+        speedup, speedup_low, speedup_high = median_interval(speedups, job["seed"])
         size, memory = built["index_bytes"], built["memory_bytes"]
         if stages:
             size, memory = size + self.full_vectors.nbytes, memory + self.full_vectors.nbytes
@@ -231,9 +231,9 @@ class _Measure:
             "qps": 1e3 / float(milliseconds.mean()),
             "batch_qps": n_queries / float(np.median(batches)),
             "encode_ms_p50": job["encode_ms_p50"],
-            "speedup_vs_exact": float(speedups.mean()),
-            "speedup_vs_exact_low": low,
-            "speedup_vs_exact_high": high,
+            "speedup_vs_exact": speedup,
+            "speedup_vs_exact_low": speedup_low,
+            "speedup_vs_exact_high": speedup_high,
             "bandwidth_fraction": self._bandwidth(asked, stages, float(p50)),
             "threads_seen": timing.threads_running(),
         }

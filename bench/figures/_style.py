@@ -1,0 +1,102 @@
+"""What the figures share: sizes for a paper's column, colours that the colour-blind can tell apart, one look a backend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from bench.errors import UsageError
+from bench.tables import SYNTHETIC
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+"""Okabe & Ito 2008, told apart with every common colour blindness; markers and lines differ too, for grey printing."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+LINES = ("-", "--", "-.", ":")
+COLUMN = 3.5
+"""Inches, the width of a paper's column."""
+_RC = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "legend.fontsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.5,
+    "lines.markersize": 4,
+    "lines.linewidth": 1.2,
+    "legend.frameon": False,
+    "svg.fonttype": "path",
+}
+
+
+@contextmanager
+def panels(
+    count: int, columns: int = 1, width: float = COLUMN, height: float = 2.6
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """Give a figure of `count` panels, `columns` a row, each `width` × `height` inches."""
+    rows = -(-count // columns)
+    with mpl.rc_context(_RC):
+        figure = Figure(figsize=(width * min(columns, count), height * rows), layout="constrained")
+        axes = figure.subplots(rows, min(columns, count), squeeze=False).ravel()
+        for unused in axes[count:]:
+            unused.set_axis_off()
+        yield figure, list(axes[:count])
+
+
+def look(position: int) -> dict[str, object]:
+    """Return colour, marker and line of the series at `position`."""
+    return {
+        "color": COLOURS[position % len(COLOURS)],
+        "marker": MARKERS[position % len(MARKERS)],
+        "linestyle": LINES[position % len(LINES)],
+    }
+
+
+def looks(names: Sequence[str]) -> dict[str, dict[str, object]]:
+    """Return a look for each of `names`, the same for the same set of names."""
+    return {name: look(i) for i, name in enumerate(sorted(set(names)))}
+
+
+def dimension_axis(axes: Axes, dimensions: Sequence[int]) -> None:
+    """Make the x axis one of dimensions: logarithmic, with those measured as its ticks."""
+    ticks = sorted(set(dimensions))
+    axes.set_xscale("log", base=2)
+    shown = [d for i, d in enumerate(ticks) if not i or d / ticks[i - 1] > 1.2 or len(ticks) < 6]
+    axes.xaxis.set_major_locator(FixedLocator(shown))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_xlabel("dimension")
+
+
+def plain_log(axes: Axes, axis: str) -> None:
+    """Make an axis logarithmic with plain numbers at 1, 2 and 5 of each decade."""
+    from matplotlib.ticker import LogLocator
+
+    getattr(axes, f"set_{axis}scale")("log")
+    which = getattr(axes, f"{axis}axis")
+    low, high = getattr(axes, f"get_{axis}lim")()
+    which.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 300 else (1,)))
+    which.set_minor_locator(NullLocator())
+    which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+
+
+def heading(part: pd.DataFrame) -> str:
+    """Return the title of a panel: dataset, encoder, and what it must not be used for."""
+    dataset, encoder = part["dataset"].iloc[0], part["encoder"].iloc[0]
+    title = f"{dataset}, {encoder}" if encoder else str(dataset)
+    title = title if len(title) < 48 else f"…{title[-46:]}"
+    return f"{title}\n{SYNTHETIC}" if part["synthetic"].fillna(False).astype(bool).any() else title
+
+
+def needed(frame: pd.DataFrame, what: str) -> pd.DataFrame:
+    """Return `frame`, or raise UsageError when it has no row."""
+    if frame.empty:
+        raise UsageError(f"the table has {what}, so there is nothing to draw")
+    return frame

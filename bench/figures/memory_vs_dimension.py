@@ -1,0 +1,15 @@
+"""What a vector costs in bytes."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench.figures._by_dimension import draw_by_dimension
+
+TITLE = "Bytes a vector against dimension, everything that is searched counted"
+
+
+def draw(frame: pd.DataFrame) -> Figure:
+    """Draw serialised bytes a vector (with the full vectors where a second stage reads them) against dimension."""
+    return draw_by_dimension(frame, "bytes_per_vector", "bytes a vector", two_stage=True)

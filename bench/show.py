@@ -1,0 +1,112 @@
+"""The terminal's answer: what a dimension costs, which configurations are worth taking, what to know before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bench.tables import dimension_table, exact_rows, findings, front, groups, label, other_reducers, quality_of
+
+ROWS = 16
+WIDTH = 110
+"""Columns where there is no terminal to ask."""
+WORTH_SHOWING = 0.5
+"""Share of the full quality below which the front's fast end is only counted."""
+
+
+def show(frame: pd.DataFrame, console: Console | None = None) -> None:
+    """Print a frame of trials as tables, one pair for each dataset and encoder."""
+    console = console or Console()
+    if not console.is_terminal:
+        console.width = max(console.width, WIDTH)
+    for (dataset, encoder), part in groups(frame):
+        first = part.iloc[-1]
+        with_encoder = f" with [bold]{escape(encoder)}[/bold]" if encoder else ""
+        console.print(
+            f"\n[bold]{escape(dataset)}[/bold]{with_encoder}: {first['n_corpus']:,} documents, {first['n_queries']:,} queries, "
+            f"{first['full_dim']} dimensions"
+        )
+        console.print(f"[dim]{escape(first['machine'])}[/dim]")
+        if len(exact_rows(part)):
+            console.print(_dimensions(part))
+        best = front(part)
+        if len(best):
+            console.print(_front(best, part))
+        for sentence in findings(part):
+            console.print(f"• {escape(sentence)}", highlight=False)
+    for machine in frame.attrs.get("other_machines", []):
+        console.print(f"[yellow]left out: trials measured on another machine ({escape(machine)})[/yellow]")
+
+
+def as_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the trials as JSON-ready records, each with `label` and `pareto`; what is not known is None."""
+    best = {i for _, part in groups(frame) for i in front(part).index}
+    records = []
+    for i, row in frame.iterrows():
+        values = {
+            name: None if pd.isna(value) else getattr(value, "item", lambda v=value: v)() for name, value in row.items()
+        }
+        records.append({"label": label(row), "pareto": i in best, **values})
+    return records
+
+
+def _dimensions(part: pd.DataFrame) -> Table:
+    quality, rows = quality_of(part), dimension_table(part)
+    table = _table(f"What a dimension costs: {quality.label} of exact search [95 % interval]")
+    for column in ("dim", "truncate", "keeps"):
+        table.add_column(column, justify="right", no_wrap=True)
+    if "subset" in rows:
+        table.add_column("random subset, least–most", justify="right", no_wrap=True)
+    others = other_reducers(rows)
+    for reducer in [*others, "bytes"]:
+        table.add_column(reducer, justify="right", no_wrap=True)
+    for dim, row in rows.iterrows():
+        cells = [
+            str(dim),
+            f"{row['truncate']:.3f} [{row['truncate_low']:.3f}, {row['truncate_high']:.3f}]",
+            f"{row['retained']:.1%} [{row['retained_low']:.1%}, {row['retained_high']:.1%}]",
+        ]
+        if "subset" in rows:
+            cells.append(f"{_number(row['subset'])}, {_number(row['subset_low'])}–{_number(row['subset_high'])}")
+        table.add_row(*(escape(c) for c in [*cells, *(_number(row[r]) for r in others), f"{row['bytes']:,.0f}"]))
+    return table
+
+
+def _front(best: pd.DataFrame, part: pd.DataFrame) -> Table:
+    quality = quality_of(part)
+    shown = best[best[quality.retained] >= WORTH_SHOWING]
+    if len(shown) > ROWS:
+        # Evenly along the front, its two ends included: the fastest alone would say nothing of what quality costs.
+        shown = shown.iloc[[round(i * (len(shown) - 1) / (ROWS - 1)) for i in range(ROWS)]]
+    some = f" ({len(shown)} of {len(best)} shown)" if len(best) > len(shown) else ""
+    table = _table(f"Pareto-optimal in {quality.label}, latency and bytes a vector{some}")
+    table.add_column("configuration", overflow="fold", min_width=24)
+    for column in (quality.label, "keeps [95 %]", "p50 ms", "p95 ms", "QPS", "× exact", "bytes"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for _, row in shown.iterrows():
+        cells = [
+            label(row),
+            f"{row[quality.column]:.3f}",
+            f"{row[quality.retained]:.1%} [{row[quality.retained_low]:.1%}, {row[quality.retained_high]:.1%}]",
+            f"{row['latency_ms_p50']:.3f}",
+            f"{row['latency_ms_p95']:.3f}",
+            f"{row['qps']:,.0f}",
+            f"{row['speedup_vs_exact']:.1f}",
+            f"{row['bytes_per_vector']:,.0f}",
+        ]
+        table.add_row(*(escape(cell) for cell in cells))
+    return table
+
+
+def _number(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:.3f}"
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=escape(title), title_justify="left", box=None, pad_edge=False, header_style="bold", title_style="italic"
+    )
