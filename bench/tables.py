@@ -104,7 +104,7 @@ def label(row: pd.Series) -> str:
     ]
     stages = _parameters(row["stages"])
     if stages:
-        parts.append(f"{stages['shortlist']} rescored at {row['full_dim']} d")
+        parts.append(f"rescore {stages['shortlist']}")
     return ", ".join(parts)
 
 
@@ -239,13 +239,9 @@ def _speed(frame: pd.DataFrame) -> list[str]:
         most_dim, least_dim = wins[0][0], wins[0][1]
         ratio = float(np.median([win[2] for win in wins]))
         shorter = most_dim / least_dim
-        verdict = (
-            "most of what fewer bytes promise"
-            if ratio > 0.6 * shorter
-            else "less than the bytes promise: something besides reading the vectors takes the time"
-        )
+        verdict = "most of what fewer bytes promise" if ratio > 0.6 * shorter else "less than fewer bytes promise"
         found.append(
-            f"{backend}: {most_dim} → {least_dim} d is {shorter:.0f}× fewer bytes a vector and {ratio:.1f}× faster: {verdict}."
+            f"{backend}: {most_dim} → {least_dim} d is {shorter:.0f}× fewer bytes a vector and {ratio:.2g}× the speed: {verdict}."
         )
     return found
 

@@ -20,7 +20,7 @@ def draw_by_dimension(frame: pd.DataFrame, column: str, unit: str, two_stage: bo
     names = rows.apply(_name, axis=1)
     style = looks(names.unique())
     parts = groups(rows)
-    with panels(len(parts), columns=2) as (figure, axes):
+    with panels(len(parts), columns=2, height=3.2) as (figure, axes):
         for axis, (_, part) in zip(axes, parts, strict=True):
             for name, line in part.groupby(names.loc[part.index]):
                 median = line.groupby("dim")[column].median()
@@ -29,7 +29,7 @@ def draw_by_dimension(frame: pd.DataFrame, column: str, unit: str, two_stage: bo
             plain_log(axis, "y")
             axis.set_ylabel(unit)
             axis.set_title(heading(part))
-            axis.legend(loc="best")
+            axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
     return figure
 
 

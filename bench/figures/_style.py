@@ -68,23 +68,27 @@ def dimension_axis(axes: Axes, dimensions: Sequence[int]) -> None:
     """Make the x axis one of dimensions: logarithmic, with those measured as its ticks."""
     ticks = sorted(set(dimensions))
     axes.set_xscale("log", base=2)
-    shown = [d for i, d in enumerate(ticks) if not i or d / ticks[i - 1] > 1.2 or len(ticks) < 6]
+    shown = [
+        d for i, d in enumerate(ticks) if i in (0, len(ticks) - 1) or (ticks[-1] / d > 1.4 and d / ticks[i - 1] > 1.2)
+    ]
     axes.xaxis.set_major_locator(FixedLocator(shown))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_xlabel("dimension")
 
 
-def plain_log(axes: Axes, axis: str) -> None:
-    """Make an axis logarithmic with plain numbers at 1, 2 and 5 of each decade."""
+def plain_log(axes: Axes, axis: str, wide: float = 300) -> None:
+    """Make an axis logarithmic with plain numbers at 1, 2 and 5 of each decade, at 1 alone where it spans `wide` or more."""
     from matplotlib.ticker import LogLocator
 
     getattr(axes, f"set_{axis}scale")("log")
     which = getattr(axes, f"{axis}axis")
     low, high = getattr(axes, f"get_{axis}lim")()
-    which.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 300 else (1,)))
+    which.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < wide else (1,)))
     which.set_minor_locator(NullLocator())
-    which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    which.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value / 1000:,g}k" if value >= 10_000 else f"{value:,.10g}")
+    )
 
 
 def heading(part: pd.DataFrame) -> str:

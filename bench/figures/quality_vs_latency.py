@@ -54,7 +54,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             axis.set_title(heading(part))
             names = "\n".join(f"{number}  {label(row)}" for number, (_, row) in enumerate(named.iterrows(), 1))
             axis.text(1.02, 1.0, names, transform=axis.transAxes, va="top", fontsize=6.5)
-            axis.legend(loc="lower right")
+            axis.legend(loc="lower left", bbox_to_anchor=(1.0, 0.0))
     return figure
 
 

@@ -28,7 +28,7 @@ def draw(frame: pd.DataFrame) -> Figure:
                     ordered = line.sort_values("qps")
                     axis.plot(ordered["qps"], ordered["ann_recall_at_10"], label=backend, **style[backend])
             axis.set_xlim(low, high)
-            plain_log(axis, "x")
+            plain_log(axis, "x", wide=30)
             axis.set_ylim(min(0.0, rows["ann_recall_at_10"].min()), 1.04)
             axis.set_title(f"{dim} d — {heading(part)}" if several else f"{dim} d")
             axis.set_xlabel("queries/s, one at a time")

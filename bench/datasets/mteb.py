@@ -1,0 +1,85 @@
+"""Retrieval tasks of MTEB, through its own loader."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.datasets import Dataset, Source
+from bench.datasets._files import Fingerprint, scored_queries
+from bench.encoders._extra import extra
+from bench.errors import UsageError, near_miss
+
+
+class Mteb(Source):
+    """Any MTEB retrieval task; offline where mteb's cache holds it. Source: Muennighoff et al. 2023."""
+
+    name = "mteb"
+    usage = "mteb:TASK[/SUBSET]"
+    summary = "any MTEB retrieval task, through mteb's own loader (extra mteb)"
+
+    @classmethod
+    def load(cls, argument: str, split: str = "test") -> Dataset:
+        mteb: Any = extra("mteb", f"dataset 'mteb:{argument}'")
+        name, _, subset = argument.partition("/")
+        try:
+            task = mteb.get_task(name)
+        except KeyError as error:
+            names = [t.metadata.name for t in mteb.get_tasks(task_types=["Retrieval"])]
+            raise UsageError(f"mteb has no task '{name}'{near_miss(name, names) if name else ''}") from error
+        if not hasattr(task, "convert_v1_dataset_format_to_v2") or task.metadata.type not in ("Retrieval", "Reranking"):
+            raise UsageError(f"mteb:{name} is a task of type {task.metadata.type}; a retrieval task is needed")
+        try:
+            task.load_data()
+            task.convert_v1_dataset_format_to_v2(num_proc=None)
+        except Exception as error:  # hubs fail in many ways, and each is one to the user
+            raise UsageError(
+                f"mteb:{name} cannot be loaded, and is not in mteb's cache: {str(error).splitlines()[0]}"
+            ) from error
+        subsets = list(task.dataset)
+        if not subset and len(subsets) > 1:
+            raise UsageError(
+                f"mteb:{name} has several subsets, name one as mteb:{name}/SUBSET: {', '.join(subsets[:10])}"
+            )
+        subset = subset or subsets[0]
+        if subset not in subsets:
+            raise UsageError(f"mteb:{name} has no subset '{subset}'{near_miss(subset, subsets)}")
+        if split not in task.dataset[subset]:
+            raise UsageError(f"mteb:{name} has no split '{split}'{near_miss(split, task.dataset[subset])}")
+        return _dataset(f"mteb:{argument}", task.dataset[subset][split])
+
+
+def _dataset(name: str, data: Any) -> Dataset:
+    doc_ids = [str(i) for i in data["corpus"]["id"]]
+    texts = {str(row["id"]): row["text"] for row in data["queries"]}
+    if data.get("top_ranked"):
+        raise UsageError(f"{name} reranks given candidates; a task that searches the whole corpus is needed")
+    judged = {q: {d: int(g) for d, g in grades.items()} for q, grades in data["relevant_docs"].items()}
+    qrels, notes = scored_queries(judged, doc_ids, list(texts), name)
+    documents = _Documents(data["corpus"])
+    fingerprint = Fingerprint("mteb")
+    for doc_id, text in zip(doc_ids, documents, strict=True):
+        fingerprint.add(doc_id, text)
+    for query in qrels:
+        fingerprint.add(query, str(texts[query]))
+    fingerprint.add_qrels(qrels)
+    return Dataset(
+        name=name,
+        fingerprint=fingerprint.hex(),
+        doc_ids=doc_ids,
+        query_ids=list(qrels),
+        documents=documents,
+        queries=[str(texts[query]) for query in qrels],
+        qrels=qrels,
+        notes=tuple(notes),
+    )
+
+
+class _Documents:
+    """Texts of a task's corpus, title and text joined as MTEB joins them; read from the table on disk each time."""
+
+    def __init__(self, corpus: Any) -> None:
+        self._corpus = corpus
+
+    def __iter__(self) -> Any:
+        for row in self._corpus:
+            yield f"{row.get('title') or ''} {row['text']}".strip()

@@ -1,0 +1,65 @@
+"""Models of MTEB, through its own loader."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bench.encoders import Encoder, Role
+from bench.encoders._extra import extra
+from bench.errors import UsageError
+
+
+class MtebEncoder(Encoder):
+    """A model as ``mteb.get_model`` gives it, with the prompts that MTEB uses for retrieval. Source: Muennighoff et al. 2023."""
+
+    name = "mteb"
+    usage = "mteb:NAME"
+    summary = "any model that mteb.get_model knows (extra mteb)"
+
+    def __init__(self, argument: str = "") -> None:
+        if not argument:
+            raise UsageError("encoder 'mteb' needs a model: mteb:NAME")
+        library: Any = extra("mteb", f"encoder 'mteb:{argument}'")
+        try:
+            self._model = library.get_model(argument)
+        except Exception as error:  # its loaders raise whatever the model's own library does
+            raise UsageError(f"encoder 'mteb:{argument}' cannot be loaded: {str(error).splitlines()[0]}") from error
+        self._argument = argument
+        self._dimension = int(self.encode_full(["dimension"], "document").shape[1])
+
+    @property
+    def dimension(self) -> int:
+        return self._dimension
+
+    @property
+    def identity(self) -> str:
+        meta = self._model.mteb_model_meta
+        return f"mteb {importlib.metadata.version('mteb')} {meta.name} {meta.revision}"
+
+    def encode_full(self, texts: Sequence[str], role: Role) -> np.ndarray:
+        from mteb.types import PromptType
+        from torch.utils.data import DataLoader
+
+        rows = [
+            {"text": text, "title": "", "body": text} if role == "document" else {"text": text, "query": text}
+            for text in texts
+        ]
+        vectors = self._model.encode(
+            DataLoader(rows, batch_size=self.batch_size),
+            task_metadata=_retrieval_metadata(),
+            hf_split="test",
+            hf_subset="default",
+            prompt_type=PromptType.query if role == "query" else PromptType.document,
+        )
+        return np.asarray(vectors, dtype=np.float32)
+
+
+def _retrieval_metadata() -> Any:
+    """Return the metadata of a plain English retrieval task: MTEB chooses prompts by it."""
+    import mteb
+
+    return mteb.get_task("SciFact").metadata

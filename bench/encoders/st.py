@@ -1,0 +1,68 @@
+"""sentence-transformers: any model by name or path."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bench.encoders import Encoder, Role
+from bench.encoders._extra import extra
+from bench.errors import UsageError
+
+
+class SentenceTransformersEncoder(Encoder):
+    """A SentenceTransformer with the query and document prompts that its configuration names.
+
+    Vectors come at the full dimension and are truncated, then normalised, by the caller. Source: Reimers & Gurevych 2019.
+    """
+
+    name = "st"
+    usage = "st:NAME_OR_PATH"
+    summary = "any sentence-transformers model, with its query and document prompts (extra mteb)"
+
+    def __init__(self, argument: str = "") -> None:
+        if not argument:
+            raise UsageError("encoder 'st' needs a model: st:NAME or st:PATH")
+        library = extra("sentence_transformers", f"encoder 'st:{argument}'")
+        try:
+            self._model = library.SentenceTransformer(argument)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"encoder 'st:{argument}' cannot be loaded: {str(error).splitlines()[0]}") from error
+        self._model.truncate_dim = None
+        self._argument = argument
+        self._dimension = int(self.encode_full(["dimension"], "document").shape[1])
+
+    @property
+    def dimension(self) -> int:
+        return self._dimension
+
+    @property
+    def identity(self) -> str:
+        path = Path(self._argument)
+        weights = _folder_digest(path) if path.is_dir() else self._revision()
+        version = importlib.metadata.version("sentence-transformers")
+        return json.dumps(["st", weights, version, self._model.prompts, self._model.max_seq_length])
+
+    def encode_full(self, texts: Sequence[str], role: Role) -> np.ndarray:
+        encode = self._model.encode_query if role == "query" else self._model.encode_document
+        vectors = encode(list(texts), convert_to_numpy=True, normalize_embeddings=False, show_progress_bar=False)
+        return np.asarray(vectors, dtype=np.float32)
+
+    def _revision(self) -> str:
+        config = getattr(getattr(self._model[0], "auto_model", None), "config", None)
+        return f"{self._argument}@{getattr(config, '_commit_hash', None)}"
+
+
+def _folder_digest(folder: Path) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        digest.update(str(path.relative_to(folder)).encode())
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()

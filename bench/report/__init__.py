@@ -1,0 +1,119 @@
+"""The report: one self-contained HTML page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from bench.figures import draw_all, figures, svg
+from bench.tables import dimension_table, exact_rows, findings, front, groups, label, other_reducers, quality_of
+
+COLUMNS = (
+    "status",
+    "reducer",
+    "ndcg_at_10",
+    "recall_at_10",
+    "recall_at_100",
+    "mrr_at_10",
+    "retained_ndcg_at_10",
+    "ann_recall_at_10",
+    "fidelity_at_10",
+    "loss_dimension",
+    "loss_precision",
+    "loss_search",
+    "latency_ms_p50",
+    "latency_ms_p95",
+    "latency_ms_p99",
+    "qps",
+    "batch_qps",
+    "speedup_vs_exact",
+    "bandwidth_fraction",
+    "build_seconds",
+    "bytes_per_vector",
+    "memory_bytes",
+    "encode_ms_p50",
+)
+"""Columns of the page's table of all trials, beside their label."""
+
+
+def report(frame: pd.DataFrame, folder: Path, recommendation: Sequence[str] = ()) -> Path:
+    """Write ``report.html`` into `folder` and return its path: the decision, findings, figures, tables and provenance.
+
+    The page needs no network: figures are inline SVG, styles and the few lines of script are inline.
+    """
+    template = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    ).from_string(resources.files("bench.report").joinpath("page.html").read_text(encoding="utf-8"))
+    drawn = draw_all(frame) if len(frame[frame["status"] == "ok"]) else {}
+    page = template.render(
+        recommendation=recommendation,
+        sections=[_section(part) for _, part in groups(frame)],
+        figures=[(figures()[name].TITLE, Markup(_inline(svg(figure)))) for name, figure in drawn.items()],
+        columns=COLUMNS,
+        trials=[_trial(row) for _, row in frame.iterrows()],
+        provenance=_provenance(frame),
+        other_machines=frame.attrs.get("other_machines", []),
+    )
+    path = folder / "report.html"
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _section(part: pd.DataFrame) -> dict[str, Any]:
+    quality, first = quality_of(part), part.iloc[-1]
+    table = dimension_table(part) if len(exact_rows(part)) else pd.DataFrame()
+    return {
+        "dataset": first["dataset"],
+        "encoder": first["encoder"],
+        "size": f"{first['n_corpus']:,} documents, {first['n_queries']:,} queries, {first['full_dim']} dimensions",
+        "quality": {**asdict(quality), "retained": quality.retained},
+        "findings": findings(part),
+        "notes": [line for line in dict.fromkeys("\n".join(part["notes"].dropna()).splitlines()) if line],
+        "dimensions": [{"dim": dim, **row} for dim, row in table.to_dict("index").items()],
+        "others": other_reducers(table) if len(table) else [],
+        "front": [
+            {"label": label(row), "low": row[quality.retained_low], "high": row[quality.retained_high], **row}
+            for _, row in front(part).iterrows()
+        ],
+    }
+
+
+def _trial(row: pd.Series) -> dict[str, Any]:
+    name = f"{row['dataset']} {row['encoder']}: {label(row)}".replace(" :", ":")
+    cells = [None if pd.isna(row[c]) else (f"{row[c]:,.4g}" if isinstance(row[c], float) else row[c]) for c in COLUMNS]
+    return {
+        "id": row["trial_id"],
+        "label": name,
+        "error": row["error"] if row["status"] != "ok" else "",
+        "cells": cells,
+    }
+
+
+def _provenance(frame: pd.DataFrame) -> dict[str, str]:
+    versions: dict[str, str] = {}
+    for text in frame["library_versions"].dropna().unique():
+        versions |= json.loads(text)
+    started = frame["started_at"].dropna()
+    return {
+        "study": ", ".join(frame["study"].dropna().unique()),
+        "machine": "; ".join(frame["machine"].dropna().unique()),
+        "threads": ", ".join(str(t) for t in sorted(frame["threads"].dropna().unique())),
+        "libraries": ", ".join(f"{name} {version}" for name, version in sorted(versions.items())),
+        "datasets": ", ".join(
+            f"{d} ({f})" for d, f in frame.groupby("dataset", sort=False)["dataset_fingerprint"].first().items()
+        ),
+        "measured": f"{started.min()} to {started.max()}" if len(started) else "",
+    }
+
+
+def _inline(text: str) -> str:
+    """Return only the ``<svg>`` element: an HTML page takes no XML prologue or document type."""
+    return text[text.index("<svg") :]
