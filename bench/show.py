@@ -9,13 +9,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.tables import dimension_table, exact_rows, findings, front, groups, label, other_reducers, quality_of
+from bench.tables import (
+    dimension_table,
+    exact_rows,
+    findings,
+    front,
+    groups,
+    label,
+    other_reducers,
+    quality_of,
+    worth_showing,
+)
 
 ROWS = 16
 WIDTH = 110
 """Columns where there is no terminal to ask."""
-WORTH_SHOWING = 0.5
-"""Share of the full quality below which the front's fast end is only counted."""
 
 
 def show(frame: pd.DataFrame, console: Console | None = None) -> None:
@@ -78,7 +86,7 @@ def _dimensions(part: pd.DataFrame) -> Table:
 
 def _front(best: pd.DataFrame, part: pd.DataFrame) -> Table:
     quality = quality_of(part)
-    shown = best[best[quality.retained] >= WORTH_SHOWING]
+    shown = worth_showing(best)
     if len(shown) > ROWS:
         # Evenly along the front, its two ends included: the fastest alone would say nothing of what quality costs.
         shown = shown.iloc[[round(i * (len(shown) - 1) / (ROWS - 1)) for i in range(ROWS)]]

@@ -229,11 +229,11 @@ def _check(configuration: Configuration, path: str | Path) -> None:
                     )
         for given, known in ((configuration.build, backend.build_grid), (configuration.search, backend.search_grid)):
             for parameter, values in given.items():
-                kind = type(known[parameter][0])
+                wanted = type(known[parameter][0])
                 for value in values:
-                    if not (type(value) is kind or (kind is float and type(value) is int)):
+                    if type(value) is not wanted and not (wanted is float and type(value) is int):
                         raise UsageError(
-                            f"{path}: backend '{name}': {parameter} = {value!r} is not {_article(kind.__name__)}, as {known[parameter][0]!r} is"
+                            f"{path}: backend '{name}': {parameter} = {value!r} is not {_article(wanted.__name__)}, as {known[parameter][0]!r} is"
                         )
         for precision in configuration.precision:
             if precision not in backend.precisions:

@@ -12,6 +12,7 @@ from bench.study import EXACT
 
 SYNTHETIC = "synthetic vectors: for speed and scale only"
 FEW_QUERIES = 50
+WORTH_SHOWING = 0.5
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,7 @@ def findings(frame: pd.DataFrame) -> list[str]:
         *_training(frame),
         *_curve(frame),
         *_speed(frame),
+        *_encoding(frame),
         *_failures(frame),
     ]
 
@@ -246,6 +248,17 @@ def _speed(frame: pd.DataFrame) -> list[str]:
     return found
 
 
+def _encoding(frame: pd.DataFrame) -> list[str]:
+    rows = timed(frame)
+    encode = rows["encode_ms_p50"].median()
+    if pd.isna(encode):
+        return []
+    search = front(frame)["latency_ms_p50"].median()
+    return [
+        f"Encoding a query takes {encode:.3f} ms, {encode / search:.2g}× the median search on the Pareto front: an application waits for both."
+    ]
+
+
 def _failures(frame: pd.DataFrame) -> list[str]:
     bad = frame[frame["status"] != "ok"]
     return [
@@ -264,3 +277,9 @@ def front(frame: pd.DataFrame) -> pd.DataFrame:
     rows = timed(frame)
     best = rows[pareto(rows, [quality_of(frame).column], ["latency_ms_p50", "bytes_per_vector"])]
     return best.sort_values(["latency_ms_p50", "trial_id"], kind="stable")
+
+
+def worth_showing(best: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the front's fast end that keeps less than `WORTH_SHOWING` of the quality, unless nothing keeps more."""
+    shown = best[best[quality_of(best).retained] >= WORTH_SHOWING]
+    return shown if len(shown) else best

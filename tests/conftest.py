@@ -9,10 +9,12 @@ import pytest
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
     """Keep the embeddings' cache of the tests away from the user's, one for the whole run."""
-    monkeypatch.setenv("MATRYOSHKA_BENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MATRYOSHKA_BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +44,43 @@ def vector_folder(tmp_path_factory) -> Path:
     lines = [f"{query}\t{document}\t1" for query, document in enumerate(relevant)]
     (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + "\n".join(lines) + "\n")
     return folder
+
+
+@pytest.fixture(scope="session")
+def measured(tmp_path_factory, vector_folder) -> Path:
+    """A results folder measured for real: three reducers, two indexes, a second stage."""
+    folder = tmp_path_factory.mktemp("measured")
+    (folder / "study.toml").write_text(
+        f"""
+        name = "measured"
+        dataset = "vectors:{vector_folder}"
+        dimensions = [4, 8, 16, 32]
+        reducers = ["truncate", "random_subset", "pca"]
+        repeats = 1
+        [[configurations]]
+        backend = "faiss-flat"
+        [[configurations]]
+        backend = "faiss-hnsw"
+        build = {{ M = 8, ef_construction = 40 }}
+        search = {{ ef = [10, 40] }}
+        [[configurations]]
+        backend = "faiss-flat"
+        stages = {{ shortlist = 30 }}
+        dimensions = [8]
+        """
+    )
+    from bench.runner import run
+
+    run(folder / "study.toml", folder / "results", progress=False)
+    return folder / "results"
+
+
+@pytest.fixture
+def frame(measured):
+    """The trials of `measured`, a fresh copy."""
+    from bench.results import load
+
+    return load(measured)
 
 
 @pytest.fixture(scope="session")

@@ -41,15 +41,16 @@ class MtebEncoder(Encoder):
         return f"mteb {importlib.metadata.version('mteb')} {meta.name} {meta.revision}"
 
     def encode_full(self, texts: Sequence[str], role: Role) -> np.ndarray:
+        from datasets import Dataset
         from mteb.types import PromptType
         from torch.utils.data import DataLoader
 
-        rows = [
+        rows: Any = [
             {"text": text, "title": "", "body": text} if role == "document" else {"text": text, "query": text}
             for text in texts
         ]
         vectors = self._model.encode(
-            DataLoader(rows, batch_size=self.batch_size),
+            DataLoader(Dataset.from_list(rows), batch_size=self.batch_size),
             task_metadata=_retrieval_metadata(),
             hf_split="test",
             hf_subset="default",

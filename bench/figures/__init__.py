@@ -1,6 +1,6 @@
 """Figures: each a function from a table of trials to a matplotlib figure. One file a figure.
 
-A file has `TITLE` and ``draw(frame) -> Figure``; anyone can call it on a parquet file of their own.
+A file has `TITLE`, `ORDER` (its place on a page) and ``draw(frame) -> Figure``; anyone can call it on a parquet file of their own.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ DPI = 200
 
 
 def figures() -> dict[str, ModuleType]:
-    """Return every figure's module by name."""
-    return registry.modules("figures")
+    """Return every figure's module by name, in the order in which they are read."""
+    return dict(sorted(registry.modules("figures").items(), key=lambda item: item[1].ORDER))
 
 
 def draw_all(frame: pd.DataFrame) -> dict[str, Figure]:

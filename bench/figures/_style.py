@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -20,7 +21,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES = ("-", "--", "-.", ":")
 COLUMN = 3.5
 """Inches, the width of a paper's column."""
-_RC = {
+_RC: Any = {
     "font.size": 8,
     "axes.titlesize": 8,
     "legend.fontsize": 7,
@@ -50,7 +51,7 @@ def panels(
         yield figure, list(axes[:count])
 
 
-def look(position: int) -> dict[str, object]:
+def look(position: int) -> dict[str, Any]:
     """Return colour, marker and line of the series at `position`."""
     return {
         "color": COLOURS[position % len(COLOURS)],
@@ -59,7 +60,7 @@ def look(position: int) -> dict[str, object]:
     }
 
 
-def looks(names: Sequence[str]) -> dict[str, dict[str, object]]:
+def looks(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return a look for each of `names`, the same for the same set of names."""
     return {name: look(i) for i, name in enumerate(sorted(set(names)))}
 

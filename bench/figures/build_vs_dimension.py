@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from bench.figures._by_dimension import draw_by_dimension
 
 TITLE = "Build time against dimension"
+ORDER = 5
 
 
 def draw(frame: pd.DataFrame) -> Figure:

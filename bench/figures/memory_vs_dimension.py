@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from bench.figures._by_dimension import draw_by_dimension
 
 TITLE = "Bytes a vector against dimension, everything that is searched counted"
+ORDER = 4
 
 
 def draw(frame: pd.DataFrame) -> Figure:

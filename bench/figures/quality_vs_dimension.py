@@ -9,6 +9,7 @@ from bench.figures._style import dimension_axis, heading, look, needed, panels
 from bench.tables import dimension_table, exact_rows, groups, other_reducers, quality_of
 
 TITLE = "Quality against dimension: truncation with its interval, random subsets, PCA"
+ORDER = 1
 
 
 def draw(frame: pd.DataFrame) -> Figure:

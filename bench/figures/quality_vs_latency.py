@@ -9,6 +9,7 @@ from bench.figures._style import COLUMN, heading, looks, needed, panels, plain_l
 from bench.tables import groups, label, pareto, quality_of, timed
 
 TITLE = "Quality against latency: every configuration, with the Pareto front"
+ORDER = 2
 _LABELS = 12
 
 

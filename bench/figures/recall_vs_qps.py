@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -9,6 +11,7 @@ from bench.figures._style import heading, looks, needed, panels, plain_log
 from bench.tables import groups, timed
 
 TITLE = "ANN recall against queries per second, one panel a dimension"
+ORDER = 3
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -33,7 +36,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             axis.set_title(f"{dim} d — {heading(part)}" if several else f"{dim} d")
             axis.set_xlabel("queries/s, one at a time")
             axis.set_ylabel("ANN recall@10")
-        handles: dict[str, object] = {}
+        handles: dict[str, Any] = {}
         for axis in axes:
             handles |= {name: handle for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)}
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), 6))

@@ -14,7 +14,17 @@ import pandas as pd
 from markupsafe import Markup
 
 from bench.figures import draw_all, figures, svg
-from bench.tables import dimension_table, exact_rows, findings, front, groups, label, other_reducers, quality_of
+from bench.tables import (
+    dimension_table,
+    exact_rows,
+    findings,
+    front,
+    groups,
+    label,
+    other_reducers,
+    quality_of,
+    worth_showing,
+)
 
 COLUMNS = (
     "status",
@@ -81,7 +91,7 @@ def _section(part: pd.DataFrame) -> dict[str, Any]:
         "others": other_reducers(table) if len(table) else [],
         "front": [
             {"label": label(row), "low": row[quality.retained_low], "high": row[quality.retained_high], **row}
-            for _, row in front(part).iterrows()
+            for _, row in worth_showing(front(part)).iterrows()
         ],
     }
 

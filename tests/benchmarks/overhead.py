@@ -23,8 +23,15 @@ from bench.vectors import normalise
 N, QUERIES = 10_000, 500
 
 
-def bare_milliseconds(index, singles, k):
+def recorded_milliseconds(backend, singles, k):
+    """Median as a trial records it."""
+    latency = timing.time_queries(lambda i: backend.search(singles[i], k), len(singles), 1, 60)
+    return float(np.median(latency.nanoseconds)) / 1e6
+
+
+def bare_milliseconds(backend, singles, k):
     """Median of a loop that does nothing but call the library."""
+    index = backend.index
     taken = []
     for query in singles:
         before = time.perf_counter_ns()
@@ -49,19 +56,11 @@ def main(rounds: int = 15) -> None:
             singles = [queries[i : i + 1] for i in range(QUERIES)]
             ratios = []
             for round_ in range(rounds):
-
-                def recorded(backend=backend, singles=singles):
-                    latency = timing.time_queries(lambda i: backend.search(singles[i], 10), QUERIES, 1, 60)
-                    return float(np.median(latency.nanoseconds)) / 1e6
-
-                def bare(backend=backend, singles=singles):
-                    return bare_milliseconds(backend.index, singles, 10)
-
-                sides = (recorded, bare) if round_ % 2 else (bare, recorded)
-                times = {side: side() for side in sides}
-                ratios.append(times[recorded] / times[bare])
+                sides = (recorded_milliseconds, bare_milliseconds)
+                times = {side: side(backend, singles, 10) for side in (sides if round_ % 2 else sides[::-1])}
+                ratios.append(times[recorded_milliseconds] / times[bare_milliseconds])
             print(
-                f"{name:10} {d:4} d  {times[bare]:.4f} ms  ratio {np.median(ratios):.3f} [{min(ratios):.3f}, {max(ratios):.3f}]"
+                f"{name:10} {d:4} d  {times[bare_milliseconds]:.4f} ms  ratio {np.median(ratios):.3f} [{min(ratios):.3f}, {max(ratios):.3f}]"
             )
 
 

@@ -1,0 +1,66 @@
+"""Figures draw what the table says; the page needs nothing from outside."""
+
+import re
+
+import numpy as np
+import pytest
+
+from bench.errors import UsageError
+from bench.figures import draw_all, figures, save_all
+from bench.report import report
+from bench.tables import dimension_table, timed
+
+
+def test_every_figure_has_units_on_its_axes_and_shows_the_values(frame):
+    drawn = draw_all(frame)
+    assert list(drawn) == [
+        "quality_vs_dimension",
+        "quality_vs_latency",
+        "recall_vs_qps",
+        "memory_vs_dimension",
+        "build_vs_dimension",
+    ]
+    for figure in drawn.values():
+        for axes in figure.axes:
+            if axes.axison:
+                assert axes.get_xlabel()
+                assert axes.get_ylabel()
+    line = drawn["quality_vs_dimension"].axes[0].lines[0]
+    np.testing.assert_array_equal(line.get_ydata(), dimension_table(frame)["truncate"])
+    points = drawn["quality_vs_latency"].axes[0].lines
+    shown = sorted(x for line in points if line.get_linestyle() == "None" for x in line.get_xdata())
+    np.testing.assert_allclose(shown, sorted(timed(frame)["latency_ms_p50"]))
+
+
+def test_files_are_the_same_for_the_same_table(frame, tmp_path):
+    one, two = save_all(frame, tmp_path / "a"), save_all(frame, tmp_path / "b")
+    assert len(one) == 2 * len(figures())
+    assert all(a.read_bytes() == b.read_bytes() for a, b in zip(one, two, strict=True) if a.suffix == ".svg")
+
+
+def test_several_datasets_are_panels_and_synthetic_says_so(frame):
+    import pandas as pd
+
+    both = pd.concat(
+        [frame, frame.assign(dataset="synthetic:n=5", synthetic=True, ndcg_at_10=np.nan)], ignore_index=True
+    )
+    axes = draw_all(both)["quality_vs_dimension"].axes
+    assert len([a for a in axes if a.axison]) == 2
+    assert "speed and scale only" in axes[1].get_title()
+    assert "fidelity" in axes[1].get_ylabel()
+
+
+def test_nothing_measured_is_said(frame):
+    with pytest.raises(UsageError, match="nothing to draw"):
+        draw_all(frame.assign(status="failed"))
+
+
+def test_the_page_is_whole_and_safe(frame, tmp_path):
+    hostile = frame.assign(dataset="<script>alert(1)</script>")
+    page = report(hostile, tmp_path, ["Take <b>this</b>"]).read_text()
+    assert "<script>alert" not in page
+    assert "Take &lt;b&gt;this" in page
+    assert not re.search(r'(src|href)\s*=\s*"(https?:)?//', page)
+    assert not re.search(r"<(link|img|iframe)\b|<script[^>]+src|@import", page)
+    assert page.count("<figure>") == len(figures())
+    assert all(trial_id in page for trial_id in frame["trial_id"])

@@ -1,0 +1,46 @@
+"""Real text, against what plain numpy and pytrec_eval give."""
+
+import numpy as np
+import pytest
+import pytrec_eval
+
+from bench import get_encoder, run
+from bench.datasets import load_dataset
+
+
+def test_cranfield_is_what_numpy_and_pytrec_eval_say(shared_beir, tmp_path):
+    name = f"beir:{shared_beir('cranfield')}"
+    dimensions = [8, 32, 100, 256]
+    study = tmp_path / "study.toml"
+    study.write_text(
+        f'name = "cranfield"\ndataset = "{name}"\nencoder = "wordllama"\ndimensions = {dimensions}\nrepeats = 1\n'
+        '[[configurations]]\nbackend = "faiss-flat"\n'
+    )
+    frame = run(study, tmp_path / "out", progress=False)
+    assert (frame["status"] == "ok").all()
+    data, encoder = load_dataset(name), get_encoder("wordllama")
+    documents, queries = (
+        encoder.encode_full(list(data.documents), "document"),
+        encoder.encode_full(data.queries, "query"),
+    )
+    for d in dimensions:
+        with np.errstate(invalid="ignore"):
+            x, q = (
+                np.nan_to_num(v[:, :d] / np.linalg.norm(v[:, :d], axis=1, keepdims=True)) for v in (documents, queries)
+            )
+        scores = q @ x.T
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :100]
+        ranked = {
+            query: {data.doc_ids[i]: float(scores[row, i]) for i in best[row]}
+            for row, query in enumerate(data.query_ids)
+        }
+        judged = {query: dict(data.qrels[query]) for query in data.query_ids}
+        expected = pytrec_eval.RelevanceEvaluator(judged, {"ndcg_cut.10", "recall.100"}).evaluate(ranked)
+        for row in frame[frame["dim"] == d].itertuples():
+            assert row.ndcg_at_10 == pytest.approx(np.mean([e["ndcg_cut_10"] for e in expected.values()]), abs=1e-4)
+            if row.backend == "exact":
+                assert row.recall_at_100 == pytest.approx(
+                    np.mean([e["recall_100"] for e in expected.values()]), abs=1e-4
+                )
+            else:
+                assert row.encode_ms_p50 > 0

@@ -1,0 +1,92 @@
+"""What is read off a table of trials."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from bench.show import as_records, show
+from bench.tables import FIDELITY, NDCG, dimension_table, exact_rows, findings, front, label, pareto, quality_of
+
+
+def test_pareto_is_its_definition():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.integers(0, 6, (60, 3)).astype(float), columns=["good", "slow", "big"])
+    frame.loc[5, "good"] = np.nan
+    found = pareto(frame, ["good"], ["slow", "big"])
+    for i, row in frame.iterrows():
+        others = frame.drop(index=i).dropna()
+        no_worse = (others["good"] >= row["good"]) & (others["slow"] <= row["slow"]) & (others["big"] <= row["big"])
+        copies = (others == row).all(axis=1)
+        earlier_copy = (others.index[copies] < i).any()
+        assert found[i] == (not row.isna().any() and not (no_worse & ~copies).any() and not earlier_copy)
+
+
+def test_quality_is_fidelity_where_nothing_is_judged(frame):
+    assert quality_of(frame) == NDCG
+    assert quality_of(frame.assign(ndcg_at_10=np.nan)) == FIDELITY
+
+
+def test_dimension_table_has_band_and_baselines(frame):
+    table = dimension_table(frame)
+    assert list(table.index) == [4, 8, 16, 32]
+    subsets = exact_rows(frame).query("reducer == 'random_subset' and dim == 8")["ndcg_at_10"]
+    assert len(subsets) == 5
+    assert table.loc[8, "subset_low"] == subsets.min()
+    assert table.loc[8, "subset_high"] == subsets.max()
+    assert table.loc[32, ["truncate", "subset", "pca"]].nunique() == 1
+    assert table.loc[32, "retained"] == pytest.approx(1)
+
+
+def exact_with(frame, reducer, values):
+    rows = (frame["backend"] == "exact") & (frame["reducer"] == reducer)
+    for dim, value in values.items():
+        frame.loc[rows & (frame["dim"] == dim), ["ndcg_at_10", "ndcg_at_10_low", "ndcg_at_10_high"]] = (
+            value,
+            value - 0.01,
+            value + 0.01,
+        )
+    return frame
+
+
+def test_findings_follow_the_numbers(frame):
+    below = {4: 0.1, 8: 0.2, 16: 0.3}
+    exact_with(frame, "random_subset", below)
+    trained = exact_with(frame.copy(), "truncate", {d: v + 0.1 for d, v in below.items()})
+    assert any("beats every random subset" in line for line in findings(trained))
+    untrained = exact_with(frame.copy(), "truncate", below)
+    assert any("do not look Matryoshka-trained" in line for line in findings(untrained))
+    bent = exact_with(frame.copy(), "truncate", {4: 0.1, 8: 0.4, 16: 0.2})
+    assert any("not monotonic" in line and "8 → 16 d" in line for line in findings(bent))
+    assert not any("not monotonic" in line for line in findings(trained))
+    better = frame.copy()
+    better.loc[(better["backend"] == "exact") & (better["dim"] == 16), "retained_ndcg_at_10_low"] = 1.01
+    assert any("*improves*" in line for line in findings(better))
+    assert any("Only 40 queries" in line for line in findings(frame))
+    assert any("for speed and scale only" in line for line in findings(frame.assign(synthetic=True)))
+
+
+def test_front_and_labels(frame):
+    best = front(frame)
+    assert best["latency_ms_p50"].is_monotonic_increasing
+    assert label(frame[frame["stages"] != ""].iloc[0]) == "faiss-flat 8 d, rescore 30"
+    assert {label(row) for _, row in frame.query("backend == 'faiss-hnsw' and dim == 8").iterrows()} == {
+        "faiss-hnsw 8 d, M=8, ef=10",
+        "faiss-hnsw 8 d, M=8, ef=40",
+    }
+
+
+def test_show_prints_the_numbers_and_what_was_left_out(frame):
+    frame.attrs["other_machines"] = ["another machine"]
+    frame.loc[frame.index[-1], ["status", "error", "latency_ms_p50"]] = ["crashed", "ended by [SIGABRT]", None]
+    text = io.StringIO()
+    show(frame, Console(file=text, width=120))
+    printed = text.getvalue()
+    for dim, row in dimension_table(frame).iterrows():
+        assert f"{dim}" in printed
+        assert f"{row['truncate']:.3f}" in printed
+    assert "ended by [SIGABRT]" in printed
+    assert "another machine" in printed
+    assert len(as_records(frame)) == len(frame)
