@@ -1,10 +1,14 @@
 """What the tests share: a cache of their own, small data, and ../shared where it is there."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+# No test reaches a hub; read by its client when it is loaded.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
