@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from bench.datasets import Dataset, Source
-from bench.datasets._files import Fingerprint, scored_queries
+from bench.datasets._files import Fingerprint, distinct, scored_queries
 from bench.encoders._extra import extra
 from bench.errors import UsageError, near_miss
 
@@ -32,9 +33,8 @@ class Mteb(Source):
             task.load_data()
             task.convert_v1_dataset_format_to_v2(num_proc=None)
         except Exception as error:  # hubs fail in many ways, and each is one to the user
-            raise UsageError(
-                f"mteb:{name} cannot be loaded, and is not in mteb's cache: {str(error).splitlines()[0]}"
-            ) from error
+            why = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UsageError(f"mteb:{name} cannot be loaded, and is not in mteb's cache: {why}") from error
         subsets = list(task.dataset)
         if not subset and len(subsets) > 1:
             raise UsageError(
@@ -50,6 +50,8 @@ class Mteb(Source):
 
 def _dataset(name: str, data: Any) -> Dataset:
     doc_ids = [str(i) for i in data["corpus"]["id"]]
+    distinct(doc_ids, Path(name), "document")
+    distinct([str(i) for i in data["queries"]["id"]], Path(name), "query")
     texts = {str(row["id"]): row["text"] for row in data["queries"]}
     if data.get("top_ranked"):
         raise UsageError(f"{name} reranks given candidates; a task that searches the whole corpus is needed")
@@ -57,8 +59,12 @@ def _dataset(name: str, data: Any) -> Dataset:
     qrels, notes = scored_queries(judged, doc_ids, list(texts), name)
     documents = _Documents(data["corpus"])
     fingerprint = Fingerprint("mteb")
+    empty = 0
     for doc_id, text in zip(doc_ids, documents, strict=True):
+        empty += not text
         fingerprint.add(doc_id, text)
+    if empty:
+        notes.append(f"{empty} documents are empty")
     for query in qrels:
         fingerprint.add(query, str(texts[query]))
     fingerprint.add_qrels(qrels)

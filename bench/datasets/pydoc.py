@@ -73,6 +73,7 @@ class Pydoc(Source):
         fingerprint = Fingerprint("pydoc", split)
         for entry in entries:
             fingerprint.add(entry.name, entry.summary, entry.rest)
+        fingerprint.add(*(entry.name for entry in asked))
         return Dataset(
             name="pydoc",
             fingerprint=fingerprint.hex(),
@@ -86,9 +87,16 @@ class Pydoc(Source):
 
 
 def _distinct(entries: list[_Entry]) -> list[_Entry]:
-    """Keep the first of each body: inherited and copied docstrings would be relevant documents that count as wrong."""
-    first: dict[str, _Entry] = {}
+    """Keep the first of each name and of each body, in the order of `entries`.
+
+    A property's setter has its getter's name, and ids must be unique; inherited and copied docstrings would be relevant
+    documents that count as wrong.
+    """
+    named: dict[str, _Entry] = {}
     for entry in entries:
+        named.setdefault(entry.name, entry)
+    first: dict[str, _Entry] = {}
+    for entry in named.values():
         first.setdefault(" ".join(entry.rest.split()), entry)
     return list(first.values())
 

@@ -12,6 +12,7 @@ from bench.vectors import normalise
 NOTE = "synthetic vectors: for speed and scale only; they have no relevance and no prefix structure"
 _DEFAULTS = {"n": 10_000, "d": 128, "q": 1_000, "clusters": 100, "seed": 0}
 _MOST_BYTES = 16 * 2**30
+_BLOCK = 65_536
 
 
 class Synthetic(Source):
@@ -30,8 +31,12 @@ class Synthetic(Source):
 
         def drawn(count: int) -> np.ndarray:
             vectors = rng.standard_normal((count, d), dtype=np.float32)
-            vectors += centres[rng.integers(values["clusters"], size=count)]
-            return normalise(vectors)
+            cluster = rng.integers(values["clusters"], size=count)
+            # In blocks, so that a set near the limit needs little more memory than itself.
+            for start in range(0, count, _BLOCK):
+                rows = slice(start, start + _BLOCK)
+                vectors[rows] = normalise(vectors[rows] + centres[cluster[rows]])
+            return vectors
 
         return Dataset(
             name=f"synthetic:{argument}",
@@ -62,8 +67,10 @@ def _parse(argument: str) -> dict[str, int]:
     for key, value in values.items():
         if value < (0 if key == "seed" else 1):
             raise UsageError(f"synthetic: {key} = {value} must be at least {0 if key == 'seed' else 1}")
-    if values["n"] * values["d"] * 4 > _MOST_BYTES:
+    rows = values["n"] + values["q"] + values["clusters"]
+    if rows * values["d"] * 4 > _MOST_BYTES:
         raise UsageError(
-            f"synthetic: {values['n']} × {values['d']} would take more than {_MOST_BYTES >> 30} GiB of memory"
+            f"synthetic: {rows} vectors (n + q + clusters) × {values['d']} would take more than"
+            f" {_MOST_BYTES >> 30} GiB of memory; ask for fewer or smaller ones"
         )
     return values

@@ -11,7 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from bench.datasets import Dataset, Source
-from bench.datasets._files import Fingerprint, distinct, few, json_lines, read_qrels, scored_queries, text_lines
+from bench.datasets._files import (
+    Fingerprint,
+    distinct,
+    few,
+    find_qrels,
+    json_lines,
+    read_qrels,
+    scored_queries,
+    text_lines,
+)
 from bench.errors import UsageError
 
 SAMPLE = 1_000
@@ -45,9 +54,14 @@ class Vectors(Source):
 
     @classmethod
     def load(cls, argument: str, split: str = "test") -> Dataset:
-        path, _, column = argument.partition("#")
+        path, column = _column(argument)
         read = _read(Path(path), column, split)
         corpus = _float32(read.corpus, f"vectors:{argument}: corpus")
+        if read.queries is None and read.qrels is not None:
+            # Ids that are mere row numbers would match documents by accident.
+            raise UsageError(
+                f"{path}: there are judgements but no query vectors; add queries.npy, or remove the judgements"
+            )
         queries, own, notes = read.queries, None, list(read.notes)
         doc_ids = _ids(read.doc_ids, corpus, path, "document")
         query_ids = read.query_ids
@@ -70,9 +84,7 @@ class Vectors(Source):
         if read.qrels is not None:
             qrels, more = scored_queries(read.qrels, doc_ids, query_ids, f"vectors:{argument}")
             position = {query: i for i, query in enumerate(query_ids)}
-            rows = [position[query] for query in qrels]
-            queries, query_ids = queries[rows], list(qrels)
-            own = None if own is None else own[rows]
+            queries, query_ids = queries[[position[query] for query in qrels]], list(qrels)
             notes += more
             fingerprint.add_qrels(qrels)
         else:
@@ -92,6 +104,12 @@ class Vectors(Source):
 
 
 # -------------------------------------------------------------------------------------------------------------- the formats
+
+
+def _column(argument: str) -> tuple[str, str]:
+    """Split ``file.parquet#column``; a ``#`` elsewhere belongs to the path."""
+    path, _, column = argument.rpartition("#")
+    return (path, column) if path.lower().endswith(".parquet") else (argument, "")
 
 
 def _read(path: Path, column: str, split: str) -> _Read:
@@ -117,7 +135,11 @@ def _read_folder(folder: Path, split: str) -> _Read:
             f"{folder / 'corpus.npy'} is missing; a folder of vectors holds corpus.npy and, if you like, queries.npy"
         )
     queries = folder / "queries.npy"
-    qrels = next((p for p in (folder / "qrels" / f"{Path(split).name}.tsv", folder / "qrels.tsv") if p.is_file()), None)
+    qrels = None
+    if (folder / "qrels").is_dir():
+        qrels = find_qrels(folder, split)
+    elif (folder / "qrels.tsv").is_file():
+        qrels = folder / "qrels.tsv"
     return _Read(
         _npy(folder / "corpus.npy"),
         _npy(queries) if queries.is_file() else None,
@@ -158,17 +180,19 @@ def _read_hdf5(path: Path) -> _Read:
 
     try:
         with h5py.File(path, "r") as file:
-            if "train" not in file:
+            train, test = file.get("train"), file.get("test")
+            if not isinstance(train, h5py.Dataset) or not isinstance(test, h5py.Dataset | None):
                 raise UsageError(
-                    f"{path} has no 'train': an ann-benchmarks file holds train (corpus) and test (queries)"
+                    f"{path} has no array 'train': an ann-benchmarks file holds train (corpus) and test (queries)"
                 )
-            metric = str(file.attrs.get("distance", "angular"))
+            metric = file.attrs.get("distance", "angular")
+            metric = metric.decode() if isinstance(metric, bytes) else str(metric)
             notes = (
                 ()
                 if metric in ("angular", "cosine", "dot", "ip")
                 else (f"the file is meant for {metric} distance; cosine is measured here",)
             )
-            return _Read(file["train"][:], file["test"][:] if "test" in file else None, notes=notes)
+            return _Read(train[()], None if test is None else test[()], notes=notes)
     except OSError as error:
         raise UsageError(f"{path} is no HDF5 file: {error}") from error
 
@@ -181,7 +205,7 @@ def _read_fvecs(path: Path) -> _Read:
 
 def _fvecs(path: Path) -> np.ndarray:
     raw = np.fromfile(path, dtype="<i4")
-    if not len(raw) or raw[0] < 1 or len(raw) % (raw[0] + 1):
+    if path.stat().st_size % 4 or not len(raw) or raw[0] < 1 or len(raw) % (raw[0] + 1):
         raise UsageError(f"{path} is no .fvecs file: each vector is its width and as many floats")
     rows = raw.reshape(-1, raw[0] + 1)
     if (rows[:, 0] != raw[0]).any():
@@ -202,15 +226,18 @@ def _read_parquet(path: Path, column: str) -> _Read:
         for f in schema
         if pa.types.is_list(f.type) or pa.types.is_large_list(f.type) or pa.types.is_fixed_size_list(f.type)
     ]
-    if not column and len(lists) != 1:
+    floats = [name for name in lists if pa.types.is_floating(schema.field(name).type.value_type)]
+    if not column and len(floats) != 1:
         there = few(lists) if lists else "none"
         raise UsageError(f"{path}: name the column of vectors as {path}#COLUMN; columns of lists: {there}")
-    column = column or lists[0]
+    column = column or floats[0]
     if column not in lists:
         raise UsageError(f"{path} has no column of lists called '{column}'; there are: {few(lists)}")
     id_column = next((name for name in ("_id", "id") if name in schema.names), None)
     table = pq.read_table(path, columns=[column, *([id_column] if id_column else [])]).combine_chunks()
     vectors = table[column].combine_chunks()
+    if not len(vectors):
+        raise UsageError(f"{path}: the column '{column}' is empty")
     widths = set(vectors.value_lengths().to_pylist())
     if len(widths) > 1 or None in widths:
         raise UsageError(f"{path}: the lists in '{column}' are of different lengths or missing")
@@ -234,7 +261,8 @@ def _float32(vectors: np.ndarray, what: str) -> np.ndarray:
         )
     if not len(vectors) or not vectors.shape[1]:
         raise UsageError(f"{what} is empty")
-    return vectors if vectors.dtype == np.float32 else vectors.astype(np.float32)
+    with np.errstate(over="ignore"):  # what overflows becomes infinite, and is named as such later
+        return vectors if vectors.dtype == np.float32 else vectors.astype(np.float32)
 
 
 def _ids(ids: list[str] | None, vectors: np.ndarray, path: str, what: str) -> list[str]:
@@ -263,7 +291,7 @@ def _look(vectors: np.ndarray, ids: Sequence[str], name: str, what: str, fingerp
         broken += [ids[start + i] for i in np.flatnonzero(~np.isfinite(block).all(axis=1)).tolist()]
         zero += [ids[start + i] for i in np.flatnonzero(~block.any(axis=1)).tolist()]
         if what == "document":
-            lengths = np.linalg.norm(block, axis=1)
+            lengths = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float64))
             longest, shortest = max(longest, float(lengths.max())), min(shortest, float(lengths.min()))
             for row in block:
                 digest = hashlib.blake2b(row.tobytes(), digest_size=12).digest()

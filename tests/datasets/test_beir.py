@@ -1,0 +1,65 @@
+"""BEIR folders as they are found in the wild."""
+
+import pytest
+
+from bench.datasets import load_dataset
+
+CORPUS = b'{"_id": "a", "title": "T", "text": "x"}\r\n\r\n{"_id": 7, "title": null, "text": "y"}\r\n'
+QUERIES = b'{"_id": "q", "text": "?"}\r\n{"_id": "r", "text": "!"}\r\n{"_id": "s", "text": "."}\r\n'
+QRELS = b"query-id\tcorpus-id\tscore\r\nq\ta\t-1\r\nq\t7\t3\r\nr\ta\t0\r\n"
+
+
+def folder(path, corpus=CORPUS, queries=QUERIES, qrels=QRELS):
+    (path / "qrels").mkdir(exist_ok=True)
+    (path / "corpus.jsonl").write_bytes(corpus)
+    (path / "queries.jsonl").write_bytes(queries)
+    (path / "qrels" / "test.tsv").write_bytes(qrels)
+    return load_dataset(f"beir:{path}")
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_marks_line_ends_blank_lines_and_numbers_as_ids(tmp_path, mark):
+    data = folder(tmp_path, mark + CORPUS, mark + QUERIES, mark + QRELS)
+    assert (list(data.doc_ids), list(data.documents)) == (["a", "7"], ["T x", "y"])
+    assert (list(data.query_ids), list(data.queries)) == (["q"], ["?"])
+    assert data.qrels == {"q": {"a": -1, "7": 3}}
+    assert data.notes == ("1 queries have no relevant document in the corpus and are not scored",)
+
+
+def test_the_corpus_is_read_from_disk_each_time(tmp_path):
+    data = folder(tmp_path)
+    first = iter(data.documents)
+    assert next(first) == "T x"
+    assert list(data.documents) == ["T x", "y"], "a reading under way does not disturb another"
+    (tmp_path / "corpus.jsonl").unlink()
+    with pytest.raises(ValueError, match="is missing"):
+        list(data.documents)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"corpus": CORPUS.replace(b'"y"', b'"z"')},
+        {"corpus": CORPUS.replace(b'"a"', b'"b"'), "qrels": QRELS.replace(b"\ta\t", b"\tb\t")},
+        {"queries": QUERIES.replace(b'"?"', b'"??"')},
+        {"qrels": QRELS.replace(b"\t3", b"\t2")},
+    ],
+)
+def test_the_fingerprint_follows_the_content(tmp_path, change):
+    before = folder(tmp_path).fingerprint
+    assert folder(tmp_path).fingerprint == before
+    assert folder(tmp_path, **change).fingerprint != before
+
+
+def test_what_is_said_of_cranfield(shared_beir):
+    data = load_dataset(f"beir:{shared_beir('cranfield')}")
+    assert sum(len(grades) for grades in data.qrels.values()) == 1837
+    assert sum(not text for text in data.documents) == 2
+    assert "2 documents are empty" in data.notes
+
+
+def test_the_splits_of_scifact(shared_beir):
+    path = shared_beir("scifact")
+    test, train = load_dataset(f"beir:{path}"), load_dataset(f"beir:{path}", "train")
+    assert [sum(map(len, d.qrels.values())) for d in (test, train)] == [339, 919]
+    assert (len(train.query_ids), set(test.query_ids) & set(train.query_ids)) == (809, set())
