@@ -18,9 +18,9 @@ def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             continue
         try:
             entry = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"{path}:{number}: not JSON: {error}") from error
-        if not isinstance(entry, dict) or not isinstance(entry.get("_id"), str | int):
+        if not isinstance(entry, dict) or type(entry.get("_id")) not in (str, int):
             raise UsageError(f'{path}:{number}: each line must be an object with an "_id"')
         yield str(entry["_id"]), entry
 
@@ -61,8 +61,8 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
         try:
             grade = int(score)
         except ValueError as error:
-            if number == 1:
-                continue
+            if number == 1 and not any(character.isdigit() for character in score):
+                continue  # the header
             raise UsageError(f"{path}:{number}: the score '{score}' is not a whole number") from error
         qrels.setdefault(query, {})[document] = grade
     return qrels
@@ -70,7 +70,9 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
 
 def find_qrels(folder: Path, split: str) -> Path:
     """Return ``qrels/SPLIT.tsv``; raises UsageError that names the splits there are."""
-    path = folder / "qrels" / f"{Path(split).name}.tsv"
+    if Path(split).name != split:
+        raise UsageError(f"'{split}' is not the name of a split: it names a file in {folder / 'qrels'}")
+    path = folder / "qrels" / f"{split}.tsv"
     if not path.is_file():
         there = sorted(p.stem for p in (folder / "qrels").glob("*.tsv"))
         raise UsageError(

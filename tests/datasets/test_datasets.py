@@ -192,3 +192,8 @@ def test_unknown_mteb_task_offers_the_near_miss():
     pytest.importorskip("mteb")
     with pytest.raises(UsageError, match="did you mean 'SciFact'"):
         load_dataset("mteb:SciFac")
+
+
+def test_a_split_is_a_name_and_no_path(tmp_path):
+    with pytest.raises(UsageError, match="is not the name of a split"):
+        load_dataset(beir(tmp_path / "f"), split="../qrels/test")
