@@ -10,14 +10,9 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
-import os
-import selectors
-import signal
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +23,7 @@ import psutil
 
 from bench import __version__, results, timing
 from bench.backends import get_backend
+from bench.child import GRACE_SECONDS, Child
 from bench.embeddings import Embeddings, embed
 from bench.errors import UsageError
 from bench.progress import Progress
@@ -36,9 +32,6 @@ from bench.trial import exact_path
 
 BUDGET_SECONDS = 5.0
 """No further repeat of a trial's timed queries is begun after this long."""
-_POLL_SECONDS = 0.1
-_GRACE_SECONDS = 60.0
-"""What loading and reducing may take before the first trial's own time-out counts."""
 
 
 @dataclass(frozen=True)
@@ -254,7 +247,7 @@ class _Run:
         """Run a job that has one event and belongs to no trial; an empty event where it failed."""
         self.progress.now(what)
         cores = self.machine.cores[-self.study.threads[0] :]
-        with _Child(job, cores, self.study.timeout_seconds + _GRACE_SECONDS, self.machine.memory_limit) as child:
+        with Child(job, cores, self.study.timeout_seconds + GRACE_SECONDS, self.machine.memory_limit) as child:
             return next(iter(child.events()), {})
 
     def _job(
@@ -269,7 +262,7 @@ class _Run:
             self.progress.now(what)
             job["trials"] = [{"trial_id": trial_id, **asdict(trial)} for trial_id, trial in left.items()]
             under_way, built = "", False
-            with _Child(job, cores, self.study.timeout_seconds, self.machine.memory_limit) as child:
+            with Child(job, cores, self.study.timeout_seconds, self.machine.memory_limit) as child:
                 for event in child.events():
                     if event["event"] == "built":
                         built = True
@@ -329,94 +322,3 @@ def _distributions() -> dict[str, list[str]]:
     if not _packages:
         _packages.update(importlib.metadata.packages_distributions())
     return _packages
-
-
-# ------------------------------------------------------------------------------------------------------- the child process
-
-
-class _Child:
-    """One `python -m bench.trial`, watched: `events` yields what it reports; `status` and `error` say how it ended."""
-
-    def __init__(self, job: dict[str, Any], cores: list[int], timeout: float, memory_limit: float) -> None:
-        self.job, self.timeout, self.memory_limit = {**job, "cores": cores}, timeout, memory_limit
-        self.threads = len(cores)
-        self.status, self.error = "ok", ""
-
-    def __enter__(self) -> _Child:
-        read, write = os.pipe()
-        self.errors = tempfile.TemporaryFile()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "bench.trial", str(write), str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=self.errors,
-            stderr=self.errors,
-            pass_fds=[write],
-            env={**os.environ, **timing.thread_environment(self.threads)},
-            # A group of its own: a Ctrl-C reaches the runner alone, and whatever a library starts is ended with the child.
-            start_new_session=True,
-        )
-        os.close(write)
-        self.channel = read
-        assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError), self.process.stdin as stdin:
-            stdin.write(json.dumps(self.job).encode())
-        return self
-
-    def events(self) -> Iterator[dict[str, Any]]:
-        """Yield each event until the child ends or is ended."""
-        pending = b""
-        deadline = time.monotonic() + self.timeout + _GRACE_SECONDS
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.channel, selectors.EVENT_READ)
-            while True:
-                if selector.select(_POLL_SECONDS):
-                    chunk = os.read(self.channel, 1 << 20)
-                    if not chunk:
-                        break
-                    *lines, pending = (pending + chunk).split(b"\n")
-                    for line in lines:
-                        yield json.loads(line)
-                        deadline = time.monotonic() + self.timeout
-                elif time.monotonic() > deadline:
-                    self._end("timeout", f"took longer than {self.timeout:g} s")
-                    return
-                if self._memory() > self.memory_limit:
-                    self._end("out_of_memory", f"took more than {self.memory_limit / 2**30:.1f} GiB")
-                    return
-        self._ended(self.process.wait())
-
-    def _memory(self) -> int:
-        try:
-            status = Path(f"/proc/{self.process.pid}/status").read_text()
-        except OSError:
-            return 0
-        # Anonymous memory alone: pages of a mapped file can be dropped at any time and are nobody's burden.
-        return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon:")), 0)
-
-    def _end(self, status: str, error: str) -> None:
-        self.status, self.error = status, error
-        self._kill()
-
-    def _ended(self, code: int) -> None:
-        if code == 0:
-            return
-        self.errors.seek(0, os.SEEK_END)
-        self.errors.seek(max(0, self.errors.tell() - 4000))
-        text = self.errors.read().decode(errors="replace").strip()
-        last = text.splitlines()[-1] if text else ""
-        if "bad_alloc" in text or "MemoryError" in text or code == -signal.SIGKILL:
-            self.status = "out_of_memory"
-        else:
-            self.status = "failed" if code > 0 and "Traceback" in text else "crashed"
-        how = f"ended by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-        self.error = f"{how}: {last}" if last else how
-
-    def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-    def __exit__(self, *exception: object) -> None:
-        self._kill()
-        os.close(self.channel)
-        self.errors.close()
