@@ -15,15 +15,17 @@ from bench.tables import (
     findings,
     front,
     groups,
-    label,
+    labels,
     other_reducers,
     quality_of,
     worth_showing,
 )
 
 ROWS = 16
-WIDTH = 110
+WIDTH = 124
 """Columns where there is no terminal to ask."""
+ROOMY = 120
+"""Columns that the recall and the interval of the speed-up need beside the rest."""
 
 
 def show(frame: pd.DataFrame, console: Console | None = None) -> None:
@@ -36,36 +38,40 @@ def show(frame: pd.DataFrame, console: Console | None = None) -> None:
         with_encoder = f" with [bold]{escape(encoder)}[/bold]" if encoder else ""
         console.print(
             f"\n[bold]{escape(dataset)}[/bold]{with_encoder}: {first['n_corpus']:,} documents, {first['n_queries']:,} queries, "
-            f"{first['full_dim']} dimensions"
+            f"{first['full_dim']} dimensions",
+            highlight=False,
         )
-        console.print(f"[dim]{escape(first['machine'])}[/dim]")
+        console.print(f"[dim]{escape(first['machine'] or '')}[/dim]", highlight=False)
         if len(exact_rows(part)):
             console.print(_dimensions(part))
         best = front(part)
         if len(best):
-            console.print(_front(best, part))
+            console.print(_front(best, part, console.width >= ROOMY))
         for sentence in findings(part):
             console.print(f"• {escape(sentence)}", highlight=False)
     for machine in frame.attrs.get("other_machines", []):
-        console.print(f"[yellow]left out: trials measured on another machine ({escape(machine)})[/yellow]")
+        console.print(
+            f"[yellow]left out: trials measured on another machine ({escape(machine)})[/yellow]", highlight=False
+        )
 
 
 def as_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the trials as JSON-ready records, each with `label` and `pareto`; what is not known is None."""
     best = {i for _, part in groups(frame) for i in front(part).index}
+    told = pd.concat([labels(part) for _, part in groups(frame)]) if len(frame) else pd.Series(dtype=object)
     records = []
     for i, row in frame.iterrows():
         values = {
             name: None if pd.isna(value) else getattr(value, "item", lambda v=value: v)() for name, value in row.items()
         }
-        records.append({"label": label(row), "pareto": i in best, **values})
+        records.append({"label": told[i], "pareto": i in best, **values})
     return records
 
 
 def _dimensions(part: pd.DataFrame) -> Table:
     quality, rows = quality_of(part), dimension_table(part)
     table = _table(f"What a dimension costs: {quality.label} of exact search [95 % interval]")
-    for column in ("dim", "truncate", "keeps"):
+    for column in ("dim", "truncate", "keeps %"):
         table.add_column(column, justify="right", no_wrap=True)
     if "subset" in rows:
         table.add_column("random subset, least–most", justify="right", no_wrap=True)
@@ -75,8 +81,8 @@ def _dimensions(part: pd.DataFrame) -> Table:
     for dim, row in rows.iterrows():
         cells = [
             str(dim),
-            f"{row['truncate']:.3f} [{row['truncate_low']:.3f}, {row['truncate_high']:.3f}]",
-            f"{row['retained']:.1%} [{row['retained_low']:.1%}, {row['retained_high']:.1%}]",
+            f"{_number(row['truncate'])} [{_number(row['truncate_low'])}, {_number(row['truncate_high'])}]",
+            _share(row["retained"], row["retained_low"], row["retained_high"]),
         ]
         if "subset" in rows:
             cells.append(f"{_number(row['subset'])}, {_number(row['subset_low'])}–{_number(row['subset_high'])}")
@@ -84,37 +90,54 @@ def _dimensions(part: pd.DataFrame) -> Table:
     return table
 
 
-def _front(best: pd.DataFrame, part: pd.DataFrame) -> Table:
-    quality = quality_of(part)
+def _front(best: pd.DataFrame, part: pd.DataFrame, roomy: bool) -> Table:
+    quality, told = quality_of(part), labels(part)
     shown = worth_showing(best)
     if len(shown) > ROWS:
         # Evenly along the front, its two ends included: the fastest alone would say nothing of what quality costs.
         shown = shown.iloc[[round(i * (len(shown) - 1) / (ROWS - 1)) for i in range(ROWS)]]
     some = f" ({len(shown)} of {len(best)} shown)" if len(best) > len(shown) else ""
-    table = _table(f"Pareto-optimal in {quality.label}, latency and bytes a vector{some}")
-    table.add_column("configuration", overflow="fold", min_width=24)
-    for column in (quality.label, "keeps [95 %]", "p50 ms", "p95 ms", "QPS", "× exact", "bytes"):
+    table = _table(f"Pareto-optimal in {quality.label}, latency and bytes a vector{some}", roomy)
+    table.add_column("configuration", overflow="fold", min_width=20)
+    columns = (quality.label, "keeps % [95 %]", "p50 ms", "p95 ms", "QPS", "× exact", "bytes")
+    for column in (*columns[:-1], "recall", columns[-1]) if roomy else columns:
         table.add_column(column, justify="right", no_wrap=True)
-    for _, row in shown.iterrows():
+    for i, row in shown.iterrows():
+        speed, bounds = row["speedup_vs_exact"], (row["speedup_vs_exact_low"], row["speedup_vs_exact_high"])
         cells = [
-            label(row),
-            f"{row[quality.column]:.3f}",
-            f"{row[quality.retained]:.1%} [{row[quality.retained_low]:.1%}, {row[quality.retained_high]:.1%}]",
-            f"{row['latency_ms_p50']:.3f}",
-            f"{row['latency_ms_p95']:.3f}",
-            f"{row['qps']:,.0f}",
-            f"{row['speedup_vs_exact']:.1f}",
-            f"{row['bytes_per_vector']:,.0f}",
+            told[i],
+            _number(row[quality.column]),
+            _share(row[quality.retained], row[quality.retained_low], row[quality.retained_high]),
+            _number(row["latency_ms_p50"]),
+            _number(row["latency_ms_p95"]),
+            _number(row["qps"], ",.0f"),
         ]
-        table.add_row(*(escape(cell) for cell in cells))
+        if roomy:
+            cells += [
+                f"{_number(speed, '.1f')} [{_number(bounds[0], '.1f')}, {_number(bounds[1], '.1f')}]",
+                _number(row["ann_recall_at_10"]),
+            ]
+        else:
+            cells.append(_number(speed, ".1f"))
+        table.add_row(*(escape(cell) for cell in [*cells, _number(row["bytes_per_vector"], ",.0f")]))
     return table
 
 
-def _number(value: float) -> str:
-    return "" if pd.isna(value) else f"{value:.3f}"
+def _share(value: float, low: float, high: float) -> str:
+    return f"{_number(100 * value, '.1f')} [{_number(100 * low, '.1f')}, {_number(100 * high, '.1f')}]"
 
 
-def _table(title: str) -> Table:
+def _number(value: float, form: str = ".3f") -> str:
+    return "–" if pd.isna(value) else format(value, form)
+
+
+def _table(title: str, roomy: bool = True) -> Table:
     return Table(
-        title=escape(title), title_justify="left", box=None, pad_edge=False, header_style="bold", title_style="italic"
+        title=escape(title),
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        padding=(0, 1) if roomy else (0, 1, 0, 0),
+        header_style="bold",
+        title_style="italic",
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,32 +91,66 @@ def pareto(frame: pd.DataFrame, maximise: list[str], minimise: list[str]) -> pd.
     return pd.Series(optimal, index=frame.index)
 
 
-def label(row: pd.Series) -> str:
-    """Return a configuration in a few words: ``faiss-hnsw 64 d, M=16, ef=32``."""
+def label(row: pd.Series, told: Collection[str] = ()) -> str:
+    """Return a configuration in a few words: ``faiss-hnsw 64 d, M=16, ef=32``; `told` names what else to say."""
     parts = [f"{row['backend']} {row['dim']} d"]
     if row["reducer"] != "truncate":
         parts[0] += f" {row['reducer']}"
-        parts += [f"{k}={v}" for k, v in _parameters(row["reducer_params"]).items() if v is not False]
+        parts += [f"{k}={v}" for k, v in parameters(row["reducer_params"]).items() if v is not False]
     if row["precision"] != "float32":
         parts.append(row["precision"])
     parts += [
         f"{k}={v}"
         for column in ("build_params", "search_params")
-        for k, v in _parameters(row[column]).items()
-        if k in _SHOWN
+        for k, v in parameters(row[column]).items()
+        if k in _SHOWN or k in told
     ]
-    stages = _parameters(row["stages"])
+    stages = parameters(row["stages"])
     if stages:
-        parts.append(f"rescore {stages['shortlist']}")
+        parts.append(f"rescore {stages['shortlist']}" if "shortlist" in stages else f"stages {json.dumps(stages)}")
+    parts += [f"{column}={row[column]}" for column in _SETTINGS if column in told]
     return ", ".join(parts)
+
+
+def labels(frame: pd.DataFrame) -> pd.Series:
+    """Return the label of each row, text; what differs among a backend's rows is told, so that no two read alike."""
+    named = pd.Series("", index=frame.index, dtype=object)
+    for _, part in frame.groupby("backend", sort=False):
+        differing = varying(part)
+        named.loc[part.index] = [label(row, differing) for _, row in part.iterrows()]
+    return named
+
+
+def varying(frame: pd.DataFrame) -> set[str]:
+    """Return the build and search parameters, and of `threads` and `k`, those that differ among the rows."""
+    found = {column for column in _SETTINGS if frame[column].nunique() > 1}
+    for column in ("build_params", "search_params"):
+        values: dict[str, set[str]] = {}
+        for text in frame[column].dropna().unique():
+            for name, value in parameters(text).items():
+                values.setdefault(name, set()).add(json.dumps(value, sort_keys=True))
+        found |= {name for name, seen in values.items() if len(seen) > 1}
+    return found
+
+
+def parameters(text: object) -> dict[str, Any]:
+    """Return what a column of JSON text holds; nothing where it is empty or null."""
+    return json.loads(text) if isinstance(text, str) and text else {}
+
+
+def two_stage(frame: pd.DataFrame) -> pd.Series:
+    """Return which rows rescore a shortlist, bool."""
+    return frame["stages"].fillna("") != ""
+
+
+def is_synthetic(frame: pd.DataFrame) -> bool:
+    """Return whether any row is of synthetic vectors."""
+    return bool(frame["synthetic"].fillna(False).astype(bool).any())
 
 
 # Parameters that a study usually leaves at their one default say nothing in a label.
 _SHOWN = {"M", "ef", "nprobe", "n_trees", "search_k"}
-
-
-def _parameters(text: str) -> dict[str, object]:
-    return json.loads(text) if text else {}
+_SETTINGS = ("threads", "k")
 
 
 def dimension_table(frame: pd.DataFrame) -> pd.DataFrame:
@@ -125,7 +161,7 @@ def dimension_table(frame: pd.DataFrame) -> pd.DataFrame:
     float32). Columns of what was not measured are left out.
     """
     quality, exact = quality_of(frame), exact_rows(frame)
-    plain = exact[exact["reducer"] == "truncate"].drop_duplicates("dim").set_index("dim").sort_index()
+    plain = exact[exact["reducer"] == "truncate"].drop_duplicates("dim", keep="last").set_index("dim").sort_index()
     table = pd.DataFrame(
         {
             "truncate": plain[quality.column],
@@ -165,45 +201,56 @@ def findings(frame: pd.DataFrame) -> list[str]:
 
 def _caveats(frame: pd.DataFrame) -> list[str]:
     found = []
-    if frame["synthetic"].fillna(False).astype(bool).any():
+    if is_synthetic(frame):
         found.append(f"{SYNTHETIC[0].upper()}{SYNTHETIC[1:]}: they have no relevance and no prefix structure.")
     queries = frame["n_queries"].min()
     if queries < FEW_QUERIES:
         found.append(f"Only {queries} queries: the intervals are wide, and differences smaller than them mean nothing.")
+    samples = frame[["dataset_fingerprint", "n_queries"]].drop_duplicates()
+    if len(samples) > 1:
+        found.append(
+            f"{len(samples)} different versions or query samples of this dataset are mixed in this table: their figures are not comparable."
+        )
     return found
 
 
 def _training(frame: pd.DataFrame) -> list[str]:
     """Say whether truncation is better than the baselines that need no Matryoshka training."""
-    if frame["synthetic"].fillna(False).astype(bool).any():
+    if is_synthetic(frame):
         return []
     quality, table = quality_of(frame), dimension_table(frame)
-    below = table[table.index < frame["full_dim"].max()]
-    found = []
-    if "subset" in below and len(below):
-        above = below[below["truncate"] > below["subset_high"]].index
-        gain = (below["truncate"] / below["subset"] - 1).replace([np.inf, -np.inf], np.nan)
-        extent = f"{gain.min():+.1%} to {gain.max():+.1%} against their mean"
-        if len(above) == len(below):
-            found.append(
-                f"Truncation beats every random subset of as many coordinates at each dimension below the full one ({extent})."
-            )
-        else:
-            where = _dims([d for d in below.index if d not in set(above)])
-            found.append(
-                f"At {where} truncation is no better than the best of the random subsets of as many coordinates ({extent} over all "
-                "dimensions): there the vectors do not look Matryoshka-trained."
-            )
-    if "pca" in below and len(below):
-        better = below[below["pca"] > below["truncate"]]
-        if len(better):
-            gain = (better["pca"] - better["truncate"]).max()
-            found.append(
-                f"PCA is better than truncation at {_dims(better.index)}, by up to {gain:.3f} {quality.label}, with no training."
-            )
-        else:
-            found.append("Truncation is at least as good as PCA at every dimension.")
-    return found
+    below = table[(table.index < frame["full_dim"].max()) & table["truncate"].notna()]
+    return [*_against_subsets(below), *_against_pca(below, quality)]
+
+
+def _against_subsets(below: pd.DataFrame) -> list[str]:
+    known = below.dropna(subset="subset") if "subset" in below else below.iloc[:0]
+    if known.empty:
+        return []
+    gain = (known["truncate"] / known["subset"] - 1).replace([np.inf, -np.inf], np.nan).dropna()
+    extent = f" ({gain.min():+.1%} to {gain.max():+.1%} against their mean)" if len(gain) else ""
+    inside = known[known["truncate"] <= known["subset_high"]]
+    if inside.empty:
+        return [
+            f"Truncation beats every random subset of as many coordinates at each dimension measured below the full one{extent}."
+        ]
+    return [
+        f"At {_dims(inside.index)} truncation is no better than the best of the random subsets of as many coordinates"
+        f"{extent.replace('mean)', 'mean over all dimensions)')}: there the vectors do not look Matryoshka-trained."
+    ]
+
+
+def _against_pca(below: pd.DataFrame, quality: Quality) -> list[str]:
+    known = below.dropna(subset="pca") if "pca" in below else below.iloc[:0]
+    if known.empty:
+        return []
+    better = known[known["pca"] > known["truncate"]]
+    if better.empty:
+        return ["Truncation is at least as good as PCA at every dimension measured below the full one."]
+    gain = (better["pca"] - better["truncate"]).max()
+    return [
+        f"PCA is better than truncation at {_dims(better.index)}, by up to {gain:.3f} {quality.label}, with no training."
+    ]
 
 
 def _curve(frame: pd.DataFrame) -> list[str]:
@@ -216,7 +263,8 @@ def _curve(frame: pd.DataFrame) -> list[str]:
     ]
     if falls:
         found.append(f"The curve is not monotonic beyond its intervals: quality falls from {', '.join(falls)}.")
-    better = table[table["retained_low"] > 1]
+    # At the full dimension the ratio is one but for the last digits of a mean.
+    better = table[(table["retained_low"] > 1 + 1e-9) & (table.index < frame["full_dim"].max())]
     if len(better):
         found.append(
             f"Truncation *improves* quality significantly at {_dims(better.index)}: explain this before it is used; the full vectors "
@@ -226,34 +274,46 @@ def _curve(frame: pd.DataFrame) -> list[str]:
 
 
 def _speed(frame: pd.DataFrame) -> list[str]:
-    """Say what a shorter vector wins with each backend, at the same build and search parameters."""
+    """Say what a shorter vector wins with each backend, at the same build and search parameters.
+
+    The shorter vector is the shortest that keeps `WORTH_SHOWING` of the quality: that an unusable one is fast says nothing.
+    """
     single = timed(frame)
-    single = single[(single["stages"] == "") & (single["reducer"] == "truncate")]
+    single = single[~two_stage(single) & (single["reducer"] == "truncate") & (single["precision"] == "float32")]
+    least = _shortest_usable(frame)
     found = []
     for backend, part in single.groupby("backend", sort=False):
-        wins = []
-        for _, same in part.groupby(["build_params", "search_params", "threads", "k"]):
-            least, most = same.loc[same["dim"].idxmin()], same.loc[same["dim"].idxmax()]
-            if least["dim"] < most["dim"]:
-                wins.append((most["dim"], least["dim"], most["latency_ms_p50"] / least["latency_ms_p50"]))
-        if not wins:
+        part = part[part["dim"] >= least]
+        short, full = part["dim"].min(), part["dim"].max()
+        settings = [c for c in ("build_params", "search_params", "threads", "k") if part[c].notna().all()]
+        pairs = part[part["dim"] == short].merge(part[part["dim"] == full], on=settings, suffixes=("", "_full"))
+        if pairs.empty or short == full:
             continue
-        most_dim, least_dim = wins[0][0], wins[0][1]
-        ratio = float(np.median([win[2] for win in wins]))
-        shorter = most_dim / least_dim
-        verdict = "most of what fewer bytes promise" if ratio > 0.6 * shorter else "less than fewer bytes promise"
+        faster = float((pairs["latency_ms_p50_full"] / pairs["latency_ms_p50"]).median())
+        smaller = float((pairs["bytes_per_vector_full"] / pairs["bytes_per_vector"]).median())
         found.append(
-            f"{backend}: {most_dim} → {least_dim} d is {shorter:.0f}× fewer bytes a vector and {ratio:.2g}× the speed: {verdict}."
+            f"{backend}: {full} → {short} d is {full / short:.2g}× fewer numbers a vector, {smaller:.2g}× fewer bytes with the index, "
+            f"and {_times(faster)} at the same settings{': less than in proportion' if 0.95 <= faster < 0.6 * full / short else ''}."
         )
     return found
 
 
+def _shortest_usable(frame: pd.DataFrame) -> float:
+    table = dimension_table(frame)
+    usable = table.index[table["retained"] >= WORTH_SHOWING]
+    return usable.min() if len(usable) else 0
+
+
+def _times(faster: float) -> str:
+    if faster < 0.95:
+        return f"{1 / faster:.2g}× slower"
+    return f"{faster:.2g}× faster" if faster > 1.05 else "no faster"
+
+
 def _encoding(frame: pd.DataFrame) -> list[str]:
-    rows = timed(frame)
-    encode = rows["encode_ms_p50"].median()
-    if pd.isna(encode):
+    encode, search = timed(frame)["encode_ms_p50"].median(), front(frame)["latency_ms_p50"].median()
+    if pd.isna(encode) or not search > 0:
         return []
-    search = front(frame)["latency_ms_p50"].median()
     return [
         f"Encoding a query takes {encode:.3f} ms, {encode / search:.2g}× the median search on the Pareto front: an application waits for both."
     ]
@@ -262,7 +322,8 @@ def _encoding(frame: pd.DataFrame) -> list[str]:
 def _failures(frame: pd.DataFrame) -> list[str]:
     bad = frame[frame["status"] != "ok"]
     return [
-        f"{len(part)} trials ended as {status.replace('_', ' ')}, the first: {label(part.iloc[0])}: {part.iloc[0]['error']}"
+        f"{len(part)} {'trial' if len(part) == 1 else 'trials'} ended as {status.replace('_', ' ')}, the first: "
+        f"{label(part.iloc[0])}: {part.iloc[0]['error'] or 'no error recorded'}"
         for status, part in bad.groupby("status")
     ]
 

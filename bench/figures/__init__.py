@@ -1,11 +1,15 @@
 """Figures: each a function from a table of trials to a matplotlib figure. One file a figure.
 
-A file has `TITLE`, `ORDER` (its place on a page) and ``draw(frame) -> Figure``; anyone can call it on a parquet file of their own.
+A file has `TITLE` and ``draw(frame) -> Figure``, and may have `ORDER` (its place on a page) and `CAPTION` (how to read it);
+anyone can call it on a parquet file of their own. Another package names such a module in the entry-point group
+``matryoshka_bench.figures``.
 """
 
 from __future__ import annotations
 
 import io
+import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
@@ -17,23 +21,40 @@ from bench import registry
 from bench.errors import UsageError
 
 DPI = 200
+_LAST = 1000
 
 
 def figures() -> dict[str, ModuleType]:
-    """Return every figure's module by name, in the order in which they are read."""
-    return dict(sorted(registry.modules("figures").items(), key=lambda item: item[1].ORDER))
+    """Return every figure's module by name, in the order in which they are read; those of other packages included.
+
+    Raises UsageError when an entry point cannot be loaded or its name is taken.
+    """
+    found = dict(registry.modules("figures"))
+    for point in entry_points(group="matryoshka_bench.figures"):
+        if point.name in found:
+            raise UsageError(f"two figures are called '{point.name}'")
+        try:
+            found[point.name] = point.load()
+        except (ImportError, AttributeError) as error:
+            raise UsageError(f"the entry point '{point.name}' of figures cannot be loaded: {error}") from error
+    return dict(sorted(found.items(), key=lambda item: (getattr(item[1], "ORDER", _LAST), item[0])))
 
 
 def draw_all(frame: pd.DataFrame) -> dict[str, Figure]:
-    """Return every figure that `frame` has the data for, by name. Raises UsageError where it has none for any."""
-    drawn = {}
+    """Return every figure that `frame` has the data for, by name. Raises UsageError where it has none for any.
+
+    A figure that is left out is named on standard error with the reason.
+    """
+    drawn, left_out = {}, {}
     for name, module in figures().items():
         try:
             drawn[name] = module.draw(frame)
-        except UsageError:
-            continue
+        except UsageError as error:
+            left_out[name] = error
     if not drawn:
         raise UsageError("there is nothing to draw: no trial ended ok")
+    for name, reason in left_out.items():
+        print(f"not drawn: {name}: {reason}", file=sys.stderr)
     return drawn
 
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
-
 import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.figures._style import dimension_axis, heading, looks, needed, panels, plain_log
-from bench.tables import groups, timed
+from bench.tables import groups, parameters, timed, two_stage, varying
 
 
-def draw_by_dimension(frame: pd.DataFrame, column: str, unit: str, two_stage: bool) -> Figure:
-    """Draw the median of `column` over the trials of each index; `two_stage` adds what is rescored at the full dimension."""
+def draw_by_dimension(frame: pd.DataFrame, column: str, unit: str, with_rescore: bool) -> Figure:
+    """Draw the median of `column` over the trials of each index; `with_rescore` adds what is rescored at the full dimension."""
     rows = timed(frame)
-    if not two_stage:
-        rows = rows[rows["stages"] == ""]
+    if not with_rescore:
+        rows = rows[~two_stage(rows)]
     rows = needed(rows, "no timed trial")
-    names = rows.apply(_name, axis=1)
+    names = _names(rows)
     style = looks(names.unique())
     parts = groups(rows)
     with panels(len(parts), columns=2, height=3.2) as (figure, axes):
@@ -33,7 +31,14 @@ def draw_by_dimension(frame: pd.DataFrame, column: str, unit: str, two_stage: bo
     return figure
 
 
-def _name(row: pd.Series) -> str:
-    build = json.loads(row["build_params"]) if row["build_params"] else {}
-    shown = [f"{k}={v}" for k, v in build.items() if k in ("M", "n_trees")]
-    return f"{row['backend']} {' '.join(shown)}".strip() + (" + rescore" if row["stages"] else "")
+def _names(rows: pd.DataFrame) -> pd.Series:
+    """Return the index that each row is of, text: backend, the build parameters that matter or differ, precision, reducer."""
+    names = pd.Series("", index=rows.index, dtype=object)
+    for backend, part in rows.groupby("backend", sort=False):
+        told = {"M", "n_trees"} | varying(part)
+        for i, row in part.iterrows():
+            words = [str(backend), *(f"{k}={v}" for k, v in parameters(row["build_params"]).items() if k in told)]
+            words += [str(row["precision"])] if row["precision"] != "float32" else []
+            words += [str(row["reducer"])] if row["reducer"] != "truncate" else []
+            names[i] = " ".join(words)
+    return names + two_stage(rows).map({True: " + rescore", False: ""})

@@ -10,10 +10,10 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from bench.errors import UsageError
-from bench.tables import SYNTHETIC
+from bench.tables import SYNTHETIC, is_synthetic
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 """Okabe & Ito 2008, told apart with every common colour blindness; markers and lines differ too, for grey printing."""
@@ -73,15 +73,15 @@ def dimension_axis(axes: Axes, dimensions: Sequence[int]) -> None:
         d for i, d in enumerate(ticks) if i in (0, len(ticks) - 1) or (ticks[-1] / d > 1.4 and d / ticks[i - 1] > 1.2)
     ]
     axes.xaxis.set_major_locator(FixedLocator(shown))
-    axes.xaxis.set_minor_locator(NullLocator())
+    # Every measured dimension has a tick; those too close to a neighbour have no number.
+    axes.xaxis.set_minor_locator(FixedLocator([d for d in ticks if d not in shown]))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_xlabel("dimension")
 
 
 def plain_log(axes: Axes, axis: str, wide: float = 300) -> None:
     """Make an axis logarithmic with plain numbers at 1, 2 and 5 of each decade, at 1 alone where it spans `wide` or more."""
-    from matplotlib.ticker import LogLocator
-
     getattr(axes, f"set_{axis}scale")("log")
     which = getattr(axes, f"{axis}axis")
     low, high = getattr(axes, f"get_{axis}lim")()
@@ -97,7 +97,9 @@ def heading(part: pd.DataFrame) -> str:
     dataset, encoder = part["dataset"].iloc[0], part["encoder"].iloc[0]
     title = f"{dataset}, {encoder}" if encoder else str(dataset)
     title = title if len(title) < 48 else f"…{title[-46:]}"
-    return f"{title}\n{SYNTHETIC}" if part["synthetic"].fillna(False).astype(bool).any() else title
+    # A path may hold a dollar sign, which would begin a formula.
+    title = title.replace("$", r"\$")
+    return f"{title}\n{SYNTHETIC}" if is_synthetic(part) else title
 
 
 def needed(frame: pd.DataFrame, what: str) -> pd.DataFrame:

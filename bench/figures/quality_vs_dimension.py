@@ -10,6 +10,10 @@ from bench.tables import dimension_table, exact_rows, groups, other_reducers, qu
 
 TITLE = "Quality against dimension: truncation with its interval, random subsets, PCA"
 ORDER = 1
+CAPTION = (
+    "Exact search, so no index is to blame. Where truncation does not rise above the band of random subsets, Matryoshka training "
+    "cannot be the reason for what is kept."
+)
 
 
 def draw(frame: pd.DataFrame) -> Figure:

@@ -6,10 +6,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.figures._style import COLUMN, heading, looks, needed, panels, plain_log
-from bench.tables import groups, label, pareto, quality_of, timed
+from bench.tables import groups, labels, pareto, quality_of, timed, two_stage
 
 TITLE = "Quality against latency: every configuration, with the Pareto front"
 ORDER = 2
+CAPTION = (
+    "Up and to the left is better. Numbered points lie on the front: nothing measured is both better and faster. Points of the front "
+    "that nearly coincide share a number."
+)
 _LABELS = 12
 
 
@@ -22,7 +26,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     ):
         for axis, (_, part) in zip(axes, parts, strict=True):
             quality = quality_of(part)
-            kinds = part["backend"] + part["stages"].map(lambda s: " + rescore" if s else "")
+            kinds = part["backend"] + two_stage(part).map({True: " + rescore", False: ""})
             style = looks(kinds.unique())
             for kind, points in part.groupby(kinds):
                 look = {**style[kind], "linestyle": "none"}
@@ -53,8 +57,9 @@ def draw(frame: pd.DataFrame) -> Figure:
             axis.set_xlabel("median latency of one query (ms)")
             axis.set_ylabel(quality.label)
             axis.set_title(heading(part))
-            names = "\n".join(f"{number}  {label(row)}" for number, (_, row) in enumerate(named.iterrows(), 1))
-            axis.text(1.02, 1.0, names, transform=axis.transAxes, va="top", fontsize=6.5)
+            told = labels(part)
+            names = "\n".join(f"{number}  {told[i]}" for number, i in enumerate(named.index, 1))
+            axis.text(1.02, 1.0, names, transform=axis.transAxes, va="top", fontsize=6.5, parse_math=False)
             axis.legend(loc="lower left", bbox_to_anchor=(1.0, 0.0))
     return figure
 
