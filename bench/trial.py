@@ -81,7 +81,8 @@ def run_exact(job: dict[str, Any], emit: Emit) -> None:
             embeddings.corpus,
             job["dimensions"],
             job["depth"],
-            transform=lambda block: reducer.map(normalise(block)),
+            # Cutting needs no map, and the cosine no unit length.
+            transform=None if job["reducer"] == "truncate" else lambda block: reducer.map(normalise(block)),
             own=embeddings.own,
         )
         path.parent.mkdir(exist_ok=True)

@@ -4,7 +4,7 @@ import faiss
 import numpy as np
 import pytest
 
-from bench.exact import exact_topk
+from bench.exact import exact_search, exact_topk
 from bench.vectors import truncate
 
 DIMENSIONS = [1, 7, 16, 50, 64]
@@ -81,6 +81,65 @@ def test_reads_a_memory_map(vectors, tmp_path):
     mapped = np.load(tmp_path / "corpus.npy", mmap_mode="r")
     ids = exact_topk(vectors[0], mapped, [64], 10)[64][0]
     np.testing.assert_array_equal(ids, exact_topk(vectors[0], vectors[1].astype(np.float16), [64], 10)[64][0])
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_and_more_queries_than_a_group_change_nothing(threads):
+    rng = np.random.default_rng(3)
+    queries, corpus = (
+        rng.standard_normal((700, 24), dtype=np.float32),
+        rng.standard_normal((5000, 24), dtype=np.float32),
+    )
+    corpus[2000:4000] = corpus[:2000]
+    found = exact_topk(queries, corpus, [5, 24], 10, threads=threads)
+    alone = exact_topk(queries[600:], corpus, [5, 24], 10, threads=1)
+    for d in (5, 24):
+        np.testing.assert_array_equal(found[d][0][600:], alone[d][0])
+
+
+@pytest.mark.parametrize("metric", ["cosine", "inner_product", "l2"])
+@pytest.mark.parametrize("with_own", [False, True])
+def test_ranks_and_scores_of_given_documents_are_those_of_a_full_sort(vectors, metric, with_own):
+    rng = np.random.default_rng(4)
+    queries, corpus = vectors[0], np.concatenate([vectors[1][:3000], vectors[1][:500]])
+    corpus[10, :16] = 0
+    rows, ids = rng.integers(0, len(queries), 200), rng.integers(0, len(corpus), 200)
+    own = rng.integers(0, len(corpus), len(queries)) if with_own else None
+    found = exact_search(queries, corpus, [16, 50, 64], 5, metric, relevant=(rows, ids), own=own).relevant
+    q64, x64 = queries.astype(np.float64), corpus.astype(np.float64)
+    for d in (16, 50, 64):
+        q, x = q64[:, :d], x64[:, :d]
+        if metric == "cosine":
+            lengths = np.linalg.norm(x, axis=1, keepdims=True)
+            q, x = q / np.linalg.norm(q, axis=1, keepdims=True), x / np.where(lengths > 0, lengths, 1)
+        scores = -((q[:, None] - x[None]) ** 2).sum(-1) if metric == "l2" else q @ x.T
+        np.testing.assert_allclose(found[d][0], scores[rows, ids], rtol=1e-9, atol=1e-12)
+        if own is not None:
+            scores[np.arange(len(queries)), own] = -np.inf
+        order = np.argsort(-scores.astype(np.float32), axis=1, kind="stable")
+        ranks = np.argmax(order[rows] == ids[:, None], axis=1) + 1
+        asked = np.ones(len(rows), bool) if own is None else own[rows] != ids
+        np.testing.assert_array_equal(found[d][1][asked], ranks[asked])
+
+
+def test_ranks_agree_with_the_results_of_the_same_pass(vectors):
+    queries, corpus = vectors
+    order = np.random.default_rng(5).permutation(64)
+    rows, ids = np.repeat(np.arange(30), 3), np.arange(90) * 97
+    found = exact_search(queries, corpus, [8, 64], len(corpus), relevant=(rows, ids), transform=lambda b: b[:, order])
+    for d in (8, 64):
+        ranks = np.argmax(found.nearest[d][0][rows] == ids[:, None], axis=1) + 1
+        np.testing.assert_array_equal(found.relevant[d][1], ranks)
+
+
+def test_an_error_in_a_thread_reaches_the_caller(vectors):
+    def fail(block):
+        if len(block) < 1000:
+            return block
+        raise RuntimeError("no such rotation")
+
+    with pytest.raises(RuntimeError, match="no such rotation"):
+        exact_topk(*vectors, [8], 5, transform=fail)
 
 
 @pytest.mark.parametrize(

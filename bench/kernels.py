@@ -1,0 +1,250 @@
+"""The compiled inner loops of `exact`, and the BLAS product they feed on.
+
+Nothing here holds the interpreter's lock, and nothing starts a thread: `exact` runs them from its own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+import scipy.linalg.cython_blas  # noqa: F401  (has to be loaded before its address is asked for)
+from numba import njit
+from numba.extending import get_cython_function_address
+
+RUN = 128
+"""Scores tested together: as many as one pass of vector instructions clears before a branch is paid for."""
+
+COSINE, INNER_PRODUCT, L2 = 0, 1, 2
+
+# Sums may be reordered, and a multiplication joined with an addition; infinities and NaN keep their meaning.
+_SUMS = {"reassoc", "contract", "nsz"}
+
+_sgemm: Any = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(
+    get_cython_function_address("scipy.linalg.cython_blas", "sgemm")
+)
+_T, _N = ctypes.c_char(b"T"), ctypes.c_char(b"N")
+_ONE, _ZERO = ctypes.c_float(1), ctypes.c_float(0)
+
+
+def add_products(products: np.ndarray, queries: np.ndarray, documents: np.ndarray, first: int, last: int) -> None:
+    """Set (first = 0) or add to `products` (q, ≥ rows) the inner products over the coordinates first…last.
+
+    `queries` (q, D) and `documents` (rows, D), all float32 and C-contiguous; columns beyond `rows` are left alone. numpy's
+    own product would write each part aside and then add it: this one adds as it goes. Releases the interpreter's lock.
+    """
+    rows, width = documents.shape
+    sizes = (ctypes.c_int * 5)(rows, len(queries), last - first, width, products.shape[1])
+    step = ctypes.sizeof(ctypes.c_int)
+    at = ctypes.addressof(sizes)
+    _sgemm(
+        ctypes.addressof(_T),
+        ctypes.addressof(_N),
+        at,
+        at + step,
+        at + 2 * step,
+        ctypes.addressof(_ONE),
+        documents.ctypes.data + 4 * first,
+        at + 3 * step,
+        queries.ctypes.data + 4 * first,
+        at + 3 * step,
+        ctypes.addressof(_ONE if first else _ZERO),
+        products.ctypes.data,
+        at + 4 * step,
+    )
+
+
+@njit(nogil=True, cache=True, fastmath=_SUMS)
+def prefix_squares(vectors: np.ndarray, steps: np.ndarray, squares: np.ndarray) -> None:
+    """Write the squared length of each prefix: `vectors` (n, D) float32, `steps` (s,) int64 → `squares` (s, ≥ n) float32."""
+    for i in range(len(vectors)):
+        total, previous = np.float32(0), 0
+        for s in range(len(steps)):
+            part = vectors[i, previous : steps[s]]
+            added = np.float32(0)
+            for c in range(len(part)):
+                added += part[c] * part[c]
+            total += added
+            squares[s, i] = total
+            previous = steps[s]
+
+
+@njit(nogil=True, cache=True, fastmath=_SUMS)
+def weights(metric: int, squares: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> None:
+    """Write what makes a score of a product: product · `scale` + `shift`, each (n,) float32.
+
+    What depends on the query alone is left out: it does not change the order of a query's documents.
+    """
+    for i in range(len(squares)):
+        scale[i], shift[i] = 1, 0
+        if metric == COSINE:
+            scale[i] = 1 / np.sqrt(squares[i]) if squares[i] > 0 else 0
+        elif metric == L2:
+            scale[i], shift[i] = 2, -squares[i]
+
+
+@njit(nogil=True, cache=True)
+def _key(score: float, position: int) -> np.uint64:
+    """Pack a float32 score and a position into one number that sorts by score, then by the lower position."""
+    bits = np.float32(score).view(np.uint32)
+    bits = np.uint32(~bits) if bits & np.uint32(0x80000000) else np.uint32(bits | np.uint32(0x80000000))
+    return (np.uint64(bits) << np.uint64(32)) | (np.uint64(0xFFFFFFFF) - np.uint64(position))
+
+
+@njit(nogil=True, cache=True)
+def _score(key: np.uint64) -> np.float32:
+    bits = np.uint32(key >> np.uint64(32))
+    bits = np.uint32(bits & np.uint32(0x7FFFFFFF)) if bits & np.uint32(0x80000000) else np.uint32(~bits)
+    return np.uint32(bits).view(np.float32)
+
+
+@njit(nogil=True, cache=True)
+def _largest_first(keys: np.ndarray, k: int) -> None:
+    """Bring the k largest of `keys` to its front, in no order. Source: Hoare 1961, find."""
+    low, high = 0, len(keys) - 1
+    while low < high:
+        a, b, c = keys[low], keys[(low + high) >> 1], keys[high]
+        pivot = max(min(a, b), min(max(a, b), c))
+        i, j = low, high
+        while i <= j:
+            while keys[i] > pivot:
+                i += 1
+            while keys[j] < pivot:
+                j -= 1
+            if i <= j:
+                keys[i], keys[j] = keys[j], keys[i]
+                i += 1
+                j -= 1
+        if k - 1 <= j:
+            high = j
+        elif k - 1 >= i:
+            low = i
+        else:
+            break
+
+
+@njit(nogil=True, cache=True, fastmath=_SUMS)
+def collect(
+    products: np.ndarray,
+    scale: np.ndarray,
+    shift: np.ndarray,
+    start: int,
+    keep: int,
+    keys: np.ndarray,
+    counts: np.ndarray,
+    bars: np.ndarray,
+    shared: np.ndarray,
+) -> None:
+    """Take the documents of a block that may be among the `keep` best of their query.
+
+    `products` (q, ≥ n) float32 with n = len(`scale`) documents from position `start` on. `keys` (q, capacity) uint64 holds
+    the candidates of each query, `counts` (q,) how many; a full row is cut down to its `keep` best, which raises `bars` (q,),
+    the score that a document must exceed. Blocks come in the order of positions, so one that only equals the bar ranks behind
+    it. `shared` (q,) is the highest bar of any thread: what is below it cannot be among the best of all.
+    """
+    capacity = keys.shape[1]
+    for q in range(len(counts)):
+        row, mine, count = products[q], keys[q], counts[q]
+        bar = max(bars[q], np.nextafter(shared[q], np.float32(-np.inf)))
+        for first in range(0, len(scale), RUN):
+            factor, addend = scale[first : first + RUN], shift[first : first + RUN]
+            run = row[first : first + len(factor)]
+            above = False
+            for i in range(len(factor)):
+                above |= run[i] * factor[i] + addend[i] > bar
+            if not above:
+                continue
+            for i in range(len(factor)):
+                score = run[i] * factor[i] + addend[i]
+                if score > bar:
+                    mine[count] = _key(score, start + first + i)
+                    count += 1
+                    if count == capacity:
+                        _largest_first(mine, keep)
+                        count = keep
+                        bars[q] = _score(mine[keep - 1])
+                        bar = max(bar, bars[q])
+        counts[q] = count
+        if bars[q] > shared[q]:
+            shared[q] = bars[q]
+
+
+@njit(nogil=True, cache=True, fastmath=_SUMS)
+def pair_score(metric: int, query: np.ndarray, document: np.ndarray) -> float:
+    """Return the double-precision score of two (d,) float32 vectors, higher is nearer; the cosine with a zero vector is 0."""
+    product, square, query_square = 0.0, 0.0, 0.0
+    for c in range(len(query)):
+        a, b = np.float64(query[c]), np.float64(document[c])
+        product += a * b
+        square += b * b
+        query_square += a * a
+    if metric == INNER_PRODUCT:
+        return product
+    if metric == L2:
+        return 2 * product - square - query_square
+    if square <= 0 or query_square <= 0:
+        return 0.0
+    return product / np.sqrt(square * query_square)
+
+
+@njit(nogil=True, cache=True)
+def pair_scores(
+    metric: int,
+    queries: np.ndarray,
+    rows: np.ndarray,
+    documents: np.ndarray,
+    positions: np.ndarray,
+    width: int,
+    scores: np.ndarray,
+) -> None:
+    """Write the score of query ``rows[i]`` with document ``positions[i]`` over their first `width` coordinates, (p,) float64."""
+    for i in range(len(rows)):
+        scores[i] = pair_score(metric, queries[rows[i], :width], documents[positions[i], :width])
+
+
+@njit(nogil=True, cache=True, fastmath=_SUMS)
+def count_above(
+    metric: int,
+    products: np.ndarray,
+    scale: np.ndarray,
+    shift: np.ndarray,
+    start: int,
+    queries: np.ndarray,
+    documents: np.ndarray,
+    width: int,
+    first_pair: np.ndarray,
+    positions: np.ndarray,
+    raw: np.ndarray,
+    near: np.ndarray,
+    exact: np.ndarray,
+    above: np.ndarray,
+) -> None:
+    """Count the documents of a block that rank above given ones, a query.
+
+    The pairs of query q are ``first_pair[q]…first_pair[q + 1]``: document ``positions[p]`` with the double-precision score
+    ``exact[p]``, which is ``raw[p]`` on the scale of the pass. What comes within ``near[p]`` of that is scored again in double
+    precision; scores that are equal as float32 rank by position. Adds to `above` (p,) int64.
+    """
+    for q in range(len(first_pair) - 1):
+        row = products[q]
+        for p in range(first_pair[q], first_pair[q + 1]):
+            low, high = np.float32(raw[p] - near[p]), np.float32(raw[p] + near[p])
+            for first in range(0, len(scale), RUN):
+                factor, addend = scale[first : first + RUN], shift[first : first + RUN]
+                run = row[first : first + len(factor)]
+                clear, reached = np.float32(0), np.float32(0)
+                for i in range(len(factor)):
+                    score = run[i] * factor[i] + addend[i]
+                    clear += np.float32(1) if score > high else np.float32(0)
+                    reached += np.float32(1) if score >= low else np.float32(0)
+                above[p] += np.int64(clear)
+                if reached == clear:
+                    continue
+                for i in range(len(factor)):
+                    score = run[i] * factor[i] + addend[i]
+                    position = start + first + i
+                    if low <= score <= high and position != positions[p]:
+                        true = np.float32(pair_score(metric, queries[q, :width], documents[first + i, :width]))
+                        if true > np.float32(exact[p]) or (true == np.float32(exact[p]) and position < positions[p]):
+                            above[p] += 1
