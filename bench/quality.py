@@ -8,8 +8,18 @@ import numpy as np
 
 Qrels = Mapping[str, Mapping[str, int]]
 
-MEASURES = {"ndcg_at_10": 10, "recall_at_10": 10, "recall_at_100": 100, "mrr_at_10": 10}
+MEASURES = {
+    "ndcg_at_1": 1,
+    "ndcg_at_5": 5,
+    "ndcg_at_10": 10,
+    "ndcg_at_100": 100,
+    "recall_at_10": 10,
+    "recall_at_100": 100,
+    "mrr_at_10": 10,
+    "map_at_100": 100,
+}
 """Column → the depth that it needs."""
+_IR_MEASURES = {"ndcg": "nDCG", "recall": "R", "mrr": "RR", "map": "AP"}
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -26,10 +36,12 @@ def relevance(ids: np.ndarray, query_ids: Sequence[str], qrels: Qrels, depth: in
     Source: pytrec_eval through ir-measures (reciprocal rank at a cut-off: MS MARCO's own scorer).
     """
     import ir_measures
-    from ir_measures import RR, R, nDCG
 
-    named = {"ndcg_at_10": nDCG @ 10, "recall_at_10": R @ 10, "recall_at_100": R @ 100, "mrr_at_10": RR @ 10}
-    columns = {named[name]: name for name, needed in MEASURES.items() if needed <= depth}
+    columns = {
+        ir_measures.parse_measure(f"{_IR_MEASURES[name.partition('_')[0]]}@{needed}"): name
+        for name, needed in MEASURES.items()
+        if needed <= depth
+    }
     scores = {name: np.zeros(len(query_ids)) for name in columns.values()}
     if not columns:
         return scores

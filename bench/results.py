@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.errors import UsageError
+from bench.quality import MEASURES
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _VERSION_KEY = b"matryoshka-bench.schema"
 
 STATUSES = ("ok", "failed", "timeout", "out_of_memory", "crashed", "skipped")
@@ -46,8 +47,6 @@ CONFIGURATION = {
     "threads": _INT,
 }
 
-_QUALITY = ("ndcg_at_10", "recall_at_10", "recall_at_100", "mrr_at_10")
-
 TRIALS = pa.schema(
     {
         "trial_id": _TEXT,
@@ -55,7 +54,7 @@ TRIALS = pa.schema(
         "status": _TEXT,
         "error": _TEXT,
         **CONFIGURATION,
-        **{f"{name}{bound}": _FLOAT for name in _QUALITY for bound in ("", "_low", "_high")},
+        **{f"{name}{bound}": _FLOAT for name in MEASURES for bound in ("", "_low", "_high")},
         **{f"retained_ndcg_at_10{bound}": _FLOAT for bound in ("", "_low", "_high")},
         "ann_recall_at_10": _FLOAT,
         **{f"fidelity_at_10{bound}": _FLOAT for bound in ("", "_low", "_high")},
@@ -90,6 +89,7 @@ QUERIES = pa.schema(
         "query_id": _TEXT,
         "ndcg_at_10": _FLOAT,
         "recall_at_10": _FLOAT,
+        "first_relevant_rank": _INT,
         "fidelity_at_10": _FLOAT,
         "latency_ms": _FLOAT,
     },
@@ -124,7 +124,10 @@ def _read(path: Path, schema: pa.Schema) -> pa.Table:
             f"{SCHEMA_VERSION}); upgrade to read it"
         )
     missing = [name for name in schema.names if name not in table.column_names]
-    if missing:
+    if 0 < written < SCHEMA_VERSION:
+        for name in missing:  # what an older version did not measure yet
+            table = table.append_column(name, pa.nulls(len(table), schema.field(name).type))
+    elif missing:
         raise UsageError(f"{path} is no table of this suite: it has no column '{missing[0]}'")
     return table.select(schema.names).cast(schema)
 

@@ -23,7 +23,7 @@ import numpy as np
 from bench import timing
 from bench.backends import Backend, get_backend
 from bench.embeddings import Embeddings, open_embeddings
-from bench.exact import exact_topk
+from bench.exact import exact_search
 from bench.quality import MEASURES, Bootstrap, median_interval, overlap, relevance
 from bench.reducers import Reducer, get_reducer
 from bench.stages import TwoStage, rescore
@@ -33,6 +33,8 @@ from bench.vectors import normalise, truncate
 Emit = Callable[[dict[str, Any]], None]
 
 _ROWS = 16_384
+_EXACT_LAYOUT = 2
+"""Of the file that keeps exact results; another number makes it afresh."""
 DEPTH = 10
 """Depth of ANN recall and fidelity, as their columns' names say."""
 
@@ -65,7 +67,10 @@ def _end_with(parent: int) -> None:
 
 def exact_path(embeddings_folder: Path, job: dict[str, Any]) -> Path:
     """Return where the exact results of a reducer are kept: beside the embeddings, keyed by all that they depend on."""
-    parts = [job[key] for key in ("reducer", "reducer_params", "dimensions", "depth", "max_queries", "seed")]
+    parts = [
+        _EXACT_LAYOUT,
+        *(job[key] for key in ("reducer", "reducer_params", "dimensions", "depth", "max_queries", "seed")),
+    ]
     digest = hashlib.blake2b(json.dumps(parts).encode(), digest_size=12).hexdigest()
     return embeddings_folder / "exact" / f"{digest}.npz"
 
@@ -76,7 +81,8 @@ def run_exact(job: dict[str, Any], emit: Emit) -> None:
     path = exact_path(embeddings.folder, job)
     if not path.exists():
         reducer = _reducer(embeddings, job)
-        found = exact_topk(
+        rows, documents = _relevant(embeddings)
+        found = exact_search(
             embeddings.queries,
             embeddings.corpus,
             job["dimensions"],
@@ -84,10 +90,15 @@ def run_exact(job: dict[str, Any], emit: Emit) -> None:
             # Cutting needs no map, and the cosine no unit length.
             transform=None if job["reducer"] == "truncate" else lambda block: reducer.map(normalise(block)),
             own=embeddings.own,
+            relevant=(rows, documents),
         )
         path.parent.mkdir(exist_ok=True)
         partial = path.with_name(f".{path.stem}.{os.getpid()}.partial.npz")
-        arrays: dict[str, Any] = {f"ids_{d}": ids for d, (ids, _) in found.items()}
+        arrays: dict[str, Any] = {f"ids_{d}": ids for d, (ids, _) in found.nearest.items()}
+        for d, (_, ranks) in found.relevant.items():
+            first = np.full(len(embeddings.queries), len(embeddings.corpus) + 1)
+            np.minimum.at(first, rows, ranks)
+            arrays[f"first_relevant_{d}"] = first
         np.savez(partial, **arrays)
         partial.replace(path)
     emit({"event": "built"})
@@ -100,6 +111,8 @@ def run_exact(job: dict[str, Any], emit: Emit) -> None:
         started = _now()
         ids = exact[f"ids_{trial['dim']}"]
         figures, queries = scorer.score(ids[:, : trial["k"]], exact_ids=ids)
+        if embeddings.qrels is not None:
+            queries["first_relevant_rank"] = exact[f"first_relevant_{trial['dim']}"].tolist()
         figures |= {"loss_precision": 0.0, "loss_search": 0.0} if "loss_dimension" in figures else {}
         row = {
             "status": "ok",
@@ -109,6 +122,18 @@ def run_exact(job: dict[str, Any], emit: Emit) -> None:
             **figures,
         }
         emit({"event": "trial", "row": {"trial_id": trial["trial_id"], **row}, "queries": queries})
+
+
+def _relevant(embeddings: Embeddings) -> tuple[np.ndarray, np.ndarray]:
+    """Return the judged relevant pairs as positions of queries (p,) and of documents (p,), int64; none without judgements."""
+    pairs = [
+        (row, int(document))
+        for row, query in enumerate(embeddings.query_ids)
+        for document, grade in (embeddings.qrels or {}).get(query, {}).items()
+        if grade > 0
+    ]
+    rows, documents = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    return rows, documents
 
 
 # ------------------------------------------------------------------------------------------------- one index and its trials
@@ -335,6 +360,7 @@ class _Scorer:
             "query_id": list(self.embeddings.query_ids),
             "ndcg_at_10": by_query["ndcg_at_10"].tolist() if "ndcg_at_10" in by_query else none,
             "recall_at_10": by_query["recall_at_10"].tolist() if "recall_at_10" in by_query else none,
+            "first_relevant_rank": none,
             "fidelity_at_10": none if fidelity is None else fidelity.tolist(),
             "latency_ms": none,
         }

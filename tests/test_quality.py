@@ -24,11 +24,17 @@ def test_relevance_equals_pytrec_eval(judged):
     run = {
         q: {str(d): 1000.0 - rank for rank, d in enumerate(row)} for q, row in zip(queries, ids.tolist(), strict=True)
     }
-    expected = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10", "recall.10,100"}).evaluate(run)
+    expected = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.1,5,10,100", "recall.10,100", "map_cut.100"}).evaluate(
+        run
+    )
     top_ten = {q: dict(list(ranked.items())[:10]) for q, ranked in run.items()}
     reciprocal = pytrec_eval.RelevanceEvaluator(qrels, {"recip_rank"}).evaluate(top_ten)
     found = relevance(ids, queries, qrels, 100)
     for column, values in (
+        ("ndcg_at_1", [expected[q]["ndcg_cut_1"] for q in queries]),
+        ("ndcg_at_5", [expected[q]["ndcg_cut_5"] for q in queries]),
+        ("ndcg_at_100", [expected[q]["ndcg_cut_100"] for q in queries]),
+        ("map_at_100", [expected[q]["map_cut_100"] for q in queries]),
         ("ndcg_at_10", [expected[q]["ndcg_cut_10"] for q in queries]),
         ("recall_at_10", [expected[q]["recall_10"] for q in queries]),
         ("recall_at_100", [expected[q]["recall_100"] for q in queries]),
@@ -39,7 +45,8 @@ def test_relevance_equals_pytrec_eval(judged):
 
 def test_a_figure_deeper_than_the_search_is_not_given(judged):
     queries, qrels, ids = judged
-    assert set(relevance(ids[:, :10], queries, qrels, 10)) == {"ndcg_at_10", "recall_at_10", "mrr_at_10"}
+    found = relevance(ids[:, :10], queries, qrels, 10)
+    assert set(found) == {"ndcg_at_1", "ndcg_at_5", "ndcg_at_10", "recall_at_10", "mrr_at_10"}
 
 
 def test_a_document_returned_twice_counts_once_and_padding_counts_for_nothing():

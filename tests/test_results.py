@@ -92,6 +92,15 @@ def test_a_damaged_table_is_named(tmp_path, content):
         load(tmp_path)
 
 
+def test_a_table_of_an_older_schema_is_read_with_what_it_lacks_empty(tmp_path):
+    Store(tmp_path).add(row("1"))
+    path = next((tmp_path / "parts").glob("*.trials.parquet"))
+    older = pq.read_table(path).drop_columns(["map_at_100"])
+    pq.write_table(older.replace_schema_metadata({b"matryoshka-bench.schema": b"1"}), tmp_path / "trials.parquet")
+    path.unlink()
+    assert load(tmp_path)["map_at_100"].isna().all()
+
+
 def test_a_foreign_table_is_refused(tmp_path):
     pq.write_table(pa.table({"x": [1]}), tmp_path / "trials.parquet")
     with pytest.raises(UsageError, match="no table of this suite"):
