@@ -20,6 +20,7 @@ _PUBLIC = {
     "load_queries": "bench.results",
     "recommend": "bench.recommendation",
     "compare": "bench.comparison",
+    "MtebIndex": "bench.mteb_index",
     "UsageError": "bench.errors",
 }
 __all__ = ["__version__", *_PUBLIC]

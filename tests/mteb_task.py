@@ -2,9 +2,13 @@
 
 import json
 
+import mteb
 from datasets import Dataset
 from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.abstasks.task_metadata import TaskMetadata
+from mteb.models.model_meta import ModelMeta
+from mteb.similarity_functions import cos_sim, pairwise_cos_sim
+from mteb.types import PromptType
 
 
 def local_task(folder):
@@ -56,3 +60,29 @@ def local_task(folder):
             self.data_loaded = True
 
     return Local()
+
+
+class LocalModel:
+    """An encoder of ours as MTEB takes a model, at one dimension."""
+
+    def __init__(self, encoder, dimension):
+        self.encoder, self.dimension = encoder, dimension
+        self.mteb_model_meta = ModelMeta.create_empty({"name": "local/model", "revision": "1"})
+
+    def encode(self, inputs, *, task_metadata, hf_split, hf_subset, prompt_type=None, **kwargs):
+        texts = [text for batch in inputs for text in batch["text"]]
+        return self.encoder.encode(texts, self.dimension, "query" if prompt_type == PromptType.query else "document")
+
+    def similarity(self, a, b):
+        return cos_sim(a, b)
+
+    def similarity_pairwise(self, a, b):
+        return pairwise_cos_sim(a, b)
+
+
+def mteb_scores(model, folder):
+    """Return what `mteb.evaluate` finds on `folder`, by MTEB's own names."""
+    results = mteb.evaluate(
+        model, local_task(folder), cache=None, overwrite_strategy="always", show_progress_bar=False, raise_error=True
+    )
+    return results.task_results[0].scores["test"][0]

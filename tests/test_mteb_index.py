@@ -1,0 +1,98 @@
+"""MTEB and this suite side by side: same figures, in both directions."""
+
+import numpy as np
+import pytest
+
+from bench.errors import UsageError
+from bench.mteb_index import MtebIndex
+
+FIGURES = ("ndcg_at_10", "recall_at_100", "mrr_at_10")
+DIMENSIONS = (16, 64, 100, 256)
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory, shared_beir):
+    """Exact search at four dimensions, and HNSW at one, on a real collection."""
+    from bench.runner import run
+
+    folder, collection = tmp_path_factory.mktemp("agreement"), shared_beir("cranfield")
+    (folder / "study.toml").write_text(
+        f"""
+        name = "agreement"
+        dataset = "beir:{collection}"
+        encoder = "wordllama"
+        dimensions = {list(DIMENSIONS)}
+        reducers = ["truncate"]
+        k = 100
+        repeats = 1
+        [[configurations]]
+        backend = "faiss-hnsw"
+        dimensions = [64]
+        build = {{ M = 8, ef_construction = 40 }}
+        search = {{ ef = 16 }}
+        """
+    )
+    return run(folder / "study.toml", folder / "results", progress=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dimension", DIMENSIONS)
+def test_mteb_evaluate_and_bench_run_give_the_same_figures(sweep, shared_beir, dimension):
+    pytest.importorskip("mteb")
+    from bench.encoders import get_encoder
+    from tests.mteb_task import LocalModel, mteb_scores
+
+    theirs = mteb_scores(LocalModel(get_encoder("wordllama"), dimension), shared_beir("cranfield"))
+    ours = sweep[(sweep["backend"] == "exact") & (sweep["dim"] == dimension)].iloc[0]
+    for name in FIGURES:
+        assert ours[name] == pytest.approx(theirs[name], abs=1e-5), name
+
+
+@pytest.mark.slow
+def test_an_index_of_ours_scored_by_mteb_has_the_figures_of_bench_run(sweep, shared_beir):
+    pytest.importorskip("mteb")
+    import faiss
+    from mteb.models import SearchEncoderWrapper
+
+    from bench.encoders import get_encoder
+    from tests.mteb_task import LocalModel, mteb_scores
+
+    faiss.omp_set_num_threads(1)  # as the study has it: the graph depends on the order of insertion
+    index = MtebIndex("faiss-hnsw", 64, build={"M": 8, "ef_construction": 40}, search={"ef": 16})
+    theirs = mteb_scores(
+        SearchEncoderWrapper(LocalModel(get_encoder("wordllama"), None), index_backend=index), shared_beir("cranfield")
+    )
+    ours = sweep[sweep["backend"] == "faiss-hnsw"].iloc[0]
+    assert ours["ann_recall_at_10"] < 1, "a graph that finds everything would not tell the index from exact search"
+    for name in FIGURES:
+        assert ours[name] == pytest.approx(theirs[name], abs=1e-5), name
+
+
+def test_the_index_takes_documents_in_parts_and_forgets_them():
+    rng = np.random.default_rng(0)
+    vectors, queries = rng.standard_normal((50, 8)), rng.standard_normal((3, 8))
+    index = MtebIndex("faiss-flat", 4)
+    for _ in range(2):
+        index.add_documents(vectors[:20], [])
+        index.add_documents(vectors[20:], [])
+        scores, ids = index.search(queries, 100, None)
+        unit = [v[:, :4] / np.linalg.norm(v[:, :4], axis=1, keepdims=True) for v in (queries, vectors)]
+        expected = unit[0] @ unit[1].T
+        np.testing.assert_array_equal(ids, np.argsort(-expected, axis=1))
+        np.testing.assert_allclose(scores, -np.sort(-expected, axis=1), atol=1e-6)
+        index.clear()
+    with pytest.raises(ValueError, match="no document"):
+        index.search(queries, 10, None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"backend": "faiss-hnws"}, "faiss-hnsw"),
+        ({"backend": "faiss-hnsw", "search": {"nprobe": 3}}, "no search parameter 'nprobe'; it has: ef"),
+        ({"backend": "faiss-flat", "build": {"M": 3}}, "no build parameter 'M'; it has: none"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_line(arguments, says):
+    with pytest.raises(UsageError, match=says):
+        MtebIndex(**arguments)
