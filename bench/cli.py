@@ -20,6 +20,13 @@ KINDS = ("datasets", "encoders", "reducers", "backends", "figures", "studies")
 _folder_type = click.Path(path_type=Path)
 _results = click.argument("results", type=_folder_type)
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for a program to read.")
+_margin = click.option(
+    "--margin",
+    type=float,
+    default=0.02,
+    show_default=True,
+    help="Share of the quality that may be lost where a dimension is called non-inferior.",
+)
 _retain = click.option(
     "--retain",
     type=float,
@@ -75,24 +82,28 @@ def _run(study: str, out: Path | None, overrides: tuple[str, ...], retry: bool, 
 
     frame = run(study, out, overrides, progress=not quiet, retry=retry)
     if not quiet:
+        from bench.results import load_queries
         from bench.show import show
+        from bench.verdict import verdict_sentences
 
-        show(frame)
+        show(frame, verdicts=verdict_sentences(frame, load_queries(out or Path("results") / frame["study"].iloc[-1])))
 
 
 @commands.command("show")
 @_results
+@_margin
 @_json
-def _show(results: Path, as_json: bool) -> None:
+def _show(results: Path, margin: float, as_json: bool) -> None:
     """Print what each dimension costs and the Pareto-optimal configurations."""
-    from bench.results import load
+    from bench.results import load, load_queries
     from bench.show import as_records, show
+    from bench.verdict import verdict_sentences
 
     frame = load(results)
     if as_json:
         _print_json(as_records(frame))
     else:
-        show(frame)
+        show(frame, verdicts=verdict_sentences(frame, load_queries(_folder(results)), margin))
 
 
 @commands.command("figures")
@@ -110,16 +121,19 @@ def _figures(results: Path, out: Path | None) -> None:
 @commands.command("report")
 @_results
 @_retain
-def _report(results: Path, retain: float) -> None:
+@_margin
+def _report(results: Path, retain: float, margin: float) -> None:
     """Write one self-contained HTML page: the decision, figures, tables, provenance."""
     from bench.recommendation import recommend
     from bench.report import report
-    from bench.results import load
+    from bench.results import load, load_queries
     from bench.tables import timed
+    from bench.verdict import verdict_sentences
 
     frame = load(results)
     decisions = recommend(frame, retain) if len(timed(frame)) else []
-    print(report(frame, _folder(results), [line for decision in decisions for line in decision.lines()]))
+    lines = [line for decision in decisions for line in decision.lines()]
+    print(report(frame, _folder(results), lines, verdict_sentences(frame, load_queries(_folder(results)), margin)))
 
 
 @commands.command("recommend")

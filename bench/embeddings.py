@@ -277,14 +277,19 @@ def _check(path: Path, ids: Sequence[str], what: str) -> list[str]:
     vectors = np.load(path, mmap_mode="r")
     bad: list[str] = []
     zero: list[str] = []
+    seen: set[bytes] = set()
     for start in range(0, len(vectors), _BLOCK):
         block = vectors[start : start + _BLOCK]
+        seen.update(hashlib.blake2b(row.tobytes(), digest_size=12).digest() for row in block)
         bad += [ids[start + i] for i in np.flatnonzero(~np.isfinite(block).all(axis=1)).tolist()]
         zero += [ids[start + i] for i in np.flatnonzero(~block.any(axis=1)).tolist()]
     if bad:
         path.unlink()
         raise UsageError(f"the encoder gave NaN or infinite vectors for {_named(bad, what)}")
-    return [f"{_named(zero, what)} encoded to an all-zero vector: similar to nothing"] if zero else []
+    notes = [f"{_named(zero, what)} encoded to an all-zero vector: similar to nothing"] if zero else []
+    if what == "document" and len(seen) < len(vectors):
+        notes.append(f"{len(vectors) - len(seen)} of {len(vectors)} documents are exact copies of another, as vectors")
+    return notes
 
 
 def _named(ids: list[str], what: str) -> str:

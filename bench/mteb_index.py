@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.backends import get_backend
+from bench.backends import Backend, get_backend
 from bench.errors import UsageError
 from bench.vectors import normalise, truncate
 
@@ -42,12 +42,13 @@ class MtebIndex:
         of the backend's own grid. Raises UsageError for an unknown backend or parameter, or one that is not installed.
         """
         self._class, self.dimension = get_backend(backend), dimension
+        self._parts: list[np.ndarray] = []
+        self._index: Backend | None = None
         if not self._class.available():
             raise UsageError(f"backend '{backend}' is not installed: {self._class.install}")
         self._class.load()
         self._build = _chosen(backend, "build", self._class.build_grid, build or {})
         self._search = _chosen(backend, "search", self._class.search_grid, search or {})
-        self.clear()
 
     def add_documents(self, embeddings: Any, idxs: list[str]) -> None:
         """Take in (n, D) vectors; the index is built when the first query comes, since some take no more afterwards."""
@@ -82,10 +83,9 @@ class MtebIndex:
 
     def clear(self) -> None:
         """Forget documents and index."""
-        self._parts: list[np.ndarray] = []
-        if getattr(self, "_index", None) is not None:
+        if self._index is not None:
             self._index.close()
-        self._index: Any = None
+        self._parts, self._index = [], None
 
     def _cut(self, embeddings: Any) -> np.ndarray:
         if hasattr(embeddings, "detach"):

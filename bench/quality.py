@@ -97,6 +97,14 @@ class Bootstrap:
         ratios = np.divide(self._weights @ values, below, out=np.full(len(below), np.nan), where=below > 0)
         return float(values.mean() / reference.mean()), *_bounds(ratios)
 
+    def p_at_most_zero(self, differences: np.ndarray) -> float:
+        """Return the one-sided p value of the hypothesis that the mean of (q,) `differences` is at most 0.
+
+        The share of resampled means that are at most 0, with one added to both counts: the percentile interval, inverted.
+        """
+        means = self._weights @ differences
+        return float((1 + (means <= 0).sum()) / (1 + len(means)))
+
 
 def median_interval(values: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
     """Return the median of (n,) `values` with its percentile bootstrap interval: a slow moment does not move it."""

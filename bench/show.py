@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from bench.tables import (
     dimension_table,
+    evenly,
     exact_rows,
     findings,
     front,
@@ -28,8 +30,10 @@ ROOMY = 120
 """Columns that the recall and the interval of the speed-up need beside the rest."""
 
 
-def show(frame: pd.DataFrame, console: Console | None = None) -> None:
-    """Print a frame of trials as tables, one pair for each dataset and encoder."""
+def show(
+    frame: pd.DataFrame, console: Console | None = None, verdicts: Mapping[tuple[str, str], str] | None = None
+) -> None:
+    """Print a frame of trials as tables, one pair for each dataset and encoder; `verdicts` has a sentence for each."""
     console = console or Console()
     if not console.is_terminal:
         console.width = max(console.width, WIDTH)
@@ -47,7 +51,7 @@ def show(frame: pd.DataFrame, console: Console | None = None) -> None:
         best = front(part)
         if len(best):
             console.print(_front(best, part, console.width >= ROOMY))
-        for sentence in findings(part):
+        for sentence in [*filter(None, [(verdicts or {}).get((dataset, encoder))]), *findings(part)]:
             console.print(f"• {escape(sentence)}", highlight=False)
     for machine in frame.attrs.get("other_machines", []):
         console.print(
@@ -92,10 +96,8 @@ def _dimensions(part: pd.DataFrame) -> Table:
 
 def _front(best: pd.DataFrame, part: pd.DataFrame, roomy: bool) -> Table:
     quality, told = quality_of(part), labels(part)
-    shown = worth_showing(best)
-    if len(shown) > ROWS:
-        # Evenly along the front, its two ends included: the fastest alone would say nothing of what quality costs.
-        shown = shown.iloc[[round(i * (len(shown) - 1) / (ROWS - 1)) for i in range(ROWS)]]
+    # Evenly along the front, its two ends included: the fastest alone would say nothing of what quality costs.
+    shown = evenly(worth_showing(best), ROWS)
     some = f" ({len(shown)} of {len(best)} shown)" if len(best) > len(shown) else ""
     table = _table(f"Pareto-optimal in {quality.label}, latency and bytes a vector{some}", roomy)
     table.add_column("configuration", overflow="fold", min_width=20)

@@ -204,6 +204,7 @@ def _caveats(frame: pd.DataFrame) -> list[str]:
     if is_synthetic(frame):
         found.append(f"{SYNTHETIC[0].upper()}{SYNTHETIC[1:]}: they have no relevance and no prefix structure.")
     queries = frame["n_queries"].min()
+    found += list(dict.fromkeys(_sentence(n) for n in "\n".join(frame["notes"].dropna()).splitlines() if n))
     if queries < FEW_QUERIES:
         found.append(f"Only {queries} queries: the intervals are wide, and differences smaller than them mean nothing.")
     samples = frame[["dataset_fingerprint", "n_queries"]].drop_duplicates()
@@ -212,6 +213,10 @@ def _caveats(frame: pd.DataFrame) -> list[str]:
             f"{len(samples)} different versions or query samples of this dataset are mixed in this table: their figures are not comparable."
         )
     return found
+
+
+def _sentence(note: str) -> str:
+    return f"{note[0].upper()}{note[1:].rstrip('.')}."
 
 
 def _training(frame: pd.DataFrame) -> list[str]:
@@ -235,7 +240,7 @@ def _against_subsets(below: pd.DataFrame) -> list[str]:
             f"Truncation beats every random subset of as many coordinates at each dimension measured below the full one{extent}."
         ]
     return [
-        f"At {_dims(inside.index)} truncation is no better than the best of the random subsets of as many coordinates"
+        f"At {dims_text(inside.index)} truncation is no better than the best of the random subsets of as many coordinates"
         f"{extent.replace('mean)', 'mean over all dimensions)')}: there the vectors do not look Matryoshka-trained."
     ]
 
@@ -249,7 +254,7 @@ def _against_pca(below: pd.DataFrame, quality: Quality) -> list[str]:
         return ["Truncation is at least as good as PCA at every dimension measured below the full one."]
     gain = (better["pca"] - better["truncate"]).max()
     return [
-        f"PCA is better than truncation at {_dims(better.index)}, by up to {gain:.3f} {quality.label}, with no training."
+        f"PCA is better than truncation at {dims_text(better.index)}, by up to {gain:.3f} {quality.label}, with no training."
     ]
 
 
@@ -267,7 +272,7 @@ def _curve(frame: pd.DataFrame) -> list[str]:
     better = table[(table["retained_low"] > 1 + 1e-9) & (table.index < frame["full_dim"].max())]
     if len(better):
         found.append(
-            f"Truncation *improves* quality significantly at {_dims(better.index)}: explain this before it is used; the full vectors "
+            f"Truncation *improves* quality significantly at {dims_text(better.index)}: explain this before it is used; the full vectors "
             "may carry something harmful, or the queries be few and alike."
         )
     return found
@@ -328,7 +333,8 @@ def _failures(frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def _dims(dimensions: pd.Index | list[int]) -> str:
+def dims_text(dimensions: pd.Index | list[int]) -> str:
+    """Return dimensions as words: ``16, 32 and 64 d``."""
     words = [str(d) for d in dimensions]
     return f"{', '.join(words[:-1])} and {words[-1]} d" if len(words) > 1 else f"{words[0]} d"
 
@@ -338,6 +344,13 @@ def front(frame: pd.DataFrame) -> pd.DataFrame:
     rows = timed(frame)
     best = rows[pareto(rows, [quality_of(frame).column], ["latency_ms_p50", "bytes_per_vector"])]
     return best.sort_values(["latency_ms_p50", "trial_id"], kind="stable")
+
+
+def evenly(rows: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Return at most `most` rows, evenly spread, first and last included."""
+    if len(rows) <= most:
+        return rows
+    return rows.iloc[[round(i * (len(rows) - 1) / (most - 1)) for i in range(most)]]
 
 
 def worth_showing(best: pd.DataFrame) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
@@ -14,6 +14,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from bench.figures import draw_all, figures, svg
+from bench.quality import MEASURES
 from bench.tables import (
     dimension_table,
     exact_rows,
@@ -29,10 +30,7 @@ from bench.tables import (
 COLUMNS = (
     "status",
     "reducer",
-    "ndcg_at_10",
-    "recall_at_10",
-    "recall_at_100",
-    "mrr_at_10",
+    *MEASURES,
     "retained_ndcg_at_10",
     "ann_recall_at_10",
     "fidelity_at_10",
@@ -54,7 +52,12 @@ COLUMNS = (
 """Columns of the page's table of all trials, beside their label."""
 
 
-def report(frame: pd.DataFrame, folder: Path, recommendation: Sequence[str] = ()) -> Path:
+def report(
+    frame: pd.DataFrame,
+    folder: Path,
+    recommendation: Sequence[str] = (),
+    verdicts: Mapping[tuple[str, str], str] | None = None,
+) -> Path:
     """Write ``report.html`` into `folder` and return its path: the decision, findings, figures, tables and provenance.
 
     The page needs no network: figures are inline SVG, styles and the few lines of script are inline.
@@ -65,8 +68,8 @@ def report(frame: pd.DataFrame, folder: Path, recommendation: Sequence[str] = ()
     drawn = draw_all(frame) if len(frame[frame["status"] == "ok"]) else {}
     page = template.render(
         recommendation=recommendation,
-        sections=[_section(part) for _, part in groups(frame)],
-        figures=[(figures()[name].TITLE, Markup(_inline(svg(figure)))) for name, figure in drawn.items()],
+        sections=[_section(part, (verdicts or {}).get(key)) for key, part in groups(frame)],
+        figures=[(_caption(name), Markup(_inline(svg(figure)))) for name, figure in drawn.items()],
         columns=COLUMNS,
         trials=[_trial(row) for _, row in frame.iterrows()],
         provenance=_provenance(frame),
@@ -77,7 +80,7 @@ def report(frame: pd.DataFrame, folder: Path, recommendation: Sequence[str] = ()
     return path
 
 
-def _section(part: pd.DataFrame) -> dict[str, Any]:
+def _section(part: pd.DataFrame, verdict: str | None) -> dict[str, Any]:
     quality, first = quality_of(part), part.iloc[-1]
     table = dimension_table(part) if len(exact_rows(part)) else pd.DataFrame()
     return {
@@ -85,8 +88,7 @@ def _section(part: pd.DataFrame) -> dict[str, Any]:
         "encoder": first["encoder"],
         "size": f"{first['n_corpus']:,} documents, {first['n_queries']:,} queries, {first['full_dim']} dimensions",
         "quality": {**asdict(quality), "retained": quality.retained},
-        "findings": findings(part),
-        "notes": [line for line in dict.fromkeys("\n".join(part["notes"].dropna()).splitlines()) if line],
+        "findings": [*filter(None, [verdict]), *findings(part)],
         "dimensions": [{"dim": dim, **row} for dim, row in table.to_dict("index").items()],
         "others": other_reducers(table) if len(table) else [],
         "front": [
@@ -122,6 +124,11 @@ def _provenance(frame: pd.DataFrame) -> dict[str, str]:
         ),
         "measured": f"{started.min()} to {started.max()}" if len(started) else "",
     }
+
+
+def _caption(name: str) -> str:
+    module = figures()[name]
+    return f"{module.TITLE}. {getattr(module, 'CAPTION', '')}".strip()
 
 
 def _inline(text: str) -> str:

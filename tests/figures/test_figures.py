@@ -19,17 +19,32 @@ def test_every_figure_has_units_on_its_axes_and_shows_the_values(frame):
         "recall_vs_qps",
         "memory_vs_dimension",
         "build_vs_dimension",
+        "loss",
     ]
     for figure in drawn.values():
         for axes in figure.axes:
             if axes.axison:
                 assert axes.get_xlabel()
-                assert axes.get_ylabel()
+                assert axes.get_ylabel() or axes.get_yticklabels()
     line = drawn["quality_vs_dimension"].axes[0].lines[0]
     np.testing.assert_array_equal(line.get_ydata(), dimension_table(frame)["truncate"])
     points = drawn["quality_vs_latency"].axes[0].lines
     shown = sorted(x for line in points if line.get_linestyle() == "None" for x in line.get_xdata())
     np.testing.assert_allclose(shown, sorted(timed(frame)["latency_ms_p50"]))
+
+
+def test_the_stacked_losses_add_up_to_the_total(frame):
+    axes = draw_all(frame)["loss"].axes[0]
+    widths: dict[float, float] = {}
+    for bar in axes.patches:
+        place = round(bar.get_y() + bar.get_height() / 2)
+        widths[place] = widths.get(place, 0) + bar.get_width()
+    totals = dict(zip(axes.lines[0].get_ydata(), axes.lines[0].get_xdata(), strict=True))
+    assert widths == pytest.approx(totals)
+    rows = timed(frame)
+    full = frame.query("backend == 'exact' and reducer == 'truncate' and dim == full_dim")["ndcg_at_10"].item()
+    total = rows["loss_dimension"] + rows["loss_precision"] + rows["loss_search"]
+    np.testing.assert_allclose(total, full - rows["ndcg_at_10"], atol=1e-12)
 
 
 def test_files_are_the_same_for_the_same_table(frame, tmp_path):

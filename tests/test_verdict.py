@@ -1,0 +1,72 @@
+"""Non-inferiority against scipy, Holm's correction against its definition, and the whole from measured trials."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from bench.errors import UsageError
+from bench.quality import Bootstrap
+from bench.results import load_queries
+from bench.verdict import verdict_sentences, verdicts
+
+
+@pytest.mark.parametrize("shift", [-0.01, 0.0, 0.01, 0.02, 0.05])
+def test_the_p_value_is_near_that_of_the_t_test(shift):
+    values = np.random.default_rng(0).normal(0, 0.2, 400)
+    values += shift - values.mean()
+    expected = stats.ttest_1samp(values, 0, alternative="greater").pvalue
+    assert Bootstrap(400, resamples=20_000).p_at_most_zero(values) == pytest.approx(expected, abs=0.01)
+
+
+def test_the_p_value_falls_below_the_level_where_scipys_interval_leaves_zero():
+    values = np.random.default_rng(1).normal(0.02, 0.2, 300)
+    low = stats.bootstrap((values,), np.mean, confidence_level=0.9, method="percentile", n_resamples=9999, rng=0)
+    shifted = values - low.confidence_interval.low
+    assert Bootstrap(300, resamples=20_000).p_at_most_zero(shifted) == pytest.approx(0.05, abs=0.005)
+
+
+def _measured(qualities, n=200):
+    """Trials and queries of exact search: `qualities` gives the mean loss at each dimension against 32 d."""
+    rng = np.random.default_rng(2)
+    full = rng.uniform(0.3, 0.9, n)
+    trials, queries = [], []
+    for d, loss in {**qualities, 32: 0.0}.items():
+        values = full - loss + (rng.normal(0, 0.05, n) if loss else 0)
+        common = {"dataset": "a", "encoder": "e", "status": "ok", "backend": "exact", "reducer": "truncate"}
+        trials.append({**common, "trial_id": str(d), "dim": d, "full_dim": 32, "ndcg_at_10": values.mean()})
+        queries.append(
+            pd.DataFrame({"trial_id": str(d), "query_id": [str(i) for i in rng.permutation(n)], "ndcg_at_10": np.nan})
+        )
+        queries[-1]["ndcg_at_10"] = [values[int(i)] for i in queries[-1]["query_id"]]
+    return pd.DataFrame(trials), pd.concat(queries)
+
+
+def test_what_loses_less_than_the_margin_is_non_inferior_and_p_is_corrected():
+    found = verdicts(*_measured({4: 0.3, 8: 0.011, 16: 0.001}), margin=0.02).set_index("dim")
+    assert list(found.index) == [4, 8, 16]
+    assert list(found["non_inferior"]) == [False, False, True]
+    assert found["p"][4] > 0.99
+    # Holm 1979: the smallest p times three, the next times two, never falling.
+    p = found["p"].sort_values()
+    expected = np.minimum(1, np.maximum.accumulate(p.to_numpy() * [3, 2, 1]))
+    np.testing.assert_allclose(found["p_holm"][p.index], expected)
+
+
+def test_a_wider_margin_accepts_more():
+    frame, queries = _measured({4: 0.3, 8: 0.011, 16: 0.001})
+    assert list(verdicts(frame, queries, margin=0.1)["non_inferior"]) == [False, True, True]
+    sentence = verdict_sentences(frame, queries, 0.1)["a", "e"]
+    assert "all but 10.0%" in sentence
+    assert sentence.endswith("Holm-corrected over 3 dimensions): shown for 8 and 16 d; not shown for 4 d.")
+
+
+def test_measured_trials_are_told(frame, measured):
+    (sentence,) = verdict_sentences(frame, load_queries(measured)).values()
+    assert "over 3 dimensions" in sentence
+
+
+def test_without_queries_or_with_a_margin_that_is_no_share(frame):
+    assert verdicts(frame, load_queries("nowhere")).empty
+    with pytest.raises(UsageError, match="--margin"):
+        verdicts(frame, load_queries("nowhere"), 2.0)
