@@ -1,4 +1,4 @@
-"""The command line: run, show, figures, report, recommend, compare, list."""
+"""The command line: run, show, figures, report, recommend, export, compare, list."""
 
 from __future__ import annotations
 
@@ -157,6 +157,23 @@ def _recommend(
         if len(decisions) > 1:
             print(f"{decision.dataset} with {decision.encoder}" if decision.encoder else decision.dataset)
         print("\n".join(decision.lines()))
+
+
+@commands.command("export")
+@_results
+@click.option(
+    "--format", "kind", type=click.Choice(["mteb", "trec"]), required=True, help="MTEB result JSON, or TREC runs."
+)
+@click.option("--out", type=_folder_type, help="RESULTS/FORMAT when left out.")
+def _export(results: Path, kind: str, out: Path | None) -> None:
+    """Write the results as other tools read them; print how many files, and where."""
+    from bench.export import export_mteb, export_trec
+    from bench.results import load
+
+    folder, frame = _folder(results), load(results)
+    target = out or folder / kind
+    paths = export_mteb(frame, target) if kind == "mteb" else export_trec(frame, folder, target)
+    print(f"{len(paths)} files in {target}")
 
 
 @commands.command("compare")

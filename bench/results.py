@@ -1,6 +1,7 @@
 """The tables: their schema, and a store that a kill cannot damage.
 
-A results folder holds ``trials.parquet`` (one row a trial) and ``queries.parquet`` (one row a trial and query). While a
+A results folder holds ``trials.parquet`` (one row a trial), ``queries.parquet`` (one row a trial and query) and
+``rankings/TRIAL.parquet`` (what each query found). While a
 run is under way each trial's rows lie in ``parts/``, written under another name and renamed when whole; the end of
 the run gathers them. Readers see both, so nothing measured is ever lost or read twice.
 """
@@ -97,6 +98,13 @@ QUERIES = pa.schema(
 )
 
 
+RANKINGS = pa.schema({"query_id": _TEXT, "doc_ids": pa.list_(_TEXT)})
+
+
+def _rankings(folder: Path, trial_id: str) -> Path:
+    return folder / "rankings" / f"{trial_id}.parquet"
+
+
 def _write(table: pa.Table, path: Path) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -151,14 +159,26 @@ class Store:
         table = _gather(self.folder, "trials", TRIALS, ["trial_id", "status"])
         return dict(zip(table["trial_id"].to_pylist(), table["status"].to_pylist(), strict=True))
 
-    def add(self, trial: Mapping[str, Any], queries: Mapping[str, Iterable[Any]] | None = None) -> None:
-        """Add one trial's row, and the rows of its queries as columns; on disk and whole when this returns."""
+    def add(
+        self,
+        trial: Mapping[str, Any],
+        queries: Mapping[str, Iterable[Any]] | None = None,
+        rankings: list[list[str]] | None = None,
+    ) -> None:
+        """Add one trial's row, the rows of its queries as columns, and the ids of what each query found, best first.
+
+        All is on disk and whole when this returns.
+        """
         name = trial["trial_id"]
+        if queries is not None and rankings is not None:
+            (self.folder / "rankings").mkdir(exist_ok=True)
+            columns = {"query_id": list(queries["query_id"]), "doc_ids": rankings}
+            _write(pa.table(columns, schema=RANKINGS), _rankings(self.folder, name))
         if queries is not None:
-            columns = dict(queries)
-            columns["trial_id"] = [name] * len(list(columns["query_id"]))
+            rows = dict(queries)
+            rows["trial_id"] = [name] * len(list(rows["query_id"]))
             _write(
-                pa.table({c: columns[c] for c in QUERIES.names}, schema=QUERIES), self.parts / f"{name}.queries.parquet"
+                pa.table({c: rows[c] for c in QUERIES.names}, schema=QUERIES), self.parts / f"{name}.queries.parquet"
             )
         row = {column: [trial.get(column)] for column in TRIALS.names}
         # The trial's own part comes last: without it the trial does not count as measured.
@@ -218,3 +238,9 @@ def load(folder: str | Path, all_machines: bool = False) -> pd.DataFrame:
 def load_queries(folder: str | Path) -> pd.DataFrame:
     """Return the per-query rows of a results folder: ``trial_id, query_id, ndcg_at_10, recall_at_10, …, latency_ms``."""
     return _gather(Path(folder), "queries", QUERIES).to_pandas()
+
+
+def load_rankings(folder: str | Path, trial_id: str) -> pd.DataFrame | None:
+    """Return what each query of a trial found: ``query_id``, ``doc_ids`` (best first); None where that was not kept."""
+    path = _rankings(Path(folder), trial_id)
+    return pq.read_table(path).to_pandas() if path.exists() else None

@@ -300,7 +300,11 @@ class _Run:
             "notes": "\n".join(embeddings.notes),
             "started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
-        self.store.add({**described, **row}, queries)
+        rankings = None
+        if queries is not None:
+            ids = embeddings.doc_ids
+            rankings = [[ids[i] for i in found if i >= 0] for found in queries.pop("found")]
+        self.store.add({**described, **row}, queries, rankings)
         self.progress.finished(row["status"])
 
 
