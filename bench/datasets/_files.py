@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from bench.errors import UsageError
 
@@ -134,3 +136,14 @@ class Fingerprint:
     def hex(self) -> str:
         """Return the digest."""
         return self._digest.hexdigest()
+
+
+def own_documents(query_ids: Sequence[str], own: Mapping[str, int]) -> tuple[np.ndarray | None, list[str]]:
+    """Return (q,) int64, the position of the document that each query is (`own`, by query id), -1 for none, with a note.
+
+    None where no query is a document.
+    """
+    if not own:
+        return None, []
+    note = f"{len(own)} queries are documents of the corpus themselves: each is left out of its own results"
+    return np.array([own.get(query, -1) for query in query_ids], dtype=np.int64), [note]

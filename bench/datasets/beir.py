@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from bench.datasets import Dataset, Source
-from bench.datasets._files import Fingerprint, distinct, find_qrels, json_lines, read_qrels, scored_queries
+from bench.datasets._files import (
+    Fingerprint,
+    distinct,
+    find_qrels,
+    json_lines,
+    own_documents,
+    read_qrels,
+    scored_queries,
+)
 from bench.errors import UsageError
 
 
@@ -50,6 +58,9 @@ class Beir(Source):
         for query_id in qrels:
             fingerprint.add(query_id, texts[query_id])
         fingerprint.add_qrels(qrels)
+        own, more = own_documents(list(qrels), _themselves(corpus, {q: texts[q] for q in qrels}, set(doc_ids)))
+        if own is not None:
+            fingerprint.add("own documents are left out")
         return Dataset(
             name=f"beir:{argument}",
             fingerprint=fingerprint.hex(),
@@ -58,8 +69,23 @@ class Beir(Source):
             documents=corpus,
             queries=[texts[query_id] for query_id in qrels],
             qrels=qrels,
-            notes=tuple(notes),
+            own=own,
+            notes=(*notes, *more),
         )
+
+
+def _themselves(corpus: _Documents, queries: dict[str, str], doc_ids: set[str]) -> dict[str, int]:
+    """Return the positions of the documents that have a query's id *and* text, as ArguAna's have.
+
+    The id alone, by which BEIR goes, says nothing where queries and documents are both numbered from one.
+    """
+    if doc_ids.isdisjoint(queries):
+        return {}
+    return {
+        doc_id: position
+        for position, (doc_id, text) in enumerate(corpus.entries())
+        if queries.get(doc_id, "").strip() and text.endswith(queries[doc_id].strip())
+    }
 
 
 class _Documents:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.datasets import Dataset, Source
-from bench.datasets._files import Fingerprint, distinct, scored_queries
+from bench.datasets._files import Fingerprint, distinct, own_documents, scored_queries
 from bench.encoders._extra import extra
 from bench.errors import UsageError, near_miss
 
@@ -45,10 +45,11 @@ class Mteb(Source):
             raise UsageError(f"mteb:{name} has no subset '{subset}'{near_miss(subset, subsets)}")
         if split not in task.dataset[subset]:
             raise UsageError(f"mteb:{name} has no split '{split}'{near_miss(split, task.dataset[subset])}")
-        return _dataset(f"mteb:{argument}", task.dataset[subset][split])
+        ignored = bool(getattr(task, "ignore_identical_ids", False))
+        return _dataset(f"mteb:{argument}", task.dataset[subset][split], ignored)
 
 
-def _dataset(name: str, data: Any) -> Dataset:
+def _dataset(name: str, data: Any, ignore_identical_ids: bool) -> Dataset:
     doc_ids = [str(i) for i in data["corpus"]["id"]]
     distinct(doc_ids, Path(name), "document")
     distinct([str(i) for i in data["queries"]["id"]], Path(name), "query")
@@ -68,6 +69,11 @@ def _dataset(name: str, data: Any) -> Dataset:
     for query in qrels:
         fingerprint.add(query, str(texts[query]))
     fingerprint.add_qrels(qrels)
+    own, more = own_documents([], {})
+    if ignore_identical_ids:
+        positions = {doc_id: i for i, doc_id in enumerate(doc_ids)}
+        fingerprint.add("identical ids are left out")
+        own, more = own_documents(list(qrels), {query: positions[query] for query in qrels if query in positions})
     return Dataset(
         name=name,
         fingerprint=fingerprint.hex(),
@@ -76,7 +82,8 @@ def _dataset(name: str, data: Any) -> Dataset:
         documents=documents,
         queries=[str(texts[query]) for query in qrels],
         qrels=qrels,
-        notes=tuple(notes),
+        own=own,
+        notes=(*notes, *more),
     )
 
 

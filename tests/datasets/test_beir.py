@@ -63,3 +63,17 @@ def test_the_splits_of_scifact(shared_beir):
     test, train = load_dataset(f"beir:{path}"), load_dataset(f"beir:{path}", "train")
     assert [sum(map(len, d.qrels.values())) for d in (test, train)] == [339, 919]
     assert (len(train.query_ids), set(test.query_ids) & set(train.query_ids)) == (809, set())
+
+
+def test_a_query_that_is_a_document_is_left_out_of_its_own_results(tmp_path):
+    import json
+
+    corpus = [{"_id": "1", "title": "T", "text": "the same words"}, {"_id": "2", "title": "", "text": "others"}]
+    (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(line) + "\n" for line in corpus))
+    queries = [{"_id": "1", "text": "the same words"}, {"_id": "2", "text": "only numbered alike"}]
+    (tmp_path / "queries.jsonl").write_text("".join(json.dumps(line) + "\n" for line in queries))
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n1\t2\t1\n2\t1\t1\n")
+    data = load_dataset(f"beir:{tmp_path}")
+    assert data.own.tolist() == [0, -1]
+    assert any("left out of its own results" in note for note in data.notes)

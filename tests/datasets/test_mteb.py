@@ -39,6 +39,7 @@ def use(monkeypatch):
             convert_v1_dataset_format_to_v2=lambda num_proc: None,
         )
         monkeypatch.setitem(sys.modules, "mteb", SimpleNamespace(get_task=lambda name: task))
+        return task
 
     return put
 
@@ -98,3 +99,11 @@ def test_a_task_that_is_not_retrieval():
     pytest.importorskip("mteb")
     with pytest.raises(UsageError, match="of type Classification; a retrieval task is needed"):
         load_dataset("mteb:Banking77Classification")
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+def test_a_query_that_is_a_document_is_left_out_where_the_task_says_so(use, ignored):
+    task = use({"default": {"test": data(corpus=("a", "q"))}})
+    task.ignore_identical_ids = ignored
+    own = load_dataset("mteb:T").own
+    assert (own.tolist() if own is not None else None) == ([1] if ignored else None)
