@@ -24,8 +24,9 @@ from bench import timing
 from bench.backends import Backend, get_backend
 from bench.embeddings import Embeddings, open_embeddings
 from bench.exact import exact_search
-from bench.quality import MEASURES, Bootstrap, median_interval, overlap, relevance
+from bench.quality import median_interval, overlap
 from bench.reducers import Reducer, get_reducer
+from bench.scoring import DEPTH, Scorer, cosines
 from bench.stages import TwoStage, rescore
 from bench.study import RESCORE_STAGE, parameters
 from bench.vectors import normalise, truncate
@@ -35,8 +36,6 @@ Emit = Callable[[dict[str, Any]], None]
 _ROWS = 16_384
 _EXACT_LAYOUT = 2
 """Of the file that keeps exact results; another number makes it afresh."""
-DEPTH = 10
-"""Depth of ANN recall and fidelity, as their columns' names say."""
 
 
 def main() -> None:
@@ -105,7 +104,7 @@ def run_exact(job: dict[str, Any], emit: Emit) -> None:
     if not job["trials"]:
         return
     exact = np.load(path)
-    scorer = _Scorer(embeddings, job)
+    scorer = Scorer(embeddings, job["seed"], job["exact_full"])
     for trial in job["trials"]:
         emit({"event": "start", "trial_id": trial["trial_id"]})
         started = _now()
@@ -201,7 +200,7 @@ class _Measure:
         self.extra = 0 if embeddings.own is None else 1
         self.reference = reference
         self.exact = np.load(job["exact"])
-        self.scorer = _Scorer(embeddings, job, full_vectors, self.full_queries)
+        self.scorer = Scorer(embeddings, job["seed"], job["exact_full"], full_vectors, self.full_queries)
 
     def trial(self, trial: dict[str, Any], built: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Measure one trial: its row, and its queries' columns."""
@@ -289,7 +288,7 @@ class _Measure:
         queries, vectors = (self.full_queries, self.full_vectors) if full else (self.queries, self.vectors)
         nearest = exact_ids[:, :DEPTH]
         return float(
-            overlap(ids, _scores(queries, vectors, ids[:, :DEPTH]), _scores(queries, vectors, nearest), DEPTH).mean()
+            overlap(ids, cosines(queries, vectors, ids[:, :DEPTH]), cosines(queries, vectors, nearest), DEPTH).mean()
         )
 
     def _bandwidth(self, asked: int, stages: dict[str, Any], p50_ms: float) -> float | None:
@@ -312,82 +311,6 @@ def without_own(ids: np.ndarray, own: np.ndarray | None) -> np.ndarray:
     keep = np.ones_like(drop)
     keep[np.arange(len(ids)), first] = False
     return ids[keep].reshape(len(ids), -1)
-
-
-class _Scorer:
-    """Quality figures of results, against exact search at the full dimension."""
-
-    def __init__(
-        self,
-        embeddings: Embeddings,
-        job: dict[str, Any],
-        full_vectors: np.ndarray | None = None,
-        full_queries: np.ndarray | None = None,
-    ) -> None:
-        self.embeddings = embeddings
-        self.bootstrap = Bootstrap(len(embeddings.query_ids), job["seed"])
-        self.full_vectors = embeddings.corpus if full_vectors is None else full_vectors
-        self.full_queries = normalise(embeddings.queries) if full_queries is None else full_queries
-        self.full_ids = np.load(job["exact_full"])[f"ids_{embeddings.full_dim}"]
-        self.full_ndcg = self._relevance(self.full_ids[:, :DEPTH]).get("ndcg_at_10")
-        self.nearest = self._full_scores(self.full_ids[:, :DEPTH])
-
-    def score(self, ids: np.ndarray, exact_ids: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return a row's quality columns and its queries' columns.
-
-        `exact_ids`: what exhaustive search with the same reducer, dimension and stages finds; the losses are told apart by it.
-        """
-        row: dict[str, Any] = {}
-        depth = ids.shape[1]
-        by_query = self._relevance(ids)
-        for name, values in by_query.items():
-            row |= _with_interval(name, self.bootstrap.mean(values))
-        if self.full_ndcg is not None and "ndcg_at_10" in by_query:
-            ndcg = by_query["ndcg_at_10"]
-            exact_ndcg = self._relevance(exact_ids[:, :DEPTH])["ndcg_at_10"].mean()
-            row |= _with_interval("retained_ndcg_at_10", self.bootstrap.ratio(ndcg, self.full_ndcg))
-            row |= {
-                "loss_dimension": float(self.full_ndcg.mean() - exact_ndcg),
-                "loss_precision": 0.0,
-                "loss_search": float(exact_ndcg - ndcg.mean()),
-            }
-        fidelity = None
-        if depth >= DEPTH and self.full_ids.shape[1] >= DEPTH:
-            fidelity = overlap(ids, self._full_scores(ids[:, :DEPTH]), self.nearest, DEPTH)
-            row |= _with_interval("fidelity_at_10", self.bootstrap.mean(fidelity))
-        none = [None] * len(ids)
-        return row, {
-            "query_id": list(self.embeddings.query_ids),
-            "found": ids.tolist(),
-            "ndcg_at_10": by_query["ndcg_at_10"].tolist() if "ndcg_at_10" in by_query else none,
-            "recall_at_10": by_query["recall_at_10"].tolist() if "recall_at_10" in by_query else none,
-            "first_relevant_rank": none,
-            "fidelity_at_10": none if fidelity is None else fidelity.tolist(),
-            "latency_ms": none,
-        }
-
-    def _relevance(self, ids: np.ndarray) -> dict[str, np.ndarray]:
-        if self.embeddings.qrels is None or ids.shape[1] < min(MEASURES.values()):
-            return {}
-        return relevance(ids, self.embeddings.query_ids, self.embeddings.qrels, ids.shape[1])
-
-    def _full_scores(self, ids: np.ndarray) -> np.ndarray:
-        return _scores(self.full_queries, self.full_vectors, ids)
-
-
-def _scores(queries: np.ndarray, vectors: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Return the cosine of each query with each of its results, (q, k) float32; -inf for a padded place."""
-    scores = np.empty(ids.shape, dtype=np.float32)
-    for start in range(0, len(ids), 256):
-        rows = slice(start, start + 256)
-        gathered = normalise(vectors[ids[rows].ravel()]).reshape(*ids[rows].shape, -1)
-        scores[rows] = np.einsum("qd,qkd->qk", queries[rows], gathered)
-    scores[ids < 0] = -np.inf
-    return scores
-
-
-def _with_interval(name: str, figures: tuple[float, float, float]) -> dict[str, float]:
-    return dict(zip((name, f"{name}_low", f"{name}_high"), figures, strict=True))
 
 
 # ------------------------------------------------------------------------------------------------------ the encoder's time
