@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 from bench.errors import UsageError
 from bench.quality import MEASURES
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _VERSION_KEY = b"matryoshka-bench.schema"
 
-STATUSES = ("ok", "failed", "timeout", "out_of_memory", "crashed", "skipped")
+STATUSES = ("ok", "failed", "timeout", "out_of_memory", "crashed", "skipped", "pruned")
 
 _TEXT, _INT, _FLOAT, _FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
@@ -67,15 +67,18 @@ TRIALS = pa.schema(
         "latency_ms_p99": _FLOAT,
         "qps": _FLOAT,
         "batch_qps": _FLOAT,
+        "rescore_ms_p50": _FLOAT,
         "encode_ms_p50": _FLOAT,
         **{f"speedup_vs_exact{bound}": _FLOAT for bound in ("", "_low", "_high")},
         "bandwidth_fraction": _FLOAT,
         "build_seconds": _FLOAT,
         "bytes_per_vector": _FLOAT,
         "index_bytes": _INT,
+        "disk_bytes": _INT,
         "memory_bytes": _INT,
         "peak_memory_bytes": _INT,
         "threads_seen": _INT,
+        "caution": _TEXT,
         "started_at": _TEXT,
         "library_versions": _TEXT,
         "machine": _TEXT,

@@ -12,12 +12,13 @@ import importlib.metadata
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import filelock
+import numpy as np
 import pandas as pd
 import psutil
 
@@ -26,8 +27,12 @@ from bench.backends import get_backend
 from bench.child import GRACE_SECONDS, Child
 from bench.embeddings import Embeddings, embed
 from bench.errors import UsageError
+from bench.halving import GRID, PARETO
 from bench.progress import Progress
-from bench.study import EXACT, EXACT_DEPTH, RESCORE_STAGE, Study, Trial, exact_reducers, load_study, parameters, plan
+from bench.reducers import Reducer, get_reducer
+from bench.stages import SHORTLIST
+from bench.study import EXACT, EXACT_DEPTH, Study, Trial, exact_reducers, load_study, parameters, plan
+from bench.tables import pareto
 from bench.trial import exact_path
 
 BUDGET_SECONDS = 5.0
@@ -75,7 +80,10 @@ class _Run:
     def __init__(self, study: Study, store: results.Store, progress: bool, retry: bool) -> None:
         self.study, self.store, self.show = study, store, progress
         done = store.done()
-        self.done = {trial_id for trial_id, status in done.items() if status == "ok" or not retry}
+        # What a search for the front left out was not measured, should now the whole grid be asked for.
+        again = {"pruned"} if study.sweep == GRID else set()
+        self.done = {trial_id for trial_id, status in done.items() if status == "ok" or not (retry or status in again)}
+        self.rivals: dict[str, list[dict[str, Any]]] = {}
         limit = study.memory_gib * 2**30 if study.memory_gib else 0.8 * psutil.virtual_memory().total
         self.machine = _Machine(timing.machine(), timing.usable_cores(), 0.0, limit)
         if max(study.threads) > len(self.machine.cores):
@@ -86,7 +94,7 @@ class _Run:
     def go(self) -> None:
         timed = plan(self.study)
         for trial in timed:
-            shortlist = parameters(trial.stages).get(RESCORE_STAGE)
+            shortlist = parameters(trial.stages).get(SHORTLIST)
             if shortlist is not None and shortlist < trial.k:
                 raise UsageError(f"stages: a shortlist of {shortlist} cannot give k = {trial.k} results")
         sets = [self._embed(d, e) for d in self.study.dataset for e in self.study.encoder]
@@ -111,9 +119,19 @@ class _Run:
             if d > embeddings.full_dim:
                 raise UsageError(f"dimension {d} is outside 1…{embeddings.full_dim}, the full dimension of {named}")
         searchable = len(embeddings.corpus) - (embeddings.own is not None)
+        for d in (d for c in self.study.configurations if c.stages for d in c.stages.dimension or []):
+            if d > embeddings.full_dim:
+                raise UsageError(
+                    f"stages: dimension {d} is outside 1…{embeddings.full_dim}, the full dimension of {named}"
+                )
+        for reducer, reducer_params in exact_reducers(self.study):
+            self._reducer(embeddings, reducer, reducer_params).check(embeddings.full_dim)
         for k in self.study.k:
             if k > searchable:
                 raise UsageError(f"k = {k}, but {named} has only {searchable} documents to find")
+
+    def _reducer(self, embeddings: Embeddings, name: str, reducer_params: str) -> Reducer:
+        return get_reducer(name)(embeddings.encoder, **parameters(reducer_params))
 
     def _total(self, timed: list[Trial]) -> int:
         return len(timed) + len(self._exact_dimensions()) * len(exact_reducers(self.study))
@@ -161,6 +179,7 @@ class _Run:
             "repeats": self.study.repeats,
             "versions": versions(trial),
             "machine": self.machine.name,
+            "reducer_identity": self._reducer(embeddings, trial.reducer, trial.reducer_params).identity,
         }
         return hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=10).hexdigest()
 
@@ -173,12 +192,13 @@ class _Run:
             [
                 EXACT_DEPTH,
                 *self.study.k,
-                *(s for c in self.study.configurations for s in c.stages.get(RESCORE_STAGE, [])),
+                *(s for c in self.study.configurations if c.stages for s in c.stages.shortlist),
             ]
         )
         searchable = len(embeddings.corpus) - (embeddings.own is not None)
         base = {
             "embeddings": str(embeddings.folder),
+            "encoder": embeddings.encoder,
             "max_queries": self.study.queries,
             "seed": self.study.seed,
             "repeats": self.study.repeats,
@@ -186,13 +206,17 @@ class _Run:
             "dimensions": sorted({*self._exact_dimensions(), embeddings.full_dim}),
             "depth": min(depth, searchable),
         }
-        plain = {**base, "reducer": "truncate", "reducer_params": ""}
+        plain = {**base, "reducer": "truncate", "reducer_params": "", "reducer_identity": ""}
         base["exact_full"] = str(exact_path(embeddings.folder, plain))
         # Everything is scored against exact search at the full dimension, so that comes first, measured before or not.
         exact = dict.fromkeys([("truncate", ""), *((t.reducer, t.reducer_params) for t, _ in work)])
         rows = {(t.reducer, t.reducer_params): trials for t, trials in work if t.backend == EXACT}
+        job: dict[str, Any]
         for reducer, reducer_params in exact:
-            job = {**base, "kind": "exact", "reducer": reducer, "reducer_params": reducer_params}
+            identity = self._reducer(embeddings, reducer, reducer_params).identity
+            job = {
+                **base, "kind": "exact", "reducer": reducer, "reducer_params": reducer_params, "reducer_identity": identity
+            }  # fmt: skip
             trials = rows.get((reducer, reducer_params), {})
             if trials or not exact_path(embeddings.folder, job).exists():
                 error = self._job(embeddings, job, trials, self.machine.cores, f"exact search, {reducer}")
@@ -219,12 +243,41 @@ class _Run:
                 **base,
                 "kind": "build",
                 **asdict(first),
+                "reducer_identity": self._reducer(embeddings, first.reducer, first.reducer_params).identity,
+                "sweep": self.study.sweep,
+                "rivals": self._front(embeddings),
                 "bandwidth": self.machine.bandwidth,
                 "encode_ms_p50": encode_ms,
             }
             job["exact"] = str(exact_path(embeddings.folder, job))
             cores = self.machine.cores[-first.threads :]
             self._job(embeddings, job, trials, cores, f"{first.backend} {first.dim} d {first.build_params}".strip())
+
+    def _front(self, embeddings: Embeddings) -> list[dict[str, Any]]:
+        """Return what was measured on these embeddings and is beaten by nothing: the rivals of what is still to come."""
+        if self.study.sweep != PARETO:
+            return []
+        if embeddings.key not in self.rivals:
+            self.rivals[embeddings.key] = []
+            trials = results.load(self.store.folder) if self.done else None
+            if trials is not None:
+                held = trials[trials["trial_id"].isin(self.done) & trials["latency_ms_p50"].notna()]
+                held = held[(held["dataset"] == embeddings.dataset) & (held["encoder"] == embeddings.encoder)]
+                queries = dict(list(results.load_queries(self.store.folder).groupby("trial_id")))
+                for _, row in held.iterrows():
+                    self._rival(
+                        embeddings, dict(row), queries[row["trial_id"]].set_index("query_id").loc[embeddings.query_ids]
+                    )
+        rivals = self.rivals[embeddings.key]
+        frame = pd.DataFrame([{**r, "quality": np.mean(r["by_query"])} for r in rivals])
+        return [rivals[i] for i in frame.index[pareto(frame, ["quality"], ["ms", "bytes"])]] if rivals else []
+
+    def _rival(self, embeddings: Embeddings, row: dict[str, Any], queries: Mapping[str, Any]) -> None:
+        by_query = list(queries["ndcg_at_10" if embeddings.qrels is not None else "fidelity_at_10"])
+        if None not in by_query:
+            self.rivals[embeddings.key].append(
+                {"by_query": by_query, "ms": row["latency_ms_p50"], "bytes": row["bytes_per_vector"]}
+            )
 
     def _encode_ms(self, embeddings: Embeddings) -> float | None:
         if not embeddings.encoder or not embeddings.sample_texts:
@@ -301,6 +354,8 @@ class _Run:
             "started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
         rankings = None
+        if queries is not None and embeddings.key in self.rivals:
+            self._rival(embeddings, row, queries)
         if queries is not None:
             ids = embeddings.doc_ids
             rankings = [[ids[i] for i in found if i >= 0] for found in queries.pop("found")]

@@ -36,10 +36,13 @@ class Scorer:
         self.full_ndcg = self._relevance(self.full_ids[:, :DEPTH]).get("ndcg_at_10")
         self.nearest = self._full_scores(self.full_ids[:, :DEPTH])
 
-    def score(self, ids: np.ndarray, exact_ids: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
+    def score(
+        self, ids: np.ndarray, exact_ids: np.ndarray, precise_ids: np.ndarray | None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return a row's quality columns and its queries' columns, `found` the results themselves; `ids` (q, k) int64.
 
-        `exact_ids`: what exhaustive search with the same reducer, dimension and stages finds; the losses are told apart by it.
+        The losses are told apart by what exhaustive search with the same reducer, dimension and stages finds: `exact_ids` in
+        float32, `precise_ids` at the trial's precision, None where no exhaustive search knows it.
         """
         row: dict[str, Any] = {}
         depth = ids.shape[1]
@@ -48,12 +51,13 @@ class Scorer:
             row |= _with_interval(name, self.bootstrap.mean(values))
         if self.full_ndcg is not None and "ndcg_at_10" in by_query:
             ndcg = by_query["ndcg_at_10"]
-            exact_ndcg = self._relevance(exact_ids[:, :DEPTH])["ndcg_at_10"].mean()
+            exact_ndcg = self.mean_ndcg(exact_ids)
+            precise_ndcg = float("nan") if precise_ids is None else self.mean_ndcg(precise_ids)
             row |= _with_interval("retained_ndcg_at_10", self.bootstrap.ratio(ndcg, self.full_ndcg))
             row |= {
-                "loss_dimension": float(self.full_ndcg.mean() - exact_ndcg),
-                "loss_precision": 0.0,
-                "loss_search": float(exact_ndcg - ndcg.mean()),
+                "loss_dimension": float(self.full_ndcg.mean()) - exact_ndcg,
+                "loss_precision": exact_ndcg - precise_ndcg,
+                "loss_search": precise_ndcg - float(ndcg.mean()),
             }
         fidelity = None
         if depth >= DEPTH and self.full_ids.shape[1] >= DEPTH:
@@ -69,6 +73,19 @@ class Scorer:
             "fidelity_at_10": none if fidelity is None else fidelity.tolist(),
             "latency_ms": none,
         }
+
+    def mean_ndcg(self, ids: np.ndarray) -> float:
+        """Return the mean nDCG@10 of results (q, ≥10)."""
+        return float(self._relevance(ids[:, :DEPTH])["ndcg_at_10"].mean())
+
+    def by_query(self, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return what halving compares configurations by, for the queries at `rows` and their results (r, k): nDCG@10 of
+        each, or fidelity@10 where there are no judgements."""
+        if self.embeddings.qrels is not None:
+            query_ids = [self.embeddings.query_ids[i] for i in rows]
+            return relevance(ids, query_ids, self.embeddings.qrels, ids.shape[1])["ndcg_at_10"]
+        scores = cosines(self.full_queries[rows], self.full_vectors, ids[:, :DEPTH])
+        return overlap(ids, scores, self.nearest[rows], DEPTH)
 
     def _relevance(self, ids: np.ndarray) -> dict[str, np.ndarray]:
         if self.embeddings.qrels is None or ids.shape[1] < min(MEASURES.values()):

@@ -10,20 +10,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from bench.backends import Backend, get_backend
 from bench.errors import UsageError, near_miss
 from bench.reducers import get_reducer
+from bench.registry import split_name
+from bench.stages import DIMENSION, FUNNEL, MEMORY, SHORTLIST, VECTORS
 
 EXACT = "exact"
 """What stands in the column `backend` for the exact pass over every reducer and dimension: quality, no times."""
 EXACT_DEPTH = 100
 """Depth of the exact pass's results, so that every quality figure can be given."""
-
-RESCORE_STAGE = "shortlist"
 
 
 def _listed(value: Any) -> Any:
@@ -54,15 +54,42 @@ class ReducerChoice(_Strict):
 Reducers = Annotated[list[str | ReducerChoice], BeforeValidator(_listed), Field(min_length=1)]
 
 
+class Stages(_Strict):
+    """What follows the index's own search; each list in it is swept."""
+
+    shortlist: PositiveInts
+    """How many the index is asked for."""
+    dimension: PositiveInts | None = None
+    """What the last step scores at; the full dimension when left out."""
+    funnel: Annotated[list[bool], BeforeValidator(_listed), Field(min_length=1)] = [False]
+    """Whether the dimension is doubled and the list halved on the way."""
+    vectors: Annotated[list[Literal["memory", "disk"]], BeforeValidator(_listed), Field(min_length=1)] = ["memory"]
+    """Where the vectors that are rescored lie."""
+
+    def swept(self) -> list[dict[str, Any]]:
+        """Return each combination, without what is at its default."""
+        grid: dict[str, list[Any]] = {
+            SHORTLIST: list(self.shortlist),
+            DIMENSION: [*self.dimension] if self.dimension else [None],
+            FUNNEL: list(self.funnel),
+            VECTORS: list(self.vectors),
+        }
+        return [
+            {key: value for key, value in stages.items() if value not in (None, False, MEMORY)}
+            for stages in _product(grid)
+        ]
+
+
 class Configuration(_Strict):
     """One ``[[configurations]]`` table; each list in it is swept."""
 
     backend: Strings
     reducer: Reducers = ["truncate"]
-    precision: Strings = ["float32"]
+    precision: Strings | None = None
+    """The backend's first one when left out: float32 where it has that."""
     build: Swept = {}
     search: Swept = {}
-    stages: Annotated[dict[str, PositiveInts], BeforeValidator(_listed_values)] = {}
+    stages: Stages | None = None
     dimensions: PositiveInts | None = None
 
 
@@ -78,6 +105,8 @@ class Study(_Strict):
     threads: PositiveInts = [1]
     queries: PositiveInt | None = None
     repeats: PositiveInt = 3
+    sweep: Literal["grid", "pareto"] = "grid"
+    """``grid`` measures every trial; ``pareto`` leaves out what a few queries show to be beaten."""
     seed: Annotated[int, Field(ge=0)] = 0
     timeout_seconds: Annotated[float, Field(gt=0)] = 600.0
     memory_gib: Annotated[float, Field(gt=0)] | None = None
@@ -206,7 +235,9 @@ def _one_line(error: ValidationError) -> str:
     if first["loc"][0] == "configurations" and index is not None:
         where = where.replace("configurations", f"configurations[{index + 1}]", 1)
     if first["type"] == "extra_forbidden":
-        model = Configuration if first["loc"][0] == "configurations" else Study
+        model: type[BaseModel] = Study
+        if first["loc"][0] == "configurations":
+            model = Stages if "stages" in first["loc"] else Configuration
         return f"unknown key '{where}'{near_miss(str(first['loc'][-1]), model.model_fields)}"
     if first["type"] == "missing":
         return f"the key '{where}' is missing"
@@ -219,7 +250,6 @@ def _check(configuration: Configuration, path: str | Path) -> None:
         for kind, given, known in (
             ("build", configuration.build, backend.build_grid),
             ("search", configuration.search, backend.search_grid),
-            ("stages", configuration.stages, {RESCORE_STAGE: []}),
         ):
             for parameter in given:
                 if parameter not in known:
@@ -235,7 +265,7 @@ def _check(configuration: Configuration, path: str | Path) -> None:
                         raise UsageError(
                             f"{path}: backend '{name}': {parameter} = {value!r} is not {_article(wanted.__name__)}, as {known[parameter][0]!r} is"
                         )
-        for precision in configuration.precision:
+        for precision in configuration.precision or ():
             if precision not in backend.precisions:
                 raise UsageError(
                     f"{path}: backend '{name}' has no precision '{precision}'{near_miss(precision, backend.precisions)}"
@@ -249,9 +279,14 @@ def _article(kind: str) -> str:
 
 
 def _reducer_grid(choice: str | ReducerChoice) -> list[tuple[str, str]]:
-    name = choice if isinstance(choice, str) else choice.name
+    name, argument = split_name(choice if isinstance(choice, str) else choice.name)
     given = {} if isinstance(choice, str) else {k: _listed(v) for k, v in (choice.model_extra or {}).items()}
-    grid = get_reducer(name).grid
+    reducer = get_reducer(name)
+    grid = reducer.grid
+    if argument:
+        if not reducer.argument:
+            raise UsageError(f"reducer '{name}' takes no argument, so not '{argument}'")
+        given[reducer.argument] = [argument]
     for parameter in given:
         if parameter not in grid:
             raise UsageError(f"reducer '{name}' has no parameter '{parameter}'{near_miss(parameter, grid)}")
@@ -265,14 +300,17 @@ def _product(grid: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
 def _expand(configuration: Configuration, study: Study) -> Iterable[Trial]:
     reducers = [pair for choice in configuration.reducer for pair in _reducer_grid(choice)]
     dimensions = configuration.dimensions or study.dimensions
-    for name, (reducer, reducer_params), precision, threads, dim in itertools.product(
-        configuration.backend, reducers, configuration.precision, study.threads, dimensions
+    for name, (reducer, reducer_params), threads, dim in itertools.product(
+        configuration.backend, reducers, study.threads, dimensions
     ):
         backend: type[Backend] = get_backend(name)
+        precisions = configuration.precision or backend.precisions[:1]
         builds = _product({**backend.build_grid, **configuration.build})
         searches = _product({**backend.search_grid, **configuration.search})
-        stages = _product(configuration.stages)
-        for build, stage, search, k in itertools.product(builds, stages, searches, study.k):
+        stages = configuration.stages.swept() if configuration.stages else [{}]
+        # A second stage no longer than the first adds nothing.
+        stages = [stage for stage in stages if stage.get(DIMENSION, dim + 1) > dim]
+        for precision, build, stage, search, k in itertools.product(precisions, builds, stages, searches, study.k):
             yield Trial(
                 reducer,
                 reducer_params,

@@ -96,7 +96,7 @@ def label(row: pd.Series, told: Collection[str] = ()) -> str:
     parts = [f"{row['backend']} {row['dim']} d"]
     if row["reducer"] != "truncate":
         parts[0] += f" {row['reducer']}"
-        parts += [f"{k}={v}" for k, v in parameters(row["reducer_params"]).items() if v is not False]
+        parts += [f"{k}={v}" for k, v in parameters(row["reducer_params"]).items() if v not in (False, "")]
     if row["precision"] != "float32":
         parts.append(row["precision"])
     parts += [
@@ -107,9 +107,16 @@ def label(row: pd.Series, told: Collection[str] = ()) -> str:
     ]
     stages = parameters(row["stages"])
     if stages:
-        parts.append(f"rescore {stages['shortlist']}" if "shortlist" in stages else f"stages {json.dumps(stages)}")
+        parts.append(stage_label(stages))
     parts += [f"{column}={row[column]}" for column in _SETTINGS if column in told]
     return ", ".join(parts)
+
+
+def stage_label(stages: dict[str, Any]) -> str:
+    """Return the steps after the index's own in a few words: ``rescore 100 at 128 d from disk``."""
+    words = ["funnel" if stages.get("funnel") else "rescore", str(stages["shortlist"])]
+    words += ["at", str(stages["dimension"]), "d"] if "dimension" in stages else []
+    return " ".join(words + (["from disk"] if stages.get("vectors") == "disk" else []))
 
 
 def labels(frame: pd.DataFrame) -> pd.Series:
@@ -325,7 +332,7 @@ def _encoding(frame: pd.DataFrame) -> list[str]:
 
 
 def _failures(frame: pd.DataFrame) -> list[str]:
-    bad = frame[frame["status"] != "ok"]
+    bad = frame[~frame["status"].isin(["ok", "pruned"])]
     return [
         f"{len(part)} {'trial' if len(part) == 1 else 'trials'} ended as {status.replace('_', ' ')}, the first: "
         f"{label(part.iloc[0])}: {part.iloc[0]['error'] or 'no error recorded'}"

@@ -32,10 +32,12 @@ class Latency:
     results: list[np.ndarray]
 
 
-def time_queries(search: Search, n_queries: int, repeats: int, budget_seconds: float) -> Latency:
+def time_queries(
+    search: Search, n_queries: int, repeats: int, budget_seconds: float, before: Callable[[], object] | None = None
+) -> Latency:
     """Time each query by itself, `repeats` times over; no further repeat is begun once the budget is spent.
 
-    Only the call of `search` is inside the clock. Garbage collection waits, as in the standard library's timeit.
+    Only the call of `search` is inside the clock; `before` is called ahead of each query, outside of it. Garbage collection waits, as in the standard library's timeit.
     """
     for position in range(min(WARM_UP, n_queries)):
         search(position)
@@ -51,9 +53,11 @@ def time_queries(search: Search, n_queries: int, repeats: int, budget_seconds: f
                 break
             row = []
             for position in range(n_queries):
-                before = clock()
+                if before is not None:
+                    before()
+                start = clock()
                 found = search(position)
-                row.append(clock() - before)
+                row.append(clock() - start)
                 if repeat == 0:
                     results.append(found)
             taken.append(row)
@@ -63,21 +67,32 @@ def time_queries(search: Search, n_queries: int, repeats: int, budget_seconds: f
     return Latency(np.array(taken, dtype=np.int64), results)
 
 
-def paired_speedup(search: Search, reference: Search, n_queries: int, seed: int) -> np.ndarray:
+def paired_speedup(
+    search: Search, reference: Search, n_queries: int, seed: int, before: Callable[[], object] | None = None
+) -> np.ndarray:
     """Return how many times faster `search` is than `reference`, one figure a round, (rounds,) float64.
 
     In each round both answer the same few queries, one after the other, the order of the two changing from round to
-    round: what slows the machine down slows both. Each side's first query warms the caches and is not counted.
+    round: what slows the machine down slows both. Each side's first query warms the caches and is not counted. `before` is
+    called ahead of each query of `search`, outside the clock.
     """
     order = np.random.default_rng(seed).permutation(n_queries)
     clock = time.perf_counter_ns
     reference(0)
-    before = clock()
+    start = clock()
     reference(0)
-    size = int(np.clip(PAIRED_SECONDS * 1e9 / max(clock() - before, 1), 1, 20))
+    size = int(np.clip(PAIRED_SECONDS * 1e9 / max(clock() - start, 1), 1, 20))
 
     def block(run: Search, positions: Sequence[int]) -> int:
         run(positions[0])
+        if before is not None and run is search:
+            taken = 0
+            for position in positions:
+                before()
+                start = clock()
+                run(position)
+                taken += clock() - start
+            return taken
         start = clock()
         for position in positions:
             run(position)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import json
+import math
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +26,20 @@ from bench import timing
 from bench.backends import Backend, get_backend
 from bench.embeddings import Embeddings, open_embeddings
 from bench.exact import exact_search
+from bench.halving import PARETO, Rival, halve
 from bench.quality import median_interval, overlap
 from bench.reducers import Reducer, get_reducer
 from bench.scoring import DEPTH, Scorer, cosines
-from bench.stages import TwoStage, rescore
-from bench.study import RESCORE_STAGE, parameters
+from bench.stages import DISK, SHORTLIST, VECTORS, Cold, MultiStage, steps
+from bench.study import parameters
 from bench.vectors import normalise, truncate
 
 Emit = Callable[[dict[str, Any]], None]
 
 _ROWS = 16_384
-_EXACT_LAYOUT = 2
+_SCOUTED = 32
+"""Queries whose median stands for a configuration's latency where it is only to be told whether to time it."""
+_EXACT_LAYOUT = 3
 """Of the file that keeps exact results; another number makes it afresh."""
 
 
@@ -69,6 +74,7 @@ def exact_path(embeddings_folder: Path, job: dict[str, Any]) -> Path:
     parts = [
         _EXACT_LAYOUT,
         *(job[key] for key in ("reducer", "reducer_params", "dimensions", "depth", "max_queries", "seed")),
+        job.get("reducer_identity", ""),
     ]
     digest = hashlib.blake2b(json.dumps(parts).encode(), digest_size=12).hexdigest()
     return embeddings_folder / "exact" / f"{digest}.npz"
@@ -92,14 +98,14 @@ def run_exact(job: dict[str, Any], emit: Emit) -> None:
             relevant=(rows, documents),
         )
         path.parent.mkdir(exist_ok=True)
-        partial = path.with_name(f".{path.stem}.{os.getpid()}.partial.npz")
+        unfinished = path.with_name(f".{path.stem}.{os.getpid()}.partial.npz")
         arrays: dict[str, Any] = {f"ids_{d}": ids for d, (ids, _) in found.nearest.items()}
         for d, (_, ranks) in found.relevant.items():
             first = np.full(len(embeddings.queries), len(embeddings.corpus) + 1)
             np.minimum.at(first, rows, ranks)
             arrays[f"first_relevant_{d}"] = first
-        np.savez(partial, **arrays)
-        partial.replace(path)
+        np.savez(unfinished, **arrays)
+        unfinished.replace(path)
     emit({"event": "built"})
     if not job["trials"]:
         return
@@ -109,7 +115,7 @@ def run_exact(job: dict[str, Any], emit: Emit) -> None:
         emit({"event": "start", "trial_id": trial["trial_id"]})
         started = _now()
         ids = exact[f"ids_{trial['dim']}"]
-        figures, queries = scorer.score(ids[:, : trial["k"]], exact_ids=ids)
+        figures, queries = scorer.score(ids[:, : trial["k"]], exact_ids=ids, precise_ids=ids)
         if embeddings.qrels is not None:
             queries["first_relevant_rank"] = exact[f"first_relevant_{trial['dim']}"].tolist()
         figures |= {"loss_precision": 0.0, "loss_search": 0.0} if "loss_dimension" in figures else {}
@@ -118,6 +124,7 @@ def run_exact(job: dict[str, Any], emit: Emit) -> None:
             "started_at": started,
             "bytes_per_vector": trial["dim"] * 4.0,
             "ann_recall_at_10": 1.0,
+            "caution": _reducer(embeddings, job, fit=False).caution(trial["dim"]),
             **figures,
         }
         emit({"event": "trial", "row": {"trial_id": trial["trial_id"], **row}, "queries": queries})
@@ -143,10 +150,10 @@ def run_build(job: dict[str, Any], emit: Emit) -> None:
     embeddings = _embeddings(job)
     reference_class = get_backend("faiss-flat")
     reference_class.load()
-    backend = get_backend(job["backend"])()
+    backend = get_backend(job["backend"])(job["precision"], job["dim"])
     backend.load()
     reducer = _reducer(embeddings, job)
-    vectors = _reduced(reducer, embeddings.corpus, job["dim"])
+    vectors = _reduced(reducer, embeddings.corpus, embeddings.full_dim if backend.full_width else job["dim"])
 
     before = timing.unique_bytes()
     timing.reset_peak()
@@ -159,14 +166,19 @@ def run_build(job: dict[str, Any], emit: Emit) -> None:
         "memory_bytes": max(0, timing.unique_bytes() - before),
         "peak_memory_bytes": None if peak is None else max(0, peak - before),
         "index_bytes": backend.size_bytes(),
+        "caution": reducer.caution(job["dim"]),
     }
+    if backend.full_width:
+        vectors = truncate(vectors, job["dim"])
 
-    full_vectors = _reduced(_plain(embeddings), embeddings.corpus, embeddings.full_dim)
+    full_vectors = _reduced(_plain(), embeddings.corpus, embeddings.full_dim)
     reference = reference_class()
     reference.build(full_vectors)
     emit({"event": "built"})
     measure = _Measure(job, embeddings, backend, reference, vectors, full_vectors, reducer)
-    for trial in job["trials"]:
+    for trial_id, row in measure.beaten().items():
+        emit({"event": "trial", "row": {"trial_id": trial_id, "started_at": _now(), **built, **row}, "queries": None})
+    for trial in (t for t in job["trials"] if t["trial_id"] not in measure.dropped):
         emit({"event": "start", "trial_id": trial["trial_id"]})
         started = _now()
         try:
@@ -178,6 +190,51 @@ def run_build(job: dict[str, Any], emit: Emit) -> None:
             {"event": "trial", "row": {"trial_id": trial["trial_id"], "started_at": started, **row}, "queries": queries}
         )
     backend.close()
+
+
+class _Search:
+    """One trial's search, all its steps, over an index that is configured for it."""
+
+    def __init__(self, measure: _Measure, trial: dict[str, Any]) -> None:
+        self.measure, self.asked, self.k = measure, trial["k"] + measure.extra, trial["k"]
+        self.stages = parameters(trial["stages"])
+        self.cold: Cold | None = None
+        self.second_bytes = 0
+        measure.backend.configure(**parameters(trial["search_params"]))
+        if self.stages:
+            full = measure.embeddings.full_dim
+            self.steps = steps(self.stages, trial["dim"], full, self.asked)
+            on_disk = self.stages.get(VECTORS) == DISK
+            stored, unit = measure.on_disk() if on_disk else (measure.stored, True)
+            self.multi = MultiStage(measure.backend, stored, self.stages[SHORTLIST] + measure.extra, self.steps, unit)
+            self.second_bytes = len(stored) * self.steps[-1].dimension * 4
+            if on_disk:
+                assert isinstance(stored, np.memmap)
+                self.cold = Cold(stored)
+
+    def __call__(self, rows: slice) -> np.ndarray:
+        queries = self.measure.index_queries[rows]
+        if self.stages:
+            return self.multi.search(queries, self.measure.stored_queries[rows])
+        return self.measure.backend.search(queries, self.asked)
+
+    def one(self, position: int) -> np.ndarray:
+        """Search for one query: what is timed."""
+        return self(slice(position, position + 1))
+
+    def exhaustive(self, nearest: np.ndarray) -> np.ndarray:
+        """Return what this trial would find were its index `nearest`, (q, ≥k) int64: the steps after it stay."""
+        if not self.stages:
+            return nearest[:, : self.k]
+        shortlist = self.stages[SHORTLIST]
+        # A query's own document is left out already, so no place is kept for it.
+        narrowing = steps(self.stages, self.measure.job["dim"], self.measure.embeddings.full_dim, self.k)
+        multi = MultiStage(self.measure.backend, self.measure.stored, shortlist, narrowing, True)
+        return multi.narrow(np.ascontiguousarray(nearest[:, :shortlist]), self.measure.stored_queries)
+
+    def close(self) -> None:
+        if self.cold is not None:
+            self.cold.close()
 
 
 class _Measure:
@@ -193,83 +250,148 @@ class _Measure:
         full_vectors: np.ndarray,
         reducer: Reducer,
     ) -> None:
-        self.job, self.embeddings, self.backend = job, embeddings, backend
+        self.job, self.embeddings, self.backend, self.reducer = job, embeddings, backend, reducer
         self.vectors, self.full_vectors = vectors, full_vectors
-        self.queries = reducer.reduce(normalise(embeddings.queries), job["dim"])
         self.full_queries = normalise(embeddings.queries)
+        self.queries = reducer.reduce(self.full_queries, job["dim"])
+        self.stored_queries = reducer.reduce(self.full_queries, embeddings.full_dim)
+        self.index_queries = self.stored_queries if backend.full_width else self.queries
         self.extra = 0 if embeddings.own is None else 1
         self.reference = reference
-        self.exact = np.load(job["exact"])
+        self.exact = np.load(job["exact"])[f"ids_{job['dim']}"]
         self.scorer = Scorer(embeddings, job["seed"], job["exact_full"], full_vectors, self.full_queries)
+        self.dropped: set[str] = set()
+
+    @cached_property
+    def stored(self) -> np.ndarray:
+        """The mapped vectors at the full dimension, (n, D) float32 unit length: what later steps score."""
+        if self.job["reducer"] == "truncate":
+            return self.full_vectors
+        return _reduced(self.reducer, self.embeddings.corpus, self.embeddings.full_dim)
+
+    @cached_property
+    def precise(self) -> np.ndarray | None:
+        """What exhaustive search at the trial's precision finds, (q, depth) int64, without own documents; None where no
+        exhaustive search knows the precision."""
+        precision, depth = self.job["precision"], self.exact.shape[1] + self.extra
+        if precision == "float32":
+            return self.exact
+        flat = type(self.reference)
+        found: np.ndarray | None
+        if precision in flat.precisions:
+            index = flat(precision)
+            index.build(self.vectors)
+            found = index.search(self.queries, depth)
+        else:
+            found = self.backend.exhaustive(self.index_queries, depth)
+        return None if found is None else without_own(found, self.embeddings.own)
+
+    def on_disk(self) -> tuple[np.memmap, bool]:
+        """Return the mapped vectors at the full dimension as a file, and whether their rows are of unit length."""
+        if self.job["reducer"] == "truncate":
+            assert isinstance(self.embeddings.corpus, np.memmap)
+            return self.embeddings.corpus, False
+        path = exact_path(self.embeddings.folder, self.job).with_suffix(".npy")
+        if not path.exists():
+            unfinished = path.with_name(f".{path.stem}.{os.getpid()}.partial.npy")
+            np.save(unfinished, self.stored)
+            unfinished.replace(path)
+        return np.load(path, mmap_mode="r"), True
+
+    def beaten(self) -> dict[str, dict[str, Any]]:
+        """Where the study asks for the Pareto front alone: the rows of the trials that need not be timed."""
+        job, trials = self.job, self.job["trials"]
+        if job["sweep"] != PARETO or min(t["k"] for t in trials) < DEPTH:
+            return {}
+        candidates, costs = {}, {}
+        n_queries = len(self.queries)
+        for trial in trials:
+            search = _Search(self, trial)
+            few = timing.time_queries(search.one, min(_SCOUTED, n_queries), 1, math.inf, search.cold)
+            costs[trial["trial_id"]] = (
+                float(np.median(few.nanoseconds) / 1e6),
+                self._bytes(search, self.backend.size_bytes()) / len(self.vectors),
+            )
+            search.close()
+            candidates[trial["trial_id"]] = partial(self._quality, trial)
+        rivals = [Rival(np.array(r["by_query"]), r["ms"], r["bytes"]) for r in job["rivals"]]
+        found = halve(candidates, costs, rivals, n_queries, job["seed"])
+        self.dropped = set(found)
+        return {trial_id: {"status": "pruned", "error": drop.reason} for trial_id, drop in found.items()}
+
+    def _quality(self, trial: dict[str, Any], rows: np.ndarray) -> np.ndarray:
+        search = _Search(self, trial)
+        ids = np.concatenate([search.one(i) for i in rows])
+        search.close()
+        own = self.embeddings.own
+        return self.scorer.by_query(without_own(ids, None if own is None else own[rows]), rows)
 
     def trial(self, trial: dict[str, Any], built: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Measure one trial: its row, and its queries' columns."""
         job, n, n_queries = self.job, len(self.vectors), len(self.queries)
-        k, stages = trial["k"], parameters(trial["stages"])
-        asked = k + self.extra
-        self.backend.configure(**parameters(trial["search_params"]))
-        singles = [self.queries[i : i + 1] for i in range(n_queries)]
+        search = _Search(self, trial)
         full_singles = [self.full_queries[i : i + 1] for i in range(n_queries)]
-        search_one, search = self.backend.search, self.backend.search
-        if stages:
-            two = TwoStage(self.backend, self.full_vectors, stages[RESCORE_STAGE] + self.extra)
-
-            def single(i: int) -> np.ndarray:
-                return two.search(singles[i], full_singles[i], asked)
-
-            def batch() -> np.ndarray:
-                return two.search(self.queries, self.full_queries, asked)
-        else:
-
-            def single(i: int) -> np.ndarray:
-                return search_one(singles[i], asked)
-
-            def batch() -> np.ndarray:
-                return search(self.queries, asked)
 
         def reference(i: int) -> np.ndarray:
-            return self.reference.search(full_singles[i], asked)
+            return self.reference.search(full_singles[i], search.asked)
 
-        latency = timing.time_queries(single, n_queries, job["repeats"], job["budget_seconds"])
-        ids = self._checked(latency.results, asked)
-        speedups = timing.paired_speedup(single, reference, n_queries, job["seed"])
+        latency = timing.time_queries(search.one, n_queries, job["repeats"], job["budget_seconds"], search.cold)
+        ids = self._checked(latency.results, search.asked)
+        speedups = timing.paired_speedup(search.one, reference, n_queries, job["seed"], search.cold)
         batches = []
         for _ in range(job["repeats"]):
             begun = time.perf_counter_ns()
-            batch()
+            search(slice(None))
             batches.append((time.perf_counter_ns() - begun) / 1e9)
 
         milliseconds = latency.nanoseconds / 1e6
         p50, p95, p99 = np.percentile(milliseconds, [50, 95, 99])
         speedup, speedup_low, speedup_high = median_interval(speedups, job["seed"])
-        size, memory = built["index_bytes"], built["memory_bytes"]
-        if stages:
-            size, memory = size + self.full_vectors.nbytes, memory + self.full_vectors.nbytes
+        in_memory = 0 if search.cold else search.second_bytes
         row = {
             **built,
-            "memory_bytes": memory,
-            "index_bytes": size,
-            "bytes_per_vector": size / n,
+            "memory_bytes": built["memory_bytes"] + in_memory,
+            "index_bytes": built["index_bytes"] + in_memory,
+            "disk_bytes": search.second_bytes - in_memory,
+            "bytes_per_vector": self._bytes(search, built["index_bytes"]) / n,
             "latency_ms_p50": float(p50),
             "latency_ms_p95": float(p95),
             "latency_ms_p99": float(p99),
             "qps": 1e3 / float(milliseconds.mean()),
             "batch_qps": n_queries / float(np.median(batches)),
+            "rescore_ms_p50": self._rescore_ms(search),
             "encode_ms_p50": job["encode_ms_p50"],
             "speedup_vs_exact": speedup,
             "speedup_vs_exact_low": speedup_low,
             "speedup_vs_exact_high": speedup_high,
-            "bandwidth_fraction": self._bandwidth(asked, stages, float(p50)),
+            "bandwidth_fraction": self._bandwidth(search, float(p50)),
             "threads_seen": timing.threads_running(),
         }
-        exact_ids = self.exact[f"ids_{job['dim']}"]
-        if stages:
-            shortlists = exact_ids[:, : stages[RESCORE_STAGE]]
-            exact_ids = rescore(shortlists, self.full_vectors, self.full_queries, min(k, shortlists.shape[1]))
-        row["ann_recall_at_10"] = self._ann_recall(ids, exact_ids, bool(stages))
-        figures, queries = self.scorer.score(ids, exact_ids)
+        search.close()
+        exact_ids = search.exhaustive(self.exact)
+        precise_ids = None if self.precise is None else search.exhaustive(self.precise)
+        row["ann_recall_at_10"] = self._ann_recall(ids, exact_ids, search)
+        figures, queries = self.scorer.score(ids, exact_ids, precise_ids)
         queries["latency_ms"] = np.median(milliseconds, axis=0).tolist()
         return {**row, **figures}, queries
+
+    def _bytes(self, search: _Search, index_bytes: int) -> int:
+        """Return the bytes that lie in memory: the index, and what later steps score where that is not on disk."""
+        return index_bytes + (0 if search.cold else search.second_bytes)
+
+    def _rescore_ms(self, search: _Search) -> float | None:
+        """Return the median time of the steps after the index's own, milliseconds; None where there is none."""
+        if not search.stages:
+            return None
+        shortlists = self.backend.search(self.index_queries, search.multi.shortlist)
+        taken = timing.time_queries(
+            lambda i: search.multi.narrow(shortlists[i : i + 1], self.stored_queries[i : i + 1]),
+            len(shortlists),
+            1,
+            math.inf,
+            search.cold,
+        )
+        return float(np.median(taken.nanoseconds) / 1e6)
 
     def _checked(self, results: list[np.ndarray], asked: int) -> np.ndarray:
         """Return the results as (q, k) without each query's own document; raises when an id cannot be."""
@@ -282,22 +404,30 @@ class _Measure:
             raise ValueError(f"search returned id {ids[outside][0]}, outside 0…{len(self.vectors) - 1}")
         return without_own(ids, self.embeddings.own)
 
-    def _ann_recall(self, ids: np.ndarray, exact_ids: np.ndarray, full: bool) -> float | None:
+    def _ann_recall(self, ids: np.ndarray, exact_ids: np.ndarray, search: _Search) -> float | None:
         if ids.shape[1] < DEPTH or exact_ids.shape[1] < DEPTH:
             return None
-        queries, vectors = (self.full_queries, self.full_vectors) if full else (self.queries, self.vectors)
+        queries, vectors = self.queries, self.vectors
+        if search.stages:
+            last = search.steps[-1].dimension
+            queries, vectors = truncate(self.stored_queries, last), self.stored[:, :last]
         nearest = exact_ids[:, :DEPTH]
         return float(
             overlap(ids, cosines(queries, vectors, ids[:, :DEPTH]), cosines(queries, vectors, nearest), DEPTH).mean()
         )
 
-    def _bandwidth(self, asked: int, stages: dict[str, Any], p50_ms: float) -> float | None:
-        sample = self.queries[: min(100, len(self.queries))]
-        shortlist = stages[RESCORE_STAGE] if stages else 0
-        read = self.backend.bytes_read(sample, max(asked, shortlist))
-        if read is None or not self.job["bandwidth"]:
+    def _bandwidth(self, search: _Search, p50_ms: float) -> float | None:
+        if search.cold or not self.job["bandwidth"]:
             return None
-        read += shortlist * self.full_vectors.shape[1] * 4
+        shortlist = search.multi.shortlist if search.stages else 0
+        read = self.backend.bytes_read(self.index_queries[:100], max(search.asked, shortlist))
+        if read is None:
+            return None
+        if search.stages:
+            kept, start = shortlist, 0
+            for step in search.steps:
+                read += kept * (step.dimension - start) * 4
+                kept, start = step.keep, step.dimension
         return read / (p50_ms / 1e3) / self.job["bandwidth"]
 
 
@@ -339,13 +469,14 @@ def _embeddings(job: dict[str, Any]) -> Embeddings:
     return open_embeddings(Path(job["embeddings"]), max_queries=job["max_queries"], seed=job["seed"])
 
 
-def _reducer(embeddings: Embeddings, job: dict[str, Any]) -> Reducer:
-    reducer = get_reducer(job["reducer"])(**parameters(job["reducer_params"]))
-    reducer.fit(embeddings.corpus)
+def _reducer(embeddings: Embeddings, job: dict[str, Any], fit: bool = True) -> Reducer:
+    reducer = get_reducer(job["reducer"])(job["encoder"], **parameters(job["reducer_params"]))
+    if fit:
+        reducer.fit(embeddings.corpus)
     return reducer
 
 
-def _plain(embeddings: Embeddings) -> Reducer:
+def _plain() -> Reducer:
     return get_reducer("truncate")()
 
 

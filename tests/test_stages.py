@@ -1,26 +1,73 @@
-"""The two-stage search against a plain numpy one."""
+"""Searches of several steps against plain numpy ones."""
 
 import numpy as np
+import pytest
 
 from bench.backends.faiss_flat import FaissFlat
-from bench.stages import TwoStage, rescore
+from bench.stages import Cold, MultiStage, Step, steps
 from bench.vectors import truncate
 
 
-def test_two_stages_find_what_plain_numpy_finds():
+@pytest.fixture(scope="module")
+def data():
     rng = np.random.default_rng(0)
-    corpus, queries = (truncate(rng.standard_normal((n, 48), dtype=np.float32), 48) for n in (800, 25))
-    low_corpus, low_queries = truncate(corpus, 12), truncate(queries, 12)
+    return tuple(truncate(rng.standard_normal((n, 48), dtype=np.float32), 48) for n in (800, 25))
+
+
+def plain(corpus, query, low, shortlist, narrowing):
+    """Narrow with numpy alone: cosines of prefixes, sorted, best first."""
+    ids = np.argsort(-(truncate(corpus, low) @ truncate(query[None], low)[0]), kind="stable")[:shortlist]
+    for step in narrowing:
+        scores = truncate(corpus[ids], step.dimension) @ truncate(query[None], step.dimension)[0]
+        ids = ids[np.argsort(-scores, kind="stable")[: step.keep]]
+    return ids
+
+
+@pytest.mark.parametrize(
+    "narrowing",
+    [[Step(48, 10)], [Step(30, 10)], [Step(24, 20), Step(48, 10)], [Step(13, 30), Step(26, 15), Step(48, 10)]],
+    ids=["full", "between", "funnel", "long funnel"],
+)
+@pytest.mark.parametrize("unit", [True, False])
+def test_narrowing_finds_what_plain_numpy_finds(data, narrowing, unit):
+    corpus, queries = data
     backend = FaissFlat()
-    backend.build(low_corpus)
-    found = TwoStage(backend, corpus, 40).search(low_queries, queries, 10)
-    for row in range(25):
-        shortlist = np.argsort(-(low_corpus @ low_queries[row]), kind="stable")[:40]
-        best = shortlist[np.argsort(-(corpus[shortlist] @ queries[row]), kind="stable")[:10]]
-        np.testing.assert_array_equal(found[row], best)
+    backend.build(truncate(corpus, 12))
+    stored = corpus if unit else corpus * np.linspace(0.5, 3, len(corpus), dtype=np.float32)[:, None]
+    found = MultiStage(backend, stored, 40, narrowing, unit).search(truncate(queries, 12), queries)
+    for row, query in enumerate(queries):
+        np.testing.assert_array_equal(found[row], plain(corpus, query, 12, 40, narrowing))
 
 
-def test_padding_stays_last():
+def test_padding_stays_last_and_equals_keep_their_order():
     vectors = np.eye(3, dtype=np.float32)
-    found = rescore(np.array([[2, -1, 0, -1]]), vectors, np.array([[1.0, 0, 0]], np.float32), 4)
-    np.testing.assert_array_equal(found, [[0, 2, -1, -1]])
+    stage = MultiStage(FaissFlat(), vectors, 4, [Step(3, 4)], True)
+    found = stage.narrow(np.array([[2, -1, 0, -1], [2, 1, 0, -1]]), np.array([[1, 0, 0], [0, 0, 0]], np.float32))
+    np.testing.assert_array_equal(found, [[0, 2, -1, -1], [2, 1, 0, -1]])
+
+
+def test_a_funnel_doubles_the_dimension_and_halves_the_list():
+    assert steps({"shortlist": 200, "funnel": True}, 16, 256, 10) == [
+        Step(32, 100),
+        Step(64, 50),
+        Step(128, 25),
+        Step(256, 10),
+    ]
+    assert steps({"shortlist": 20, "funnel": True, "dimension": 100}, 16, 256, 10) == [
+        Step(32, 10),
+        Step(64, 10),
+        Step(100, 10),
+    ]
+    assert steps({"shortlist": 50}, 16, 256, 10) == [Step(256, 10)]
+
+
+def test_from_a_file_the_same_is_found_and_its_pages_can_be_dropped(data, tmp_path):
+    corpus, queries = data
+    np.save(tmp_path / "corpus.npy", corpus)
+    stored = np.load(tmp_path / "corpus.npy", mmap_mode="r")
+    shortlists = np.argsort(-(truncate(queries, 12) @ truncate(corpus, 12).T), axis=1)[:, :40]
+    memory, disk = (MultiStage(FaissFlat(), v, 40, [Step(48, 10)], True) for v in (corpus, stored))
+    drop = Cold(stored)
+    drop()
+    np.testing.assert_array_equal(disk.narrow(shortlists, queries), memory.narrow(shortlists, queries))
+    drop.close()

@@ -53,7 +53,7 @@ def test_exact_search_covers_every_reducer_named_anywhere(tmp_path):
         ("truncate", ""),
         ("random_subset", '{"seed": 7}'),
         ("random_subset", '{"seed": 8}'),
-        ("pca", '{"center": false}'),
+        ("pca", '{"center": false, "whiten": false}'),
     ]
 
 
@@ -81,8 +81,11 @@ def test_what_ships_is_valid():
             "no search parameter 'efs'; did you mean 'ef'",
         ),
         ('[[configurations]]\nbackend = "faiss-hnsw"\nsearch = { ef = "x" }', "ef = 'x' is not a whole number"),
-        ('[[configurations]]\nbackend = "faiss-flat"\nprecision = "int8"', "no precision 'int8'"),
-        ('[[configurations]]\nbackend = "faiss-flat"\nstages = { short = 5 }', "no stages parameter 'short'"),
+        ('[[configurations]]\nbackend = "faiss-flat"\nprecision = "int9"', "no precision 'int9'; did you mean 'int8'"),
+        (
+            '[[configurations]]\nbackend = "faiss-flat"\nstages = { shortlist = 20, short = 5 }',
+            "unknown key 'configurations[1].stages.short'",
+        ),
         ('[[configurations]]\nreducer = "pca"', "the key 'configurations[1].backend' is missing"),
         ('reducers = "pac"', "no reducer is called 'pac'; did you mean 'pca'"),
     ],

@@ -30,8 +30,16 @@ class Backend(ABC):
     search_grid: ClassVar[dict[str, list[Any]]] = {}
     """Search parameters and the values swept when a study does not say. Changing them needs no rebuild."""
     precisions: ClassVar[tuple[str, ...]] = ("float32",)
+    """How a component can be stored, first what a study that says nothing gets. What a precision needs to know of the vectors is fitted in `build`, on the corpus."""
     exact: ClassVar[bool] = False
     """True when the search is exhaustive."""
+    full_width: ClassVar[bool] = False
+    """True where `build` and `search` are to be handed vectors at the full dimension, to use different prefixes of them for
+    different steps; `dimension` is then that of the trial, the one the distances are computed at."""
+
+    def __init__(self, precision: str = "float32", dimension: int | None = None) -> None:
+        """`precision` is one of `precisions`; `dimension` is read by backends that are `full_width`."""
+        self.precision, self.dimension = precision, dimension
 
     @classmethod
     def available(cls) -> bool:
@@ -45,7 +53,7 @@ class Backend(ABC):
 
     @abstractmethod
     def build(self, vectors: np.ndarray, **parameters: Any) -> None:
-        """Index `vectors`, (n, d) float32 C-contiguous, unit length; position i gets id i."""
+        """Index `vectors`, (n, d) float32 C-contiguous, unit length (or zero), at `precision`; position i gets id i."""
 
     def configure(self, **parameters: Any) -> None:
         """Set the search parameters, without a rebuild."""
@@ -57,6 +65,11 @@ class Backend(ABC):
     @abstractmethod
     def size_bytes(self) -> int:
         """Bytes of the serialised index, measured, not computed."""
+
+    def exhaustive(self, queries: np.ndarray, k: int) -> np.ndarray | None:
+        """As `search`, comparing every stored vector: what is lost by the precision alone. Asked only for a precision that
+        exhaustive search of its own does not know; None where the index cannot."""
+        return None
 
     def bytes_read(self, queries: np.ndarray, k: int) -> float | None:
         """Bytes of vectors that one of `queries` reads on average, counted by the library; None where it cannot say."""

@@ -1,4 +1,4 @@
-"""What the faiss backends share."""
+"""What the faiss backends share: the library, and how each precision is stored with its own kernels."""
 
 from __future__ import annotations
 
@@ -9,6 +9,16 @@ import numpy as np
 
 from bench.backends import Backend
 
+SCALAR = {"float16": "QT_fp16", "bfloat16": "QT_bf16", "int8": "QT_8bit", "int4": "QT_4bit"}
+"""faiss's scalar quantisers: the query stays float32, the corpus is decoded component by component in the registers."""
+_INT4_DEVIATIONS = 2.5
+"""int4 spends its 16 levels on the mean ± so many standard deviations of each component, and clips what lies outside."""
+
+
+def faiss() -> Any:
+    """Return the library, loaded on first use."""
+    return importlib.import_module("faiss")
+
 
 class FaissBackend(Backend):
     """An index of faiss in `index`; a subclass builds and configures it."""
@@ -17,13 +27,32 @@ class FaissBackend(Backend):
     install = "pip install faiss-cpu"
     index: Any
 
-    @staticmethod
-    def faiss() -> Any:
-        """Return the library, loaded on first use."""
-        return importlib.import_module("faiss")
-
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
-        return self.index.search(queries, k)[1]
+        if self.precision == "binary":
+            return np.asarray(self.index.search(bits(queries), k)[1])
+        return np.asarray(self.index.search(queries, k)[1])
 
     def size_bytes(self) -> int:
-        return int(self.faiss().serialize_index(self.index).nbytes)
+        serialise = faiss().serialize_index_binary if self.precision == "binary" else faiss().serialize_index
+        return int(serialise(self.index).nbytes)
+
+    @property
+    def code_bytes(self) -> int:
+        """Bytes of one stored vector."""
+        return int(self.index.code_size)
+
+    def scalar(self) -> Any:
+        """Return faiss's number of the scalar quantiser that stores at `precision`."""
+        return getattr(faiss().ScalarQuantizer, SCALAR[self.precision])
+
+    def ranged(self, index: Any) -> Any:
+        """Set how the ranges of a scalar quantiser are fitted, before it is trained; return the index."""
+        if self.precision == "int4":
+            index.sq.rangestat = faiss().ScalarQuantizer.RS_meanstd
+            index.sq.rangestat_arg = _INT4_DEVIATIONS
+        return index
+
+
+def bits(vectors: np.ndarray) -> np.ndarray:
+    """Return the signs of (n, d) vectors as (n, ⌈d / 8⌉) uint8, eight a byte; what fills the last byte is zero."""
+    return np.packbits(vectors > 0, axis=1)

@@ -4,28 +4,43 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.backends._faiss import FaissBackend
+from bench.backends._faiss import FaissBackend, bits, faiss
 
 
 class FaissHnsw(FaissBackend):
-    """HNSW graph over full vectors. Source: Malkov & Yashunin 2018; Douze et al. 2024."""
+    """HNSW graph over stored vectors. Source: Malkov & Yashunin 2018; Douze et al. 2024."""
 
     name = "faiss-hnsw"
-    summary = "HNSW graph of full vectors (faiss IndexHNSWFlat)"
+    summary = "HNSW graph (faiss IndexHNSWFlat, IndexHNSWSQ, IndexBinaryHNSW)"
     build_grid = {"M": [16, 32], "ef_construction": [200]}
     search_grid = {"ef": [16, 32, 64, 128, 256]}
+    precisions = ("float32", "float16", "bfloat16", "int8", "int4", "binary")
 
     def build(self, vectors: np.ndarray, *, M: int, ef_construction: int) -> None:
-        faiss = self.faiss()
-        self.index = faiss.IndexHNSWFlat(vectors.shape[1], M, faiss.METRIC_INNER_PRODUCT)
+        library, d = faiss(), vectors.shape[1]
+        if self.precision == "float32":
+            self.index = library.IndexHNSWFlat(d, M, library.METRIC_INNER_PRODUCT)
+        elif self.precision == "binary":
+            vectors = bits(vectors)
+            self.index = library.IndexBinaryHNSW(8 * vectors.shape[1], M)
+        else:
+            self.index = library.IndexHNSWSQ(d, self.scalar(), M, library.METRIC_INNER_PRODUCT)
+            self.ranged(library.downcast_index(self.index.storage)).train(vectors)
+            self.index.is_trained = True
         self.index.hnsw.efConstruction = ef_construction
         self.index.add(vectors)
 
     def configure(self, *, ef: int) -> None:
         self.index.hnsw.efSearch = ef
 
-    def bytes_read(self, queries: np.ndarray, k: int) -> float:
-        stats = self.faiss().cvar.hnsw_stats
+    @property
+    def code_bytes(self) -> int:
+        storage = self.index.storage
+        return int(storage.code_size if self.precision == "binary" else faiss().downcast_index(storage).code_size)
+
+    def bytes_read(self, queries: np.ndarray, k: int) -> float | None:
+        stats = faiss().cvar.hnsw_stats
         stats.reset()
-        self.index.search(queries, k)
-        return stats.ndis / len(queries) * self.index.d * 4
+        self.search(queries, k)
+        # The binary graph does not count what it compares.
+        return stats.ndis / len(queries) * self.code_bytes if stats.ndis else None

@@ -1,4 +1,4 @@
-"""What the encoders and datasets of the extra `mteb` share."""
+"""What needs a library of an extra shares."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from types import ModuleType
 from bench.errors import UsageError
 
 
-def extra(module: str, what: str) -> ModuleType:
-    """Import a library of the extra; raises UsageError that says how to install it for `what`."""
+def extra(module: str, what: str, name: str = "mteb") -> ModuleType:
+    """Import a library of the extra `name`; raises UsageError that says how to install it for `what`."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
         raise UsageError(
-            f"{what} needs {module}: pip install 'matryoshka-bench[mteb]' (or make install-all)"
+            f"{what} needs {module}: pip install 'matryoshka-bench[{name}]' (or make install-all)"
         ) from error

@@ -1,0 +1,25 @@
+"""A random projection: what needs neither training nor a look at the data."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.reducers import Reducer
+
+
+class RandomProjection(Reducer):
+    """Inner products with d Gaussian directions; those of one seed are nested. Source: Johnson & Lindenstrauss 1984."""
+
+    name = "random_projection"
+    summary = "d Gaussian random directions"
+    grid = {"seed": [0]}
+
+    def fit(self, corpus: np.ndarray) -> None:
+        full = corpus.shape[1]
+        # The generator and the order of scikit-learn's GaussianRandomProjection, so that both give the same directions.
+        self.directions = (
+            np.random.RandomState(self.parameters["seed"]).standard_normal((full, full)).astype(np.float32)
+        )
+
+    def map(self, vectors: np.ndarray) -> np.ndarray:
+        return vectors @ self.directions.T

@@ -1,0 +1,21 @@
+"""The coordinates that vary most: the least that looking at the data can do."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.reducers import Reducer, moments
+
+
+class VarianceOrder(Reducer):
+    """The d coordinates of the largest variance over the corpus, as unit vectors."""
+
+    name = "variance_order"
+    summary = "the d coordinates that vary most over the corpus"
+
+    def fit(self, corpus: np.ndarray) -> None:
+        mean, second = moments(corpus)
+        self.order = np.argsort(-(np.diag(second) - mean**2), kind="stable")
+
+    def map(self, vectors: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(vectors[:, self.order])

@@ -1,0 +1,345 @@
+"""Training an adaptor: the Matryoshka objective on frozen embeddings, for models that were not trained with it.
+
+A map of the full vectors, started from the PCA rotation, is learned so that each prefix of its result is a good embedding.
+With training pairs the loss at a prefix is InfoNCE: a query must find its document among those of its batch. Without, the
+similarities among documents at a prefix are held to those at the full dimension. Only torch's forward and backward pass is
+borrowed: what is learned is applied by `bench.reducers.adaptor` in numpy. Needs the extra ``train``.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.embeddings import Embeddings, embed
+from bench.encoders._extra import extra
+from bench.errors import UsageError
+from bench.exact import exact_topk
+from bench.quality import Bootstrap, overlap, relevance
+from bench.reducers import Reducer, get_reducer
+from bench.reducers.adaptor import Adaptor, save_adaptor
+from bench.scoring import cosines
+from bench.vectors import normalise
+
+FORMS = ("linear", "residual")
+LOSSES = ("infonce", "kl", "l2", "cosine", "topk")
+HELD_OUT = 0.1
+"""Share of the training pairs (or documents) that training never sees: early stopping and the guard read them."""
+_DEPTH = 10
+_MOST_HELD_OUT = 1_000
+_RUNS = 100
+_TEMPERATURE = 0.05
+_NEAREST = 16
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training found."""
+
+    folder: Path
+    dimensions: list[int]
+    measure: str
+    """``"nDCG@10"`` on held-out pairs, or ``"fidelity@10"`` on held-out documents where there are no pairs."""
+    curves: dict[str, list[float]]
+    """Held-out quality of `truncate`, `pca` and `adaptor` at each of `dimensions`."""
+    better: list[bool]
+    """Whether the adaptor is surely better than truncation and than PCA there: the lower bounds of both paired intervals."""
+    steps: int
+    seconds: float
+
+    def lines(self) -> list[str]:
+        """Return the summary, a line a sentence."""
+        told = [
+            f"Trained for {self.steps} steps in {self.seconds:.0f} s; {self.measure} on what was held out of training:"
+        ]
+        told += [
+            f"{d:>5} d  " + "  ".join(f"{name} {curve[i]:.3f}" for name, curve in self.curves.items())
+            for i, d in enumerate(self.dimensions)
+        ]
+        lost = [str(d) for d, better in zip(self.dimensions, self.better, strict=True) if not better]
+        if lost:
+            told.append(
+                f"NOT surely better than both truncation and PCA at {', '.join(lost)} d: there the recommendation does not choose it."
+            )
+        else:
+            told.append("Surely better than truncation and PCA at every one of these dimensions.")
+        return told
+
+
+def train(
+    dataset: str,
+    encoder: str,
+    out: str | Path,
+    *,
+    loss: str | None = None,
+    form: str = "residual",
+    dimensions: Sequence[int] | None = None,
+    weights: Sequence[float] | None = None,
+    steps: int = 1500,
+    batch: int = 512,
+    learning_rate: float = 1e-3,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> Trained:
+    """Learn an adaptor on the training split of `dataset`, encoded by `encoder` (both named as in a study), into folder `out`.
+
+    `loss` is one of `LOSSES`: ``infonce`` (the default where there are training pairs) or, without labels, the divergence of
+    a prefix's similarities from the full ones: ``kl`` (of their softmax; the default without pairs), ``l2``, ``cosine``
+    (of the vectors of similarities), ``topk`` (``l2`` over the nearest alone). `form` is ``linear`` or ``residual`` (a
+    zero-initialised MLP is added to the linear map). `dimensions` are the prefixes trained, powers of two when left out, with
+    their `weights` (all one). Stops early when what is held out no longer gains. Raises UsageError on bad input.
+    Source: Kusupati et al. 2022 (the loss over prefixes); Yoon et al., Matryoshka-Adaptor, 2024; Oord et al. 2018 (InfoNCE).
+    """
+    if form not in FORMS:
+        raise UsageError(f"--form is one of {', '.join(FORMS)}, not '{form}'")
+    if loss is not None and loss not in LOSSES:
+        raise UsageError(f"--loss is one of {', '.join(LOSSES)}, not '{loss}'")
+    extra("torch", "training", "train")
+    data = embed(dataset, encoder, split="train", seed=seed)
+    dimensions = sorted(set(dimensions or _powers_of_two(data.full_dim)))
+    if bad := [d for d in dimensions if not 1 <= d <= data.full_dim]:
+        raise UsageError(f"dimension {bad[0]} is outside 1…{data.full_dim}, the full dimension of {encoder}")
+    weights = list(weights or [1.0] * len(dimensions))
+    if len(weights) != len(dimensions):
+        raise UsageError(f"{len(weights)} weights for {len(dimensions)} dimensions: give one each")
+    loss = loss or ("infonce" if data.qrels is not None else "kl")
+    if loss == "infonce" and data.qrels is None:
+        raise UsageError(f"the loss infonce needs training pairs, and {dataset} has no judgements: take --loss kl")
+
+    begun = time.monotonic()
+    split = _Split(data, seed)
+    pca = get_reducer("pca")()
+    pca.fit(data.corpus)
+    fitted = _Fit(data, split, pca.axes, form, loss, dimensions, weights, batch, learning_rate, seed)  # type: ignore[attr-defined]
+    taken = fitted.go(steps, progress or (lambda _: None))
+    adaptor = fitted.adaptor()
+    measure, curves, better = _guard(split, adaptor, pca, dimensions)
+    seconds = time.monotonic() - begun
+    save_adaptor(
+        Path(out),
+        adaptor.arrays,
+        {
+            "encoder": encoder,
+            "dataset": dataset,
+            "dataset_fingerprint": data.dataset_fingerprint,
+            "full_dim": data.full_dim,
+            "form": form,
+            "loss": loss,
+            "dimensions": dimensions,
+            "weights": weights,
+            "steps": taken,
+            "batch": batch,
+            "learning_rate": learning_rate,
+            "seed": seed,
+            "measure": measure,
+            "held_out": {name: [round(v, 6) for v in curve] for name, curve in curves.items()},
+            "better": better,
+        },
+    )
+    return Trained(Path(out), dimensions, measure, curves, better, taken, seconds)
+
+
+def _powers_of_two(full: int) -> list[int]:
+    return sorted({*(2**i for i in range(3, 20) if 2**i < full), full})
+
+
+# ------------------------------------------------------------------------------------------------------- what is held out
+
+
+class _Split:
+    """Training pairs and documents, and those held out; a held-out pair's document is in no training pair."""
+
+    def __init__(self, data: Embeddings, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self.corpus = data.corpus
+        # Documents next to each other often have one source, and what resembles the training data says little: whole runs.
+        run = np.arange(len(data.corpus)) * _RUNS // len(data.corpus)
+        held = np.isin(run, rng.choice(_RUNS, max(1, round(HELD_OUT * _RUNS)), replace=False))
+        self.documents = np.flatnonzero(~held)
+        pairs = [
+            (row, int(document))
+            for row, query in enumerate(data.query_ids)
+            for document, grade in (data.qrels or {}).get(query, {}).items()
+            if grade > 0 and document.isdigit()
+        ]
+        rows, documents = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        self.queries = normalise(data.queries)
+        touched = np.zeros(len(data.queries), bool)
+        touched[rows[held[documents]]] = True
+        self.rows, self.targets = rows[~touched[rows]], documents[~touched[rows]]
+        asked = np.flatnonzero(touched)[:_MOST_HELD_OUT]
+        self.asked = self.queries[asked]
+        self.asked_ids = [data.query_ids[i] for i in asked]
+        self.qrels = None if data.qrels is None else {query: data.qrels[query] for query in self.asked_ids}
+        self.probes = normalise(data.corpus[np.flatnonzero(held)[:_MOST_HELD_OUT]])
+        self.own = np.flatnonzero(held)[:_MOST_HELD_OUT]
+
+    def by_query(
+        self, transform: Callable[[np.ndarray], np.ndarray], dimensions: Sequence[int], labels: bool
+    ) -> dict[int, np.ndarray]:
+        """Return each held-out query's nDCG@10, or each held-out document's fidelity@10, at each dimension."""
+        if labels:
+            assert self.qrels is not None
+            found = exact_topk(self.asked, self.corpus, dimensions, _DEPTH, transform=transform)
+            return {
+                d: relevance(ids, self.asked_ids, self.qrels, _DEPTH)["ndcg_at_10"] for d, (ids, _) in found.items()
+            }
+        full = self.corpus.shape[1]
+        if not hasattr(self, "nearest"):
+            self.nearest = exact_topk(self.probes, self.corpus, [full], _DEPTH, own=self.own)[full][0]
+        truth = cosines(self.probes, self.corpus, self.nearest)
+        found = exact_topk(self.probes, self.corpus, dimensions, _DEPTH, transform=transform, own=self.own)
+        return {d: overlap(ids, cosines(self.probes, self.corpus, ids), truth, _DEPTH) for d, (ids, _) in found.items()}
+
+
+def _guard(
+    split: _Split, adaptor: Adaptor, pca: Reducer, dimensions: list[int]
+) -> tuple[str, dict[str, list[float]], list[bool]]:
+    """Compare with truncation and PCA at each dimension on what training never saw."""
+    labels = split.qrels is not None and len(split.asked) > 0
+    maps = {"truncate": lambda block: block, "pca": pca.map, "adaptor": adaptor.map}
+    values = {name: split.by_query(_unit(map_), dimensions, labels) for name, map_ in maps.items()}
+    bootstrap = Bootstrap(len(values["adaptor"][dimensions[0]]))
+    better = [
+        all(bootstrap.mean(values["adaptor"][d] - values[other][d])[1] > 0 for other in ("truncate", "pca"))
+        for d in dimensions
+    ]
+    curves = {name: [float(by_dimension[d].mean()) for d in dimensions] for name, by_dimension in values.items()}
+    return "nDCG@10" if labels else "fidelity@10", curves, better
+
+
+def _unit(map_: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda block: map_(normalise(block))
+
+
+# ------------------------------------------------------------------------------------------------------------- the fitting
+
+
+class _Fit:
+    def __init__(
+        self,
+        data: Embeddings,
+        split: _Split,
+        axes: np.ndarray,
+        form: str,
+        loss: str,
+        dimensions: list[int],
+        weights: list[float],
+        batch: int,
+        learning_rate: float,
+        seed: int,
+    ) -> None:
+        import torch
+
+        self.torch, self.split, self.dimensions, self.weights, self.loss = torch, split, dimensions, weights, loss
+        self.labelled = loss == "infonce"
+        self.corpus = data.corpus
+        self.rng = np.random.default_rng(seed)
+        generator = torch.Generator().manual_seed(seed)
+        full = data.full_dim
+        self.parameters = {"linear": torch.tensor(axes)}
+        if form == "residual":
+            wide = 4 * full
+            self.parameters["hidden"] = torch.randn(full, wide, generator=generator) / full**0.5
+            self.parameters["hidden_bias"] = torch.zeros(wide)
+            self.parameters["output"] = torch.zeros(wide, full)
+        for parameter in self.parameters.values():
+            parameter.requires_grad_()
+        self.batch = min(batch, len(split.rows) if self.labelled else len(split.documents))
+        if self.batch < 2:
+            raise UsageError("there are fewer than two training pairs or documents: nothing can be learned")
+        self.optimiser = torch.optim.AdamW(self.parameters.values(), lr=learning_rate, weight_decay=0.0)
+
+    def go(self, steps: int, told: Callable[[str], None]) -> int:
+        """Take up to `steps` steps; keep the parameters that were best on what is held out; return the steps taken."""
+        torch, every = self.torch, max(1, steps // 15)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimiser, [g["lr"] for g in self.optimiser.param_groups], total_steps=steps, pct_start=0.1
+        )
+        best, kept, worse, step = -np.inf, None, 0, 0
+        for step in range(1, steps + 1):
+            loss = self._infonce() if self.labelled else self._divergence()
+            self.optimiser.zero_grad()
+            loss.backward()
+            self.optimiser.step()
+            schedule.step()
+            if step % every == 0 or step == steps:
+                values = self.split.by_query(_unit(self.adaptor().map), self.dimensions, self.labelled)
+                quality = float(np.mean([v.mean() for v in values.values()]))
+                told(f"step {step}: loss {loss.item():.3f}, held out {quality:.4f}")
+                if quality > best:
+                    best, worse = quality, 0
+                    kept = copy.deepcopy({k: v.detach() for k, v in self.parameters.items()})
+                elif (worse := worse + 1) == 5:
+                    break
+        assert kept is not None
+        self.parameters = kept
+        return step
+
+    def adaptor(self) -> Adaptor:
+        """Return what is learned so far as a reducer."""
+        return Adaptor.of({name: value.detach().numpy().copy() for name, value in self.parameters.items()})
+
+    def _map(self, vectors: np.ndarray) -> Any:
+        torch = self.torch
+        x, p = torch.tensor(vectors), self.parameters
+        y = x @ p["linear"]
+        if "hidden" in p:
+            y = y + torch.relu(x @ p["hidden"] + p["hidden_bias"]) @ p["output"]
+        return y
+
+    def _infonce(self) -> Any:
+        torch = self.torch
+        chosen = self.rng.choice(len(self.split.rows), self.batch, replace=False)
+        targets = self.split.targets[chosen]
+        queries, documents = (
+            self._map(self.split.queries[self.split.rows[chosen]]),
+            self._map(normalise(self.corpus[targets])),
+        )
+        # Two pairs of one document: neither is a wrong answer to the other.
+        same = torch.tensor((targets[:, None] == targets) & ~np.eye(self.batch, dtype=bool))
+        right = torch.arange(self.batch)
+        total = 0.0
+        for d, weight in zip(self.dimensions, self.weights, strict=True):
+            scores = _cosine(torch, queries[:, :d], documents[:, :d]) / _TEMPERATURE
+            scores = scores.masked_fill(same, -torch.inf)
+            both = torch.nn.functional.cross_entropy(scores, right) + torch.nn.functional.cross_entropy(scores.T, right)
+            total = total + weight * both / 2
+        return total / sum(self.weights)
+
+    def _divergence(self) -> Any:
+        torch, functional = self.torch, self.torch.nn.functional
+        chosen = self.rng.choice(self.split.documents, self.batch, replace=False)
+        vectors = normalise(self.corpus[np.sort(chosen)])
+        mapped = self._map(vectors)
+        others = ~torch.eye(self.batch, dtype=torch.bool)
+        full = torch.tensor(vectors @ vectors.T)[others].view(self.batch, -1)
+        nearest = full.topk(min(_NEAREST, full.shape[1]), dim=1).indices
+        total = 0.0
+        for d, weight in zip(self.dimensions, self.weights, strict=True):
+            prefix = _cosine(torch, mapped[:, :d], mapped[:, :d])[others].view(self.batch, -1)
+            if self.loss == "kl":
+                one = functional.kl_div(
+                    functional.log_softmax(prefix / _TEMPERATURE, 1),
+                    functional.softmax(full / _TEMPERATURE, 1),
+                    reduction="batchmean",
+                )
+            elif self.loss == "l2":
+                one = functional.mse_loss(prefix, full)
+            elif self.loss == "cosine":
+                one = 1 - functional.cosine_similarity(prefix, full, dim=1).mean()
+            else:
+                one = functional.mse_loss(prefix.gather(1, nearest), full.gather(1, nearest))
+            total = total + weight * one
+        return total / sum(self.weights)
+
+
+def _cosine(torch: Any, left: Any, right: Any) -> Any:
+    normal = torch.nn.functional.normalize
+    return normal(left, dim=1) @ normal(right, dim=1).T
