@@ -6,7 +6,7 @@ TESTS ?=
 BENCH := .venv/bin/python -m bench
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint .constraints.txt
 
-.PHONY: help install install-all bench test figures regress baseline lint clean
+.PHONY: help install install-all bench test figures regress baseline adaptor lint clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -38,6 +38,9 @@ baseline: .venv/.core ## measure results/baseline afresh, to be committed after 
 	rm -rf results/baseline
 	$(BENCH) run regress --out results/baseline
 
+adaptor: .venv/.all ## train the adaptor that ships for wordllama anew, on the training modules of pydoc (two minutes)
+	$(BENCH) train pydoc wordllama --out bench/adaptors/wordllama
+
 lint: .venv/.all ## ruff and mypy
 	.venv/bin/ruff check bench tests
 	.venv/bin/ruff format --check bench tests
@@ -52,5 +55,5 @@ clean: ## remove .venv and the caches of the linters
 	touch $@
 
 .venv/.all: .venv/.core
-	$(PIP) --editable '.[mteb,dev]'
+	$(PIP) --editable '.[mteb,train,dev]'
 	touch $@

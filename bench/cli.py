@@ -1,4 +1,4 @@
-"""The command line: run, show, figures, report, recommend, export, compare, list."""
+"""The command line: run, show, figures, report, recommend, export, train, compare, list."""
 
 from __future__ import annotations
 
@@ -16,6 +16,22 @@ from bench import __version__
 from bench.errors import UsageError
 
 KINDS = ("datasets", "encoders", "reducers", "backends", "figures", "studies")
+
+
+class _Numbers(click.ParamType):
+    """Numbers with commas between them."""
+
+    name = "N,N,…"
+
+    def __init__(self, kind: type[int] | type[float]) -> None:
+        self.kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
+        try:
+            return [self.kind(part) for part in value.split(",")]
+        except ValueError:
+            self.fail(f"'{value}' is not numbers with commas between them", param, ctx)
+
 
 _folder_type = click.Path(path_type=Path)
 _results = click.argument("results", type=_folder_type)
@@ -174,6 +190,50 @@ def _export(results: Path, kind: str, out: Path | None) -> None:
     target = out or folder / kind
     paths = export_mteb(frame, target) if kind == "mteb" else export_trec(frame, folder, target)
     print(f"{len(paths)} files in {target}")
+
+
+@commands.command("train")
+@click.argument("dataset")
+@click.argument("encoder")
+@click.option("--out", type=_folder_type, required=True, help="Folder of the adaptor or the model.")
+@click.option(
+    "--form",
+    type=click.Choice(["linear", "residual", "model"]),
+    default="linear",
+    show_default=True,
+    help="A linear map of the vectors; one with a small network added; or the model itself.",
+)
+@click.option(
+    "--loss",
+    type=click.Choice(["infonce", "kl", "l2", "cosine", "topk"]),
+    help="infonce where there are training pairs, else kl.",
+)
+@click.option("--dimensions", type=_Numbers(int), help="Prefixes trained, as 16,64,256; powers of two when left out.")
+@click.option("--weights", type=_Numbers(float), help="A weight for each of --dimensions.")
+@click.option("--steps", type=click.IntRange(1))
+@click.option("--batch", type=click.IntRange(2))
+@click.option("--learning-rate", type=click.FloatRange(0, min_open=True))
+@click.option("--anchor", type=click.FloatRange(0), help="How firmly an adaptor is held to the PCA rotation.")
+@click.option("--dense", type=_folder_type, help="Folder for a linear map as a Dense module of sentence-transformers.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def _train(dataset: str, encoder: str, out: Path, form: str, quiet: bool, **chosen: Any) -> None:
+    """Train with the Matryoshka objective on a dataset's training split, and say what it wins on what was held out.
+
+    An adaptor is named in a study as adaptor:OUT, a model as encoder st:OUT.
+    """
+    given = {name: value for name, value in chosen.items() if value is not None}
+    progress = None if quiet else (lambda line: print(line, file=sys.stderr))
+    if form == "model":
+        from bench.train_model import train_model
+
+        if unfit := {"loss", "weights", "anchor", "dense"} & set(given):
+            raise UsageError(f"--{min(unfit)} is for adaptors; --form model has the loss of sentence-transformers")
+        print("\n".join(train_model(dataset, encoder, out, progress=progress, **given)))
+    else:
+        from bench.train import train
+
+        print("\n".join(train(dataset, encoder, out, form=form, progress=progress, **given).lines()))
 
 
 @commands.command("compare")

@@ -40,6 +40,7 @@ def recommend(
     """Return, for each dataset and encoder, the cheapest timed configuration that surely keeps `retain` of the quality.
 
     Surely: the lower bound of its paired 95 % interval against exact search at the full dimension is at least `retain`.
+    A configuration with a `caution`, such as an adaptor that its own training found no better, is not chosen.
     Cheapest: fewest bytes a vector, the index and all that it searches counted; of equals, the lower median latency.
     Raises UsageError for a `retain` outside 0…1 or a frame without a timed trial.
     """
@@ -87,6 +88,8 @@ def _recommend(frame: pd.DataFrame, retain: float, max_p95: float | None, max_by
 
 
 def _why_not(row: pd.Series, quality: Quality, retain: float, max_p95: float | None, max_bytes: float | None) -> str:
+    if isinstance(row["caution"], str) and row["caution"]:
+        return row["caution"]
     low = row[quality.retained_low]
     if not low >= retain:
         return (

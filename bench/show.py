@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.findings import findings
 from bench.tables import (
     dimension_table,
     evenly,
     exact_rows,
-    findings,
     front,
     groups,
     labels,

@@ -1,10 +1,12 @@
-"""What figures, report, table and decision read off the trials: a quality, a front, a label, findings."""
+"""What figures, report, table and decision read off the trials: a quality, a front, a label, tables of their own."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -95,8 +97,8 @@ def label(row: pd.Series, told: Collection[str] = ()) -> str:
     """Return a configuration in a few words: ``faiss-hnsw 64 d, M=16, ef=32``; `told` names what else to say."""
     parts = [f"{row['backend']} {row['dim']} d"]
     if row["reducer"] != "truncate":
-        parts[0] += f" {row['reducer']}"
-        parts += [f"{k}={v}" for k, v in parameters(row["reducer_params"]).items() if v not in (False, "")]
+        parts[0] += f" {variant(row['reducer'], row['reducer_params'])}"
+        parts += [f"seed={v}" for k, v in parameters(row["reducer_params"]).items() if k == "seed"]
     if row["precision"] != "float32":
         parts.append(row["precision"])
     parts += [
@@ -145,6 +147,19 @@ def parameters(text: object) -> dict[str, Any]:
     return json.loads(text) if isinstance(text, str) and text else {}
 
 
+def variant(reducer: str, reducer_params: object) -> str:
+    """Return a reducer with what was chosen of its parameters, its seed aside: ``pca``, ``pca whiten``, ``adaptor mine``."""
+    chosen = {k: v for k, v in parameters(reducer_params).items() if k != "seed" and v not in (False, "")}
+    words = [k if v is True else Path(v).name if k == "path" else f"{k}={v}" for k, v in chosen.items()]
+    return " ".join([reducer, *words])
+
+
+def variants(frame: pd.DataFrame) -> pd.Series:
+    """Return the `variant` of each row's reducer, text."""
+    pairs = zip(frame["reducer"], frame["reducer_params"], strict=True)
+    return pd.Series([variant(*pair) for pair in pairs], index=frame.index, dtype=object)
+
+
 def two_stage(frame: pd.DataFrame) -> pd.Series:
     """Return which rows rescore a shortlist, bool."""
     return frame["stages"].fillna("") != ""
@@ -164,8 +179,8 @@ def dimension_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Return, for one dataset and encoder, what exact search finds at each dimension.
 
     Index: dimension. Columns: truncate, truncate_low, truncate_high, retained, retained_low, retained_high, subset (mean
-    over seeds), subset_low and subset_high (least and most over seeds), one column for each other reducer, bytes (a vector,
-    float32). Columns of what was not measured are left out.
+    over seeds), subset_low and subset_high (least and most over seeds), one column for each other reducer and choice of its
+    parameters (the mean over seeds), bytes (a vector, float32). Columns of what was not measured are left out.
     """
     quality, exact = quality_of(frame), exact_rows(frame)
     plain = exact[exact["reducer"] == "truncate"].drop_duplicates("dim", keep="last").set_index("dim").sort_index()
@@ -182,8 +197,9 @@ def dimension_table(frame: pd.DataFrame) -> pd.DataFrame:
     subsets = exact[exact["reducer"] == "random_subset"].groupby("dim")[quality.column]
     if len(subsets):
         table["subset"], table["subset_low"], table["subset_high"] = subsets.mean(), subsets.min(), subsets.max()
-    for reducer, part in exact[~exact["reducer"].isin(["truncate", "random_subset"])].groupby("reducer", sort=False):
-        table[reducer] = part.groupby("dim")[quality.column].mean()
+    others = exact[~exact["reducer"].isin(["truncate", "random_subset"])]
+    for variant, part in others.groupby(variants(others), sort=False):
+        table[variant] = part.groupby("dim")[quality.column].mean()
     table["bytes"] = table.index * 4
     return table
 
@@ -192,152 +208,6 @@ def other_reducers(table: pd.DataFrame) -> list[str]:
     """Return the reducers of a `dimension_table` besides truncate and random_subset."""
     fixed = ("truncate", "retained", "subset")
     return [c for c in table.columns if not c.startswith(fixed) and c != "bytes"]
-
-
-def findings(frame: pd.DataFrame) -> list[str]:
-    """Return what the numbers say, a sentence each, for one dataset and encoder; what a careful reviewer would raise first."""
-    return [
-        *_caveats(frame),
-        *_training(frame),
-        *_curve(frame),
-        *_speed(frame),
-        *_encoding(frame),
-        *_failures(frame),
-    ]
-
-
-def _caveats(frame: pd.DataFrame) -> list[str]:
-    found = []
-    if is_synthetic(frame):
-        found.append(f"{SYNTHETIC[0].upper()}{SYNTHETIC[1:]}: they have no relevance and no prefix structure.")
-    queries = frame["n_queries"].min()
-    found += list(dict.fromkeys(_sentence(n) for n in "\n".join(frame["notes"].dropna()).splitlines() if n))
-    if queries < FEW_QUERIES:
-        found.append(f"Only {queries} queries: the intervals are wide, and differences smaller than them mean nothing.")
-    samples = frame[["dataset_fingerprint", "n_queries"]].drop_duplicates()
-    if len(samples) > 1:
-        found.append(
-            f"{len(samples)} different versions or query samples of this dataset are mixed in this table: their figures are not comparable."
-        )
-    return found
-
-
-def _sentence(note: str) -> str:
-    return f"{note[0].upper()}{note[1:].rstrip('.')}."
-
-
-def _training(frame: pd.DataFrame) -> list[str]:
-    """Say whether truncation is better than the baselines that need no Matryoshka training."""
-    if is_synthetic(frame):
-        return []
-    quality, table = quality_of(frame), dimension_table(frame)
-    below = table[(table.index < frame["full_dim"].max()) & table["truncate"].notna()]
-    return [*_against_subsets(below), *_against_pca(below, quality)]
-
-
-def _against_subsets(below: pd.DataFrame) -> list[str]:
-    known = below.dropna(subset="subset") if "subset" in below else below.iloc[:0]
-    if known.empty:
-        return []
-    gain = (known["truncate"] / known["subset"] - 1).replace([np.inf, -np.inf], np.nan).dropna()
-    extent = f" ({gain.min():+.1%} to {gain.max():+.1%} against their mean)" if len(gain) else ""
-    inside = known[known["truncate"] <= known["subset_high"]]
-    if inside.empty:
-        return [
-            f"Truncation beats every random subset of as many coordinates at each dimension measured below the full one{extent}."
-        ]
-    return [
-        f"At {dims_text(inside.index)} truncation is no better than the best of the random subsets of as many coordinates"
-        f"{extent.replace('mean)', 'mean over all dimensions)')}: there the vectors do not look Matryoshka-trained."
-    ]
-
-
-def _against_pca(below: pd.DataFrame, quality: Quality) -> list[str]:
-    known = below.dropna(subset="pca") if "pca" in below else below.iloc[:0]
-    if known.empty:
-        return []
-    better = known[known["pca"] > known["truncate"]]
-    if better.empty:
-        return ["Truncation is at least as good as PCA at every dimension measured below the full one."]
-    gain = (better["pca"] - better["truncate"]).max()
-    return [
-        f"PCA is better than truncation at {dims_text(better.index)}, by up to {gain:.3f} {quality.label}, with no training."
-    ]
-
-
-def _curve(frame: pd.DataFrame) -> list[str]:
-    table = dimension_table(frame)
-    found = []
-    falls = [
-        f"{a} → {b} d"
-        for (a, left), (b, right) in zip(table.iloc[:-1].iterrows(), table.iloc[1:].iterrows(), strict=True)
-        if right["truncate_high"] < left["truncate_low"]
-    ]
-    if falls:
-        found.append(f"The curve is not monotonic beyond its intervals: quality falls from {', '.join(falls)}.")
-    # At the full dimension the ratio is one but for the last digits of a mean.
-    better = table[(table["retained_low"] > 1 + 1e-9) & (table.index < frame["full_dim"].max())]
-    if len(better):
-        found.append(
-            f"Truncation *improves* quality significantly at {dims_text(better.index)}: explain this before it is used; the full vectors "
-            "may carry something harmful, or the queries be few and alike."
-        )
-    return found
-
-
-def _speed(frame: pd.DataFrame) -> list[str]:
-    """Say what a shorter vector wins with each backend, at the same build and search parameters.
-
-    The shorter vector is the shortest that keeps `WORTH_SHOWING` of the quality: that an unusable one is fast says nothing.
-    """
-    single = timed(frame)
-    single = single[~two_stage(single) & (single["reducer"] == "truncate") & (single["precision"] == "float32")]
-    least = _shortest_usable(frame)
-    found = []
-    for backend, part in single.groupby("backend", sort=False):
-        part = part[part["dim"] >= least]
-        short, full = part["dim"].min(), part["dim"].max()
-        settings = [c for c in ("build_params", "search_params", "threads", "k") if part[c].notna().all()]
-        pairs = part[part["dim"] == short].merge(part[part["dim"] == full], on=settings, suffixes=("", "_full"))
-        if pairs.empty or short == full:
-            continue
-        faster = float((pairs["latency_ms_p50_full"] / pairs["latency_ms_p50"]).median())
-        smaller = float((pairs["bytes_per_vector_full"] / pairs["bytes_per_vector"]).median())
-        found.append(
-            f"{backend}: {full} → {short} d is {full / short:.2g}× fewer numbers a vector, {smaller:.2g}× fewer bytes with the index, "
-            f"and {_times(faster)} at the same settings{': less than in proportion' if 0.95 <= faster < 0.6 * full / short else ''}."
-        )
-    return found
-
-
-def _shortest_usable(frame: pd.DataFrame) -> float:
-    table = dimension_table(frame)
-    usable = table.index[table["retained"] >= WORTH_SHOWING]
-    return usable.min() if len(usable) else 0
-
-
-def _times(faster: float) -> str:
-    if faster < 0.95:
-        return f"{1 / faster:.2g}× slower"
-    return f"{faster:.2g}× faster" if faster > 1.05 else "no faster"
-
-
-def _encoding(frame: pd.DataFrame) -> list[str]:
-    encode, search = timed(frame)["encode_ms_p50"].median(), front(frame)["latency_ms_p50"].median()
-    if pd.isna(encode) or not search > 0:
-        return []
-    return [
-        f"Encoding a query takes {encode:.3f} ms, {encode / search:.2g}× the median search on the Pareto front: an application waits for both."
-    ]
-
-
-def _failures(frame: pd.DataFrame) -> list[str]:
-    bad = frame[~frame["status"].isin(["ok", "pruned"])]
-    return [
-        f"{len(part)} {'trial' if len(part) == 1 else 'trials'} ended as {status.replace('_', ' ')}, the first: "
-        f"{label(part.iloc[0])}: {part.iloc[0]['error'] or 'no error recorded'}"
-        for status, part in bad.groupby("status")
-    ]
 
 
 def dims_text(dimensions: pd.Index | list[int]) -> str:
@@ -364,3 +234,68 @@ def worth_showing(best: pd.DataFrame) -> pd.DataFrame:
     """Leave out the front's fast end that keeps less than `WORTH_SHOWING` of the quality, unless nothing keeps more."""
     shown = best[best[quality_of(best).retained] >= WORTH_SHOWING]
     return shown if len(shown) else best
+
+
+BITS = {"float32": 32, "float16": 16, "bfloat16": 16, "int8": 8, "int4": 4, "binary": 1, "binary_asymmetric": 1}
+"""Bits of a component at a precision whose size does not depend on the index."""
+LEVELS = (0.90, 0.95, 0.98, 0.99)
+"""Shares of the full dimension's quality at which latencies are compared."""
+
+
+def stored(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what exhaustive search finds at each reducer, dimension and precision, for one dataset and encoder.
+
+    One row each: variant, dim, precision, bytes (of the components alone), quality, low, high (of the 95 % interval),
+    retained. float32 is of the exact pass; a lower precision of the timed single-stage trials, what the index missed added
+    back (so there is none without judgements, but of exhaustive indexes).
+    """
+    quality, exact = quality_of(frame), exact_rows(frame)
+    rows = timed(frame)
+    rows = rows[~two_stage(rows) & rows["precision"].isin(set(BITS) - {"float32"}) & rows["loss_search"].notna()]
+    both = pd.concat([exact, rows])
+    # One row for each: the one that searched most nearly in full.
+    both = both.assign(variant=variants(both), missed=both["loss_search"].fillna(0).abs())
+    both = both.sort_values("missed", kind="stable").drop_duplicates(["variant", "dim", "precision", "reducer_params"])
+    added = both["loss_search"].fillna(0)
+    full = frame.loc[exact.index[exact["dim"] == exact["full_dim"]], quality.column]
+    table = pd.DataFrame(
+        {
+            "variant": both["variant"],
+            "dim": both["dim"],
+            "precision": both["precision"],
+            "bytes": both["dim"] * both["precision"].map(BITS) / 8,
+            "quality": both[quality.column] + added,
+            "low": both[quality.low] + added,
+            "high": both[quality.high] + added,
+        }
+    )
+    plain = table[(table["variant"] == "truncate") & (table["precision"] == "float32")].set_index("dim")["quality"]
+    table["retained"] = table["quality"] / (
+        plain.get(frame["full_dim"].max(), float("nan")) if len(full) else float("nan")
+    )
+    return table.sort_values(["variant", "precision", "dim"]).reset_index(drop=True)
+
+
+def savings(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what several stages save at equal quality: for each of `LEVELS`, the fastest search in one stage and in several.
+
+    Index: level. Columns: single_ms, multi_ms (median latency of the fastest that keeps so much), saving (a share; negative
+    where several stages are slower), single, multi (labels). Levels that nothing of one kind reaches are left out. Vectors
+    on disk are left aside: their latency is the disk's.
+    """
+    quality, rows, told = quality_of(frame), timed(frame), labels(frame)
+    rows = rows[~rows["stages"].fillna("").str.contains(re.escape('"disk"'))]
+    found = {}
+    for level in LEVELS:
+        kept = rows[rows[quality.retained] >= level]
+        kinds = [kept[~two_stage(kept)], kept[two_stage(kept)]]
+        if all(len(kind) for kind in kinds):
+            single, multi = (kind.loc[kind["latency_ms_p50"].idxmin()] for kind in kinds)
+            found[level] = {
+                "single_ms": single["latency_ms_p50"],
+                "multi_ms": multi["latency_ms_p50"],
+                "saving": 1 - multi["latency_ms_p50"] / single["latency_ms_p50"],
+                "single": told[single.name],
+                "multi": told[multi.name],
+            }
+    return pd.DataFrame.from_dict(found, orient="index")

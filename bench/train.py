@@ -9,9 +9,10 @@ borrowed: what is learned is applied by `bench.reducers.adaptor` in numpy. Needs
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,11 @@ FORMS = ("linear", "residual")
 LOSSES = ("infonce", "kl", "l2", "cosine", "topk")
 HELD_OUT = 0.1
 """Share of the training pairs (or documents) that training never sees: early stopping and the guard read them."""
+MEASURE = "nDCG@10"
 _DEPTH = 10
 _MOST_HELD_OUT = 1_000
 _RUNS = 100
-_TEMPERATURE = 0.05
+_TEMPERATURE = 0.06
 _NEAREST = 16
 
 
@@ -84,7 +86,9 @@ def train(
     steps: int = 1500,
     batch: int = 512,
     learning_rate: float = 1e-3,
+    anchor: float = 0.015,
     seed: int = 0,
+    dense: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Trained:
     """Learn an adaptor on the training split of `dataset`, encoded by `encoder` (both named as in a study), into folder `out`.
@@ -93,16 +97,20 @@ def train(
     a prefix's similarities from the full ones: ``kl`` (of their softmax; the default without pairs), ``l2``, ``cosine``
     (of the vectors of similarities), ``topk`` (``l2`` over the nearest alone). `form` is ``linear`` or ``residual`` (a
     zero-initialised MLP is added to the linear map). `dimensions` are the prefixes trained, powers of two when left out, with
-    their `weights` (all one). Stops early when what is held out no longer gains. Raises UsageError on bad input.
+    their `weights` (all one). `anchor` holds the linear map to the PCA rotation that it starts from (squared distance), and
+    the residual to zero: few pairs would bend them to themselves. Stops early when what is held out no longer gains. `dense` is a folder for
+    the linear map as a module of sentence-transformers (see `save_dense`). Raises UsageError on bad input.
     Source: Kusupati et al. 2022 (the loss over prefixes); Yoon et al., Matryoshka-Adaptor, 2024; Oord et al. 2018 (InfoNCE).
     """
     if form not in FORMS:
         raise UsageError(f"--form is one of {', '.join(FORMS)}, not '{form}'")
     if loss is not None and loss not in LOSSES:
         raise UsageError(f"--loss is one of {', '.join(LOSSES)}, not '{loss}'")
+    if dense is not None and form != "linear":
+        raise UsageError("--dense takes a linear map: a Dense module holds nothing else")
     extra("torch", "training", "train")
-    data = embed(dataset, encoder, split="train", seed=seed)
-    dimensions = sorted(set(dimensions or _powers_of_two(data.full_dim)))
+    data = _training_data(dataset, encoder, loss)
+    dimensions = sorted(set(dimensions or powers_of_two(data.full_dim)))
     if bad := [d for d in dimensions if not 1 <= d <= data.full_dim]:
         raise UsageError(f"dimension {bad[0]} is outside 1…{data.full_dim}, the full dimension of {encoder}")
     weights = list(weights or [1.0] * len(dimensions))
@@ -116,7 +124,7 @@ def train(
     split = _Split(data, seed)
     pca = get_reducer("pca")()
     pca.fit(data.corpus)
-    fitted = _Fit(data, split, pca.axes, form, loss, dimensions, weights, batch, learning_rate, seed)  # type: ignore[attr-defined]
+    fitted = _Fit(data, split, pca.axes, form, loss, dimensions, weights, batch, learning_rate, anchor, seed)  # type: ignore[attr-defined]
     taken = fitted.go(steps, progress or (lambda _: None))
     adaptor = fitted.adaptor()
     measure, curves, better = _guard(split, adaptor, pca, dimensions)
@@ -136,31 +144,70 @@ def train(
             "steps": taken,
             "batch": batch,
             "learning_rate": learning_rate,
+            "anchor": anchor,
             "seed": seed,
             "measure": measure,
             "held_out": {name: [round(v, 6) for v in curve] for name, curve in curves.items()},
             "better": better,
         },
     )
+    if dense is not None:
+        save_dense(adaptor, Path(dense))
     return Trained(Path(out), dimensions, measure, curves, better, taken, seconds)
 
 
-def _powers_of_two(full: int) -> list[int]:
+def save_dense(adaptor: Adaptor, folder: Path) -> None:
+    """Write a linear adaptor as a sentence-transformers `Dense` module, to be put behind a model's pooling.
+
+    ``SentenceTransformer(modules=[*model, Dense.load(folder)])`` gives vectors whose prefixes are the adaptor's.
+    """
+    torch = extra("torch", "writing a Dense module", "train")
+    models = extra("sentence_transformers.models", "writing a Dense module", "train")
+    weight = adaptor.arrays["linear"]
+    dense = models.Dense(*weight.shape, bias=False, activation_function=torch.nn.Identity())
+    dense.linear.weight.data = torch.tensor(weight.T.copy())
+    folder.mkdir(parents=True, exist_ok=True)
+    dense.save(str(folder))
+
+
+def warm_then_cosine(step: int, steps: int) -> float:
+    """Return the share of the learning rate at `step`: rising over the first tenth, then falling to zero."""
+    return min(10 * (step + 1) / steps, 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+
+def powers_of_two(full: int) -> list[int]:
+    """Return the prefix lengths trained when nothing is said: 8, 16, … and the full dimension."""
     return sorted({*(2**i for i in range(3, 20) if 2**i < full), full})
 
 
+def _training_data(dataset: str, encoder: str, loss: str | None) -> Embeddings:
+    """Return the training split, or, where there is none and no labels are asked for, the corpus without any judgement."""
+    try:
+        return embed(dataset, encoder, split="train")
+    except UsageError:
+        if loss == "infonce":
+            raise
+        return replace(embed(dataset, encoder), qrels=None)
+
+
 # ------------------------------------------------------------------------------------------------------- what is held out
+
+
+def held_out(n_documents: int, seed: int) -> np.ndarray:
+    """Return which documents are held out of training, (n,) bool.
+
+    Documents next to each other often have one source, and what resembles the training data says little: so whole runs.
+    """
+    run = np.arange(n_documents) * _RUNS // n_documents
+    return np.isin(run, np.random.default_rng(seed).choice(_RUNS, round(HELD_OUT * _RUNS), replace=False))
 
 
 class _Split:
     """Training pairs and documents, and those held out; a held-out pair's document is in no training pair."""
 
     def __init__(self, data: Embeddings, seed: int) -> None:
-        rng = np.random.default_rng(seed)
         self.corpus = data.corpus
-        # Documents next to each other often have one source, and what resembles the training data says little: whole runs.
-        run = np.arange(len(data.corpus)) * _RUNS // len(data.corpus)
-        held = np.isin(run, rng.choice(_RUNS, max(1, round(HELD_OUT * _RUNS)), replace=False))
+        held = held_out(len(data.corpus), seed)
         self.documents = np.flatnonzero(~held)
         pairs = [
             (row, int(document))
@@ -211,7 +258,7 @@ def _guard(
         for d in dimensions
     ]
     curves = {name: [float(by_dimension[d].mean()) for d in dimensions] for name, by_dimension in values.items()}
-    return "nDCG@10" if labels else "fidelity@10", curves, better
+    return MEASURE if labels else "fidelity@10", curves, better
 
 
 def _unit(map_: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
@@ -233,6 +280,7 @@ class _Fit:
         weights: list[float],
         batch: int,
         learning_rate: float,
+        anchor: float,
         seed: int,
     ) -> None:
         import torch
@@ -243,7 +291,8 @@ class _Fit:
         self.rng = np.random.default_rng(seed)
         generator = torch.Generator().manual_seed(seed)
         full = data.full_dim
-        self.parameters = {"linear": torch.tensor(axes)}
+        self.start, self.anchor = torch.tensor(axes), anchor
+        self.parameters = {"linear": self.start.clone()}
         if form == "residual":
             wide = 4 * full
             self.parameters["hidden"] = torch.randn(full, wide, generator=generator) / full**0.5
@@ -259,14 +308,12 @@ class _Fit:
     def go(self, steps: int, told: Callable[[str], None]) -> int:
         """Take up to `steps` steps; keep the parameters that were best on what is held out; return the steps taken."""
         torch, every = self.torch, max(1, steps // 15)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser, [g["lr"] for g in self.optimiser.param_groups], total_steps=steps, pct_start=0.1
-        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: warm_then_cosine(step, steps))
         best, kept, worse, step = -np.inf, None, 0, 0
         for step in range(1, steps + 1):
             loss = self._infonce() if self.labelled else self._divergence()
             self.optimiser.zero_grad()
-            loss.backward()
+            (loss + self._distance()).backward()
             self.optimiser.step()
             schedule.step()
             if step % every == 0 or step == steps:
@@ -285,6 +332,12 @@ class _Fit:
     def adaptor(self) -> Adaptor:
         """Return what is learned so far as a reducer."""
         return Adaptor.of({name: value.detach().numpy().copy() for name, value in self.parameters.items()})
+
+    def _distance(self) -> Any:
+        far = ((self.parameters["linear"] - self.start) ** 2).sum()
+        if "output" in self.parameters:
+            far = far + (self.parameters["output"] ** 2).sum()
+        return self.anchor * far
 
     def _map(self, vectors: np.ndarray) -> Any:
         torch = self.torch

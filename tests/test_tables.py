@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from bench.findings import findings
 from bench.show import as_records, show
-from bench.tables import FIDELITY, NDCG, dimension_table, exact_rows, findings, front, label, pareto, quality_of
+from bench.tables import FIDELITY, NDCG, dimension_table, exact_rows, front, label, pareto, quality_of
 
 
 def test_pareto_is_its_definition():

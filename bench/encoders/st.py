@@ -14,11 +14,14 @@ from bench.encoders import Encoder, Role
 from bench.encoders._extra import extra
 from bench.errors import UsageError
 
+LAYER_NORM = ("nomic-embed-text-v1.5",)
+"""Models whose cards ask for layer normalisation before a vector is cut, which the models themselves leave out."""
+
 
 class SentenceTransformersEncoder(Encoder):
     """A SentenceTransformer with the query and document prompts that its configuration names.
 
-    Vectors come at the full dimension and are truncated, then normalised, by the caller. Source: Reimers & Gurevych 2019.
+    Where the model's card asks for a step before truncation (`LAYER_NORM`), its full vectors have taken it. Vectors come at the full dimension and are truncated, then normalised, by the caller. Source: Reimers & Gurevych 2019.
     """
 
     name = "st"
@@ -35,6 +38,7 @@ class SentenceTransformersEncoder(Encoder):
             raise UsageError(f"encoder 'st:{argument}' cannot be loaded: {str(error).splitlines()[0]}") from error
         self._model.truncate_dim = None
         self._argument = argument
+        self._layer_norm = Path(argument).name in LAYER_NORM
         self._dimension = int(self.encode_full(["dimension"], "document").shape[1])
 
     @property
@@ -46,16 +50,32 @@ class SentenceTransformersEncoder(Encoder):
         path = Path(self._argument)
         weights = _folder_digest(path) if path.is_dir() else self._revision()
         version = importlib.metadata.version("sentence-transformers")
-        return json.dumps(["st", weights, version, self._model.prompts, self._model.max_seq_length])
+        return json.dumps(
+            [
+                "st",
+                weights,
+                version,
+                self._model.prompts,
+                self._model.max_seq_length,
+                *(["layer norm"] if self._layer_norm else []),
+            ]
+        )
 
     def encode_full(self, texts: Sequence[str], role: Role) -> np.ndarray:
         encode = self._model.encode_query if role == "query" else self._model.encode_document
         vectors = encode(list(texts), convert_to_numpy=True, normalize_embeddings=False, show_progress_bar=False)
-        return np.asarray(vectors, dtype=np.float32)
+        vectors = np.asarray(vectors, dtype=np.float32)
+        return layer_norm(vectors) if self._layer_norm else vectors
 
     def _revision(self) -> str:
         config = getattr(getattr(self._model[0], "auto_model", None), "config", None)
         return f"{self._argument}@{getattr(config, '_commit_hash', None)}"
+
+
+def layer_norm(vectors: np.ndarray) -> np.ndarray:
+    """Return (n, D) float32 with mean zero and variance one in each row. Source: Ba et al. 2016, without gain and bias."""
+    centred = vectors - vectors.mean(axis=1, keepdims=True)
+    return np.asarray(centred / np.sqrt(vectors.var(axis=1, keepdims=True) + 1e-5), dtype=np.float32)
 
 
 def _folder_digest(folder: Path) -> str:

@@ -107,6 +107,7 @@ def save_adaptor(folder: Path, arrays: dict[str, np.ndarray], meta: dict[str, An
     try:
         folder.mkdir(parents=True, exist_ok=True)
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / _WEIGHTS)
+        (folder / _WEIGHTS).chmod(0o644)  # the library leaves a file that only its writer can read
         (folder / _META).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror or error}") from error

@@ -14,11 +14,11 @@ import pandas as pd
 from markupsafe import Markup
 
 from bench.figures import draw_all, figures, svg
+from bench.findings import findings
 from bench.quality import MEASURES
 from bench.tables import (
     dimension_table,
     exact_rows,
-    findings,
     front,
     groups,
     label,

@@ -1,0 +1,135 @@
+"""Training the model itself with the Matryoshka objective, where its texts are at hand: sentence-transformers' own losses.
+
+`wordllama` becomes a static model of sentence-transformers that starts from its token vectors; ``st:`` models are trained as
+they are. The result is a folder that ``st:PATH`` names in a study. Needs the extra ``train``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.datasets import load_dataset
+from bench.encoders._extra import extra
+from bench.errors import UsageError
+from bench.exact import exact_topk
+from bench.quality import relevance
+from bench.registry import split_name
+from bench.train import MEASURE, held_out, powers_of_two, warm_then_cosine
+
+_DEPTH = 10
+
+
+def train_model(
+    dataset: str,
+    encoder: str,
+    out: str | Path,
+    *,
+    dimensions: Sequence[int] | None = None,
+    steps: int = 600,
+    batch: int = 256,
+    learning_rate: float | None = None,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> list[str]:
+    """Train `encoder` (``wordllama`` or ``st:…``) on the pairs of `dataset`'s training split and save it in folder `out`.
+
+    The loss is MatryoshkaLoss over `dimensions` (powers of two when left out) around a ranking loss with the other documents
+    of a batch as negatives. Returns the summary: nDCG@10 on held-out pairs, before and after. Raises UsageError on bad input.
+    Source: Kusupati et al. 2022; sentence-transformers' MatryoshkaLoss and MultipleNegativesRankingLoss.
+    """
+    torch = extra("torch", "training", "train")
+    losses = extra("sentence_transformers.losses", "training a model", "train")
+    data = load_dataset(dataset, "train")
+    if data.documents is None or data.queries is None or data.qrels is None:
+        raise UsageError(
+            f"dataset '{dataset}' has no pairs of texts to train a model on; an adaptor learns from vectors alone"
+        )
+    torch.manual_seed(seed)
+    model, default_rate = _model(encoder)
+    full = int(model.encode(["dimension"]).shape[1])
+    dimensions = sorted(set(dimensions or powers_of_two(full)))
+    if bad := [d for d in dimensions if not 1 <= d <= full]:
+        raise UsageError(f"dimension {bad[0]} is outside 1…{full}, the full dimension of {encoder}")
+
+    queries, qrels = data.queries, data.qrels
+    documents, position = list(data.documents), {doc_id: i for i, doc_id in enumerate(data.doc_ids)}
+    held = held_out(len(documents), seed)
+    pairs = [
+        (i, position[doc_id])
+        for i, query_id in enumerate(data.query_ids)
+        for doc_id, grade in qrels[query_id].items()
+        if grade > 0 and doc_id in position
+    ]
+    touched = {i for i, document in pairs if held[document]}
+    train = [pair for pair in pairs if pair[0] not in touched]
+    asked = sorted(touched)[:1000]
+    if len(train) < 2 or not asked:
+        raise UsageError(
+            f"dataset '{dataset}' has {len(pairs)} training pairs: too few to train on and to hold some out"
+        )
+
+    def curve() -> list[float]:
+        model.eval()
+        corpus, asking = (
+            model.encode(texts, convert_to_numpy=True, show_progress_bar=False)
+            for texts in (documents, [queries[i] for i in asked])
+        )
+        found = exact_topk(asking, corpus, dimensions, _DEPTH)
+        ids = [data.query_ids[i] for i in asked]
+        judged = {q: {str(position[d]): g for d, g in qrels[q].items() if d in position} for q in ids}
+        return [float(relevance(found[d][0], ids, judged, _DEPTH)["ndcg_at_10"].mean()) for d in dimensions]
+
+    begun, before = time.monotonic(), curve()
+    rng = np.random.default_rng(seed)
+    loss = losses.MatryoshkaLoss(model, losses.MultipleNegativesRankingLoss(model), dimensions[::-1])
+    rate = learning_rate or default_rate
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: warm_then_cosine(step, steps))
+    model.train()
+    for step in range(1, steps + 1):
+        chosen = [train[i] for i in rng.choice(len(train), min(batch, len(train)), replace=False)]
+        # Two pairs of one document would be wrong answers to each other.
+        chosen = list({document: (query, document) for query, document in chosen}.values())
+        sides = [[queries[i] for i, _ in chosen], [documents[j] for _, j in chosen]]
+        value = loss([{k: v.to(model.device) for k, v in model.preprocess(texts).items()} for texts in sides], None)
+        optimiser.zero_grad()
+        value.backward()
+        optimiser.step()
+        schedule.step()
+        if progress and step % max(1, steps // 10) == 0:
+            progress(f"step {step}: loss {value.item():.3f}")
+    after = curve()
+    try:
+        model.save(str(out), create_model_card=False)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written: {error.strerror or error}") from error
+    return [
+        f"Trained for {steps} steps in {time.monotonic() - begun:.0f} s; {MEASURE} on {len(asked)} queries held out of training:",
+        *(f"{d:>5} d  before {b:.3f}  after {a:.3f}" for d, b, a in zip(dimensions, before, after, strict=True)),
+        f'The model is in {out}: encoder = "st:{out}".',
+    ]
+
+
+def _model(encoder: str) -> tuple[Any, float]:
+    """Return the model to train, and a learning rate that suits its kind."""
+    library = extra("sentence_transformers", "training a model", "train")
+    name, argument = split_name(encoder)
+    if name == "wordllama":
+        import wordllama
+
+        source = wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
+        weights = np.array(source.embedding, dtype=np.float32)
+        modules = extra("sentence_transformers.models", "training a model", "train")
+        static = modules.StaticEmbedding(source.tokenizer, embedding_weights=weights)
+        return library.SentenceTransformer(modules=[static], device="cpu"), 3e-3
+    if name == "st" and argument:
+        try:
+            return library.SentenceTransformer(argument), 2e-5
+        except (OSError, ValueError) as error:
+            raise UsageError(f"encoder '{encoder}' cannot be loaded: {str(error).splitlines()[0]}") from error
+    raise UsageError(f"encoder '{encoder}' cannot be trained; wordllama and st:NAME_OR_PATH can")

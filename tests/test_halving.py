@@ -1,0 +1,103 @@
+"""The search for the Pareto front: what it drops, and that it drops nothing it should not."""
+
+import numpy as np
+import pytest
+
+from bench.halving import LEAST, MARGIN, Rival, halve
+from bench.results import load
+from bench.runner import run
+
+N = 400
+
+
+def made(qualities, seed=0):
+    """Queries of uneven difficulty; a configuration of quality q answers what is easier than q."""
+    difficulty = np.random.default_rng(seed).random(N)
+    values = {name: (difficulty < quality).astype(float) for name, quality in qualities.items()}
+    asked = {name: [] for name in qualities}
+
+    def candidate(name):
+        def answer(rows):
+            asked[name] += list(rows)
+            return values[name][rows]
+
+        return answer
+
+    return values, asked, {name: candidate(name) for name in qualities}
+
+
+def test_what_is_beaten_in_everything_is_dropped_early_and_the_front_stays():
+    _, asked, candidates = made({"fast": 0.5, "good": 0.9, "slow": 0.5, "equal but slow": 0.9})
+    costs = {"fast": (1.0, 10), "good": (4.0, 10), "slow": (5.0, 10), "equal but slow": (9.0, 10)}
+    dropped = halve(candidates, costs, [], N, seed=0)
+    assert set(dropped) == {"slow", "equal but slow"}
+    assert dropped["slow"].queries == max(LEAST, N // 8)
+    assert "after 50 queries" in dropped["slow"].reason
+    # No query is asked twice, and a dropped one is asked no more.
+    assert all(len(rows) == len(set(rows)) for rows in asked.values())
+    assert len(asked["slow"]) == 50
+    assert len(asked["good"]) == N // 2
+
+
+@pytest.mark.parametrize(
+    ("costs", "why"),
+    [
+        ({"a": (1.0, 10), "b": (1.0 * MARGIN - 0.01, 10)}, "within the margin of rough times"),
+        ({"a": (1.0, 20), "b": (9.0, 10)}, "fewer bytes"),
+    ],
+)
+def test_a_better_time_or_fewer_bytes_saves_it(costs, why):
+    _, _, candidates = made({"a": 0.8, "b": 0.8})
+    assert halve(candidates, costs, [], N, seed=0) == {}, why
+
+
+def test_a_quality_that_may_be_better_saves_it():
+    _, _, candidates = made({"a": 0.80, "b": 0.83})
+    assert halve(candidates, {"a": (1.0, 10), "b": (9.0, 10)}, [], N, seed=0) == {}
+
+
+def test_what_was_measured_before_beats_newcomers():
+    values, _, candidates = made({"a": 0.8, "b": 0.5})
+    rival = Rival(values["a"], 1.0, 10)
+    dropped = halve({"b": candidates["b"]}, {"b": (2.0, 10)}, [rival], N, seed=0)
+    assert set(dropped) == {"b"}
+    assert halve({"b": candidates["b"]}, {"b": (1.1, 10)}, [rival], N, seed=0) == {}
+
+
+def test_too_few_queries_decide_nothing():
+    _, _, candidates = made({"a": 0.8, "b": 0.5})
+    assert halve(candidates, {"a": (1.0, 1), "b": (9.0, 9)}, [], LEAST - 1, seed=0) == {}
+
+
+def test_a_sweep_for_the_front_leaves_rows_behind_and_a_grid_measures_them(vector_folder, tmp_path):
+    study = tmp_path / "study.toml"
+    study.write_text(
+        f"""
+        name = "front"
+        dataset = "vectors:{vector_folder}"
+        dimensions = [8, 32]
+        reducers = ["truncate"]
+        repeats = 1
+        sweep = "pareto"
+        [[configurations]]
+        backend = "faiss-ivf"
+        search = {{ nprobe = [1, 24] }}
+        [[configurations]]
+        backend = "annoy"
+        build = {{ n_trees = 100 }}
+        search = {{ search_k = [100, 200000, 400000] }}
+        """
+    )
+    out = tmp_path / "out"
+    frame = run(study, out, progress=False)
+    pruned = frame[frame["status"] == "pruned"]
+    # Whatever the times are, 400,000 nodes of a forest that has fewer find what 200,000 find; times may save a few.
+    assert len(pruned)
+    assert pruned["error"].str.contains("not timed: after 40 queries").all()
+    assert pruned["latency_ms_p50"].isna().all()
+    assert len(frame) == 2 + 2 * 2 + 2 * 3
+    again = run(study, out, progress=False)
+    assert sorted(again["started_at"]) == sorted(frame["started_at"])
+    grid = run(study, out, ['sweep="grid"'], progress=False)
+    assert set(grid["status"]) == {"ok"}
+    assert len(load(out)) == len(frame)

@@ -1,0 +1,203 @@
+"""Training: what is learned is better, reproducible, never sees the test queries, and is told plainly where it is not."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from bench.cli import commands
+from bench.errors import UsageError
+from bench.exact import exact_topk
+from bench.quality import relevance
+from bench.recommendation import recommend
+from bench.reducers.adaptor import Adaptor
+from bench.runner import run
+from bench.vectors import normalise
+
+torch = pytest.importorskip("torch", reason="training needs the extra train")
+
+D = 32
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Ready vectors whose meaning lies in 8 hidden directions under noise elsewhere: a map can find them, a prefix cannot."""
+    path, rng = tmp_path_factory.mktemp("pairs"), np.random.default_rng(0)
+    n, n_queries = 2000, 1200
+    mixing = np.linalg.qr(rng.standard_normal((D, D)))[0]
+    meaning, scale = rng.standard_normal((n, 8)), np.r_[np.ones(8), np.linspace(0.5, 1.3, D - 8)]
+    asked = rng.choice(n, n_queries, replace=False)
+
+    def vectors(rows):
+        hidden = np.concatenate(
+            [meaning[rows] + 0.15 * rng.standard_normal((len(rows), 8)), rng.standard_normal((len(rows), D - 8))], 1
+        )
+        return (hidden * scale @ mixing).astype(np.float32)
+
+    np.save(path / "corpus.npy", vectors(np.arange(n)))
+    np.save(path / "queries.npy", vectors(asked))
+    (path / "qrels").mkdir()
+    for split, rows in (("train", range(900)), ("test", range(900, n_queries))):
+        lines = "".join(f"{row}\t{asked[row]}\t1\n" for row in rows)
+        (path / "qrels" / f"{split}.tsv").write_text("query-id\tcorpus-id\tscore\n" + lines)
+    return path
+
+
+def trained(folder, out, **chosen):
+    from bench.train import train
+
+    return train(
+        f"vectors:{folder}",
+        "",
+        out,
+        **{"steps": 200, "batch": 128, "learning_rate": 5e-3, "dimensions": [8, 16, D], **chosen},
+    )
+
+
+@pytest.fixture(scope="module")
+def linear(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("linear")
+    return trained(folder, out, form="linear", anchor=0.0, dense=out / "dense")
+
+
+def test_a_learned_map_finds_what_a_prefix_loses(folder, linear):
+    assert linear.better == [True, True, True]
+    corpus, queries = (np.load(folder / f"{name}.npy") for name in ("corpus", "queries"))
+    judged = [line.split("\t") for line in (folder / "qrels" / "test.tsv").read_text().splitlines()[1:]]
+    rows, qrels = [int(q) for q, _, _ in judged], {q: {d: 1} for q, d, _ in judged}
+    adaptor = Adaptor(path=str(linear.folder))
+    quality = {
+        name: relevance(exact_topk(queries[rows], corpus, [8], 10, transform=transform)[8][0], list(qrels), qrels, 10)[
+            "ndcg_at_10"
+        ].mean()
+        for name, transform in (("plain", None), ("adaptor", lambda block: adaptor.map(normalise(block))))
+    }
+    assert quality["adaptor"] > quality["plain"] + 0.2
+
+
+def test_the_same_seed_gives_the_same_map(folder, tmp_path):
+    first, second, other = (trained(folder, tmp_path / str(i), steps=10, seed=seed) for i, seed in enumerate((3, 3, 4)))
+    arrays = [Adaptor(path=str(t.folder)).arrays for t in (first, second, other)]
+    assert all(np.array_equal(arrays[0][name], arrays[1][name]) for name in arrays[0])
+    assert not np.array_equal(arrays[0]["linear"], arrays[2]["linear"])
+
+
+@pytest.mark.parametrize("loss", ["kl", "l2", "cosine", "topk"])
+def test_without_labels_a_prefix_comes_nearer_to_the_full_vector(folder, tmp_path, loss):
+    found = trained(folder, tmp_path, loss=loss, form="linear", steps=30, anchor=0.0)
+    assert json.loads((tmp_path / "adaptor.json").read_text())["loss"] == loss
+    assert np.isfinite(found.curves["adaptor"]).all()
+    # Uncentred PCA is where it starts; at the full dimension nothing can be gained on similarities.
+    assert found.curves["adaptor"][-1] >= found.curves["truncate"][-1] - 0.05
+
+
+def test_the_residual_starts_as_the_linear_map_and_learns(folder, tmp_path):
+    assert trained(folder, tmp_path, form="residual", anchor=0.0).better[0]
+    assert set(Adaptor(path=str(tmp_path)).arrays) == {"linear", "hidden", "hidden_bias", "output"}
+
+
+def test_nothing_that_is_held_out_is_trained_on(folder):
+    from bench.embeddings import embed
+    from bench.train import _Split
+
+    data = embed(f"vectors:{folder}", None, split="train")
+    split = _Split(data, 0)
+    held = set(map(int, split.own))
+    assert held.isdisjoint(split.documents)
+    assert held.isdisjoint(split.targets)
+    assert {data.query_ids[row] for row in split.rows}.isdisjoint(split.asked_ids)
+    test = {line.split("\t")[0] for line in (folder / "qrels" / "test.tsv").read_text().splitlines()[1:]}
+    assert {data.query_ids[row] for row in split.rows}.isdisjoint(test)
+
+
+def test_an_adaptor_in_a_study_and_a_recommendation_that_heeds_its_training(folder, linear, tmp_path):
+    meta = json.loads((linear.folder / "adaptor.json").read_text())
+    doubtful = tmp_path / "doubtful"
+    doubtful.mkdir()
+    (doubtful / "adaptor.safetensors").write_bytes((linear.folder / "adaptor.safetensors").read_bytes())
+    (doubtful / "adaptor.json").write_text(json.dumps({**meta, "better": [False, False, False]}))
+    frames = {}
+    for name, path in (("sure", linear.folder), ("doubtful", doubtful)):
+        (tmp_path / "study.toml").write_text(
+            f'name = "s"\ndataset = "vectors:{folder}"\ndimensions = [8, {D}]\nrepeats = 1\n'
+            f'[[configurations]]\nbackend = "faiss-flat"\nreducer = ["truncate", "adaptor:{path}"]\n'
+        )
+        frames[name] = run(tmp_path / "study.toml", tmp_path / name / "out", progress=False)
+        assert (frames[name]["status"] == "ok").all()
+    sure, doubt = (recommend(frame, 0.9)[0] for frame in frames.values())
+    assert sure.trial["reducer"] == "adaptor"
+    assert sure.trial["dim"] == 8
+    assert doubt.trial["reducer"] == "truncate"
+    assert "not surely better than both truncation and PCA" in doubt.why_not_cheaper
+    # Other weights are another reducer, though the path be the same.
+    ids = [set(frame.loc[frame["reducer"] == "truncate", "trial_id"]) for frame in frames.values()]
+    assert ids[0] == ids[1]
+
+
+def test_the_summary_says_where_it_is_no_better(folder, tmp_path):
+    found = trained(folder, tmp_path, steps=1, learning_rate=1e-6, form="linear")
+    assert not all(found.better)
+    assert any(line.startswith("NOT surely better than both truncation and PCA at") for line in found.lines())
+
+
+def test_a_linear_map_becomes_a_dense_module_of_sentence_transformers(linear):
+    models = pytest.importorskip("sentence_transformers.models")
+    dense = models.Dense.load(str(linear.folder / "dense"))
+    vectors = np.random.default_rng(1).standard_normal((5, D)).astype(np.float32)
+    found = dense({"sentence_embedding": torch.tensor(vectors)})["sentence_embedding"].detach().numpy()
+    np.testing.assert_allclose(found, Adaptor(path=str(linear.folder)).map(vectors), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "says"),
+    [
+        ({"loss": "mse"}, "--loss is one of"),
+        ({"form": "deep"}, "--form is one of"),
+        ({"dimensions": [8, 64]}, "dimension 64 is outside 1…32"),
+        ({"weights": [1.0]}, "1 weights for 3 dimensions"),
+        ({"form": "residual", "dense": "x"}, "--dense takes a linear map"),
+    ],
+)
+def test_bad_choices_are_told_in_one_line(folder, tmp_path, chosen, says):
+    with pytest.raises(UsageError, match=says):
+        trained(folder, tmp_path, **chosen)
+
+
+def test_the_command_line_trains(folder, tmp_path):
+    asked = [
+        "train",
+        f"vectors:{folder}",
+        "",
+        "--out",
+        str(tmp_path),
+        "--steps",
+        "20",
+        "--batch",
+        "64",
+        "--dimensions",
+        "8,32",
+        "--quiet",
+    ]
+    found = CliRunner().invoke(commands, asked)
+    assert found.exit_code == 0, found.output
+    assert "8 d  truncate" in found.output
+    wrong = CliRunner().invoke(commands, [*asked[:-3], "--dimensions", "8,x"])
+    assert wrong.exit_code == 2
+    assert "not numbers with commas" in wrong.output
+
+
+@pytest.mark.slow
+def test_a_model_of_texts_is_trained_and_named_in_a_study(text_folder, tmp_path):
+    from bench import get_encoder
+    from bench.train_model import train_model
+
+    # Its queries are few, so the test split stands in for the training split.
+    (text_folder / "qrels" / "train.tsv").write_text((text_folder / "qrels" / "test.tsv").read_text())
+    lines = train_model(f"beir:{text_folder}", "wordllama", tmp_path / "model", steps=5, batch=8, dimensions=[16, 256])
+    assert lines[-1].endswith(f'encoder = "st:{tmp_path / "model"}".')
+    plain, model = get_encoder("wordllama"), get_encoder(f"st:{tmp_path / 'model'}")
+    assert model.dimension == plain.dimension
+    vectors = [encoder.encode(["an old apple", "a bridge"]) for encoder in (plain, model)]
+    assert not np.allclose(*vectors)
+    assert (vectors[0] * vectors[1]).sum(axis=1).min() > 0.5
