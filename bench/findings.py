@@ -143,15 +143,18 @@ def _precision(frame: pd.DataFrame) -> list[str]:
 
 
 def _stages(frame: pd.DataFrame) -> list[str]:
-    table = savings(frame)
-    if table.empty:
-        return []
-    told = [
-        f"at {level:.0%} of the quality {row['multi_ms']:.3f} against {row['single_ms']:.3f} ms "
-        f"({'saves' if row['saving'] >= 0 else 'costs'} {abs(row['saving']):.0%})"
-        for level, row in table.iterrows()
-    ]
-    return [f"The fastest search in several stages against the fastest in one: {'; '.join(told)}."]
+    """Say what a second stage saves at equal quality, a sentence a backend."""
+    found = []
+    for (backend, reducer), part in savings(frame).groupby(["backend", "variant"], sort=False):
+        named = backend if reducer == "truncate" else f"{backend} with {reducer}"
+        told = [
+            f"{row['saving']:.0%} saved at {row['level']:.0%} of the quality ({row['multi_ms']:.3f} against {row['single_ms']:.3f} ms)"
+            if row["saving"] >= 0
+            else f"{1 / (1 - row['saving']):.2g}× the speed at {row['level']:.0%} ({row['multi_ms']:.3f} against {row['single_ms']:.3f} ms)"
+            for _, row in part.iterrows()
+        ]
+        found.append(f"{named} in several stages against its fastest in one: {'; '.join(told)}.")
+    return found
 
 
 def _pruned(frame: pd.DataFrame) -> list[str]:

@@ -26,6 +26,8 @@ from bench.tables import (
 ROWS = 16
 WIDTH = 124
 """Columns where there is no terminal to ask."""
+BESIDE = 3
+"""Methods shown beside truncation and random subsets."""
 ROOMY = 120
 """Columns that the recall and the interval of the speed-up need beside the rest."""
 
@@ -47,7 +49,8 @@ def show(
         )
         console.print(f"[dim]{escape(first['machine'] or '')}[/dim]", highlight=False)
         if len(exact_rows(part)):
-            console.print(_dimensions(part))
+            for table in _dimensions(part):
+                console.print(table)
         best = front(part)
         if len(best):
             console.print(_front(best, part, console.width >= ROOMY))
@@ -72,7 +75,7 @@ def as_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return records
 
 
-def _dimensions(part: pd.DataFrame) -> Table:
+def _dimensions(part: pd.DataFrame) -> list[Table]:
     quality, rows = quality_of(part), dimension_table(part)
     table = _table(f"What a dimension costs: {quality.label} of exact search [95 % interval]")
     for column in ("dim", "truncate", "keeps %"):
@@ -80,7 +83,9 @@ def _dimensions(part: pd.DataFrame) -> Table:
     if "subset" in rows:
         table.add_column("random subset, least–most", justify="right", no_wrap=True)
     others = other_reducers(rows)
-    for reducer in [*others, "bytes"]:
+    # More methods than fit beside truncation have a table of their own.
+    beside = others if len(others) <= BESIDE else []
+    for reducer in [*beside, "bytes"]:
         table.add_column(reducer, justify="right", no_wrap=True)
     for dim, row in rows.iterrows():
         cells = [
@@ -90,8 +95,15 @@ def _dimensions(part: pd.DataFrame) -> Table:
         ]
         if "subset" in rows:
             cells.append(f"{_number(row['subset'])}, {_number(row['subset_low'])}–{_number(row['subset_high'])}")
-        table.add_row(*(escape(c) for c in [*cells, *(_number(row[r]) for r in others), f"{row['bytes']:,.0f}"]))
-    return table
+        table.add_row(*(escape(c) for c in [*cells, *(_number(row[r]) for r in beside), f"{row['bytes']:,.0f}"]))
+    if beside == others:
+        return [table]
+    second = _table(f"Other ways to shorten a vector: {quality.label} of exact search")
+    for column in ("dim", "truncate", *others):
+        second.add_column(column.replace("_", " "), justify="right")
+    for dim, row in rows.iterrows():
+        second.add_row(str(dim), _number(row["truncate"]), *(_number(row[r]) for r in others))
+    return [table, second]
 
 
 def _front(best: pd.DataFrame, part: pd.DataFrame, roomy: bool) -> Table:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -277,25 +276,26 @@ def stored(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def savings(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return what several stages save at equal quality: for each of `LEVELS`, the fastest search in one stage and in several.
+    """Return what several stages save at equal quality, for one dataset and encoder.
 
-    Index: level. Columns: single_ms, multi_ms (median latency of the fastest that keeps so much), saving (a share; negative
-    where several stages are slower), single, multi (labels). Levels that nothing of one kind reaches are left out. Vectors
-    on disk are left aside: their latency is the disk's.
+    One row for each backend and reducer that were measured in one stage and in several, and each of `LEVELS` that both
+    reach: backend, variant, level, single_ms and multi_ms (median latency of the fastest that keeps so much), saving (a share; negative where several
+    stages are slower), single and multi (labels). Vectors on disk are left aside: their latency is the disk's.
     """
     quality, rows, told = quality_of(frame), timed(frame), labels(frame)
-    rows = rows[~rows["stages"].fillna("").str.contains(re.escape('"disk"'))]
-    found = {}
-    for level in LEVELS:
-        kept = rows[rows[quality.retained] >= level]
-        kinds = [kept[~two_stage(kept)], kept[two_stage(kept)]]
-        if all(len(kind) for kind in kinds):
-            single, multi = (kind.loc[kind["latency_ms_p50"].idxmin()] for kind in kinds)
-            found[level] = {
-                "single_ms": single["latency_ms_p50"],
-                "multi_ms": multi["latency_ms_p50"],
-                "saving": 1 - multi["latency_ms_p50"] / single["latency_ms_p50"],
-                "single": told[single.name],
-                "multi": told[multi.name],
-            }
-    return pd.DataFrame.from_dict(found, orient="index")
+    rows = rows[~rows["stages"].fillna("").str.contains('"disk"', regex=False)]
+    found = []
+    for (backend, kind_of_reducer), part in rows.groupby(["backend", variants(rows)], sort=False):
+        for level in LEVELS:
+            kept = part[part[quality.retained] >= level]
+            kinds = [kept[~two_stage(kept)], kept[two_stage(kept)]]
+            if all(len(kind) for kind in kinds):
+                single, multi = (kind.loc[kind["latency_ms_p50"].idxmin()] for kind in kinds)
+                times = {"single_ms": single["latency_ms_p50"], "multi_ms": multi["latency_ms_p50"]}
+                saving = 1 - times["multi_ms"] / times["single_ms"]
+                names = {"single": told[single.name], "multi": told[multi.name]}
+                where = {"backend": backend, "variant": kind_of_reducer, "level": level}
+                found.append({**where, **times, "saving": saving, **names})
+    return pd.DataFrame(
+        found, columns=["backend", "variant", "level", "single_ms", "multi_ms", "saving", "single", "multi"]
+    )

@@ -84,9 +84,9 @@ def train(
     dimensions: Sequence[int] | None = None,
     weights: Sequence[float] | None = None,
     steps: int = 1500,
-    batch: int = 512,
+    batch: int | None = None,
     learning_rate: float = 1e-3,
-    anchor: float = 0.015,
+    anchor: float | None = None,
     seed: int = 0,
     dense: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
@@ -98,7 +98,8 @@ def train(
     (of the vectors of similarities), ``topk`` (``l2`` over the nearest alone). `form` is ``linear`` or ``residual`` (a
     zero-initialised MLP is added to the linear map). `dimensions` are the prefixes trained, powers of two when left out, with
     their `weights` (all one). `anchor` holds the linear map to the PCA rotation that it starts from (squared distance), and
-    the residual to zero: few pairs would bend them to themselves. Stops early when what is held out no longer gains. `dense` is a folder for
+    the residual to zero: few pairs would bend them to themselves (0.015; 0 without labels, where there is nothing to overfit).
+    `batch` is 512, and 256 without labels. Stops early when what is held out no longer gains. `dense` is a folder for
     the linear map as a module of sentence-transformers (see `save_dense`). Raises UsageError on bad input.
     Source: Kusupati et al. 2022 (the loss over prefixes); Yoon et al., Matryoshka-Adaptor, 2024; Oord et al. 2018 (InfoNCE).
     """
@@ -119,6 +120,10 @@ def train(
     loss = loss or ("infonce" if data.qrels is not None else "kl")
     if loss == "infonce" and data.qrels is None:
         raise UsageError(f"the loss infonce needs training pairs, and {dataset} has no judgements: take --loss kl")
+
+    batch = batch or (512 if loss == "infonce" else 256)
+    if anchor is None:
+        anchor = 0.015 if loss == "infonce" else 0.0
 
     begun = time.monotonic()
     split = _Split(data, seed)
@@ -371,12 +376,11 @@ class _Fit:
         chosen = self.rng.choice(self.split.documents, self.batch, replace=False)
         vectors = normalise(self.corpus[np.sort(chosen)])
         mapped = self._map(vectors)
-        others = ~torch.eye(self.batch, dtype=torch.bool)
-        full = torch.tensor(vectors @ vectors.T)[others].view(self.batch, -1)
+        full = _off_diagonal(torch.tensor(vectors @ vectors.T))
         nearest = full.topk(min(_NEAREST, full.shape[1]), dim=1).indices
         total = 0.0
         for d, weight in zip(self.dimensions, self.weights, strict=True):
-            prefix = _cosine(torch, mapped[:, :d], mapped[:, :d])[others].view(self.batch, -1)
+            prefix = _off_diagonal(_cosine(torch, mapped[:, :d], mapped[:, :d]))
             if self.loss == "kl":
                 one = functional.kl_div(
                     functional.log_softmax(prefix / _TEMPERATURE, 1),
@@ -396,3 +400,9 @@ class _Fit:
 def _cosine(torch: Any, left: Any, right: Any) -> Any:
     normal = torch.nn.functional.normalize
     return normal(left, dim=1) @ normal(right, dim=1).T
+
+
+def _off_diagonal(square: Any) -> Any:
+    """Return (n, n) without its diagonal, (n, n - 1): what a vector has to do with itself says nothing."""
+    n = len(square)
+    return square.flatten()[1:].view(n - 1, n + 1)[:, :-1].reshape(n, n - 1)

@@ -80,6 +80,9 @@ def measured(tmp_path_factory, vector_folder) -> Path:
         backend = "faiss-flat"
         stages = {{ shortlist = 30 }}
         dimensions = [8]
+        [[configurations]]
+        backend = "faiss-flat"
+        precision = ["int8", "binary"]
         """
     )
     from bench.runner import run

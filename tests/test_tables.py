@@ -9,7 +9,19 @@ from rich.console import Console
 
 from bench.findings import findings
 from bench.show import as_records, show
-from bench.tables import FIDELITY, NDCG, dimension_table, exact_rows, front, label, pareto, quality_of
+from bench.tables import (
+    FIDELITY,
+    NDCG,
+    dimension_table,
+    exact_rows,
+    front,
+    label,
+    pareto,
+    quality_of,
+    savings,
+    stored,
+    variant,
+)
 
 
 def test_pareto_is_its_definition():
@@ -91,3 +103,38 @@ def test_show_prints_the_numbers_and_what_was_left_out(frame):
     assert "ended by [SIGABRT]" in printed
     assert "another machine" in printed
     assert len(as_records(frame)) == len(frame)
+
+
+def test_what_is_stored_at_lower_precision_is_told_apart_from_what_the_index_misses(frame):
+    table = stored(frame)
+    plain = table.query("variant == 'truncate' and dim == 8").set_index("precision")
+    assert plain.loc["int8", "bytes"] == 8
+    assert plain.loc["binary", "bytes"] == 1
+    measured = frame.query("backend == 'faiss-flat' and dim == 8 and precision == 'int8'").iloc[0]
+    assert plain.loc["int8", "quality"] == pytest.approx(measured["ndcg_at_10"] + measured["loss_search"])
+    # An exhaustive index of that precision misses nothing: all that is lost is the dimension's and the precision's.
+    assert measured["loss_search"] == pytest.approx(0, abs=1e-12)
+    assert measured["loss_precision"] == pytest.approx(
+        plain.loc["float32", "quality"] - plain.loc["int8", "quality"], abs=1e-12
+    )
+    assert plain["retained"]["float32"] == pytest.approx(dimension_table(frame).loc[8, "retained"])
+
+
+def test_savings_compare_the_fastest_of_each_kind_at_equal_quality(frame):
+    two = frame["stages"] != ""
+    flat = frame[frame["backend"] == "faiss-flat"]
+    frame.loc[flat.index, "retained_ndcg_at_10"] = 0.97
+    frame.loc[flat.index, "latency_ms_p50"] = 0.8
+    frame.loc[flat.index[~two[flat.index]][0], "latency_ms_p50"] = 0.4
+    frame.loc[frame.index[two], "latency_ms_p50"] = 0.1
+    table = savings(frame)
+    assert list(table["level"]) == [0.9, 0.95]
+    assert (table["single_ms"] == 0.4).all()
+    assert table["saving"].tolist() == pytest.approx([0.75, 0.75])
+
+
+def test_choices_of_a_reducer_are_lines_of_their_own():
+    assert variant("pca", '{"center": false, "whiten": false}') == "pca"
+    assert variant("pca", '{"center": false, "whiten": true}') == "pca whiten"
+    assert variant("random_subset", '{"seed": 3}') == "random_subset"
+    assert variant("adaptor", '{"path": "some/where/mine"}') == "adaptor mine"

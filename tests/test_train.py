@@ -129,7 +129,9 @@ def test_an_adaptor_in_a_study_and_a_recommendation_that_heeds_its_training(fold
     assert sure.trial["reducer"] == "adaptor"
     assert sure.trial["dim"] == 8
     assert doubt.trial["reducer"] == "truncate"
-    assert "not surely better than both truncation and PCA" in doubt.why_not_cheaper
+    cautions = [set(frame.loc[frame["reducer"] == "adaptor", "caution"]) for frame in frames.values()]
+    assert cautions[0] == {""}
+    assert all("not surely better than both truncation and PCA" in caution for caution in cautions[1])
     # Other weights are another reducer, though the path be the same.
     ids = [set(frame.loc[frame["reducer"] == "truncate", "trial_id"]) for frame in frames.values()]
     assert ids[0] == ids[1]

@@ -5,20 +5,23 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.figures._style import dimension_axis, heading, looks, needed, panels, plain_log
+from bench.figures._style import COLUMN, dimension_axis, heading, looks, needed, panels, plain_log
 from bench.tables import groups, parameters, timed, two_stage, varying
 
 
 def draw_by_dimension(frame: pd.DataFrame, column: str, unit: str, with_rescore: bool) -> Figure:
     """Draw the median of `column` over the trials of each index; `with_rescore` adds what is rescored at the full dimension."""
     rows = timed(frame)
-    if not with_rescore:
-        rows = rows[~two_stage(rows)]
+    # A cost hardly depends on the reducer, and a second stage adds the same to every precision: one line for each would
+    # only hide the others.
+    plain = rows[rows["reducer"] == "truncate"]
+    rows = plain if len(plain) else rows
+    rows = rows[~two_stage(rows) | (with_rescore & (rows["precision"] == "float32") & ~_from_disk(rows))]
     rows = needed(rows, "no timed trial")
     names = _names(rows)
     style = looks(names.unique())
     parts = groups(rows)
-    with panels(len(parts), columns=2, height=3.2) as (figure, axes):
+    with panels(len(parts), columns=2, width=1.6 * COLUMN, height=3.4) as (figure, axes):
         for axis, (_, part) in zip(axes, parts, strict=True):
             for name, line in part.groupby(names.loc[part.index]):
                 median = line.groupby("dim")[column].median()
@@ -27,18 +30,21 @@ def draw_by_dimension(frame: pd.DataFrame, column: str, unit: str, with_rescore:
             plain_log(axis, "y")
             axis.set_ylabel(unit)
             axis.set_title(heading(part))
-            axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
+            axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.03), fontsize=6.5)
     return figure
 
 
+def _from_disk(rows: pd.DataFrame) -> pd.Series:
+    return rows["stages"].fillna("").str.contains('"disk"', regex=False)
+
+
 def _names(rows: pd.DataFrame) -> pd.Series:
-    """Return the index that each row is of, text: backend, the build parameters that matter or differ, precision, reducer."""
+    """Return the index that each row is of, text: backend, the build parameters that matter or differ, precision."""
     names = pd.Series("", index=rows.index, dtype=object)
     for backend, part in rows.groupby("backend", sort=False):
         told = {"M", "n_trees"} | varying(part)
         for i, row in part.iterrows():
             words = [str(backend), *(f"{k}={v}" for k, v in parameters(row["build_params"]).items() if k in told)]
             words += [str(row["precision"])] if row["precision"] != "float32" else []
-            words += [str(row["reducer"])] if row["reducer"] != "truncate" else []
             names[i] = " ".join(words)
     return names + two_stage(rows).map({True: " + rescore", False: ""})

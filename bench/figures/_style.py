@@ -53,10 +53,12 @@ def panels(
 
 def look(position: int) -> dict[str, Any]:
     """Return colour, marker and line of the series at `position`."""
+    again = position // len(COLOURS)
     return {
         "color": COLOURS[position % len(COLOURS)],
         "marker": MARKERS[position % len(MARKERS)],
-        "linestyle": LINES[position % len(LINES)],
+        "linestyle": LINES[(position + again) % len(LINES)],
+        "fillstyle": ("full", "none")[again % 2],
     }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.figures._style import COLUMN, look, needed, panels, plain_log
-from bench.tables import exact_rows, groups, quality_of, stored
+from bench.tables import BITS, exact_rows, groups, quality_of, stored
 
 TITLE = "Quality against bytes a vector: ways to shorten it, and ways to store it"
 ORDER = 4
@@ -22,36 +24,56 @@ def draw(frame: pd.DataFrame) -> Figure:
     """Draw quality against bytes, two panels a dataset; several encoders share them."""
     needed(exact_rows(frame), "no row of the exact pass")
     datasets = [part for _, part in frame.groupby("dataset", sort=False)]
-    with panels(2 * len(datasets), columns=2, width=1.15 * COLUMN, height=3.6) as (figure, axes):
+    with panels(2 * len(datasets), columns=2, width=1.4 * COLUMN, height=3.6) as (figure, axes):
         for (left, right), part in zip(zip(axes[::2], axes[1::2], strict=True), datasets, strict=True):
             several = part["encoder"].nunique() > 1
             tables = [
                 (f"{encoder.split('/')[-1]} " if several else "", stored(rows)) for (_, encoder), rows in groups(part)
             ]
-            _lines(left, tables, by="variant")
-            _lines(right, tables, by="precision")
+            _by_variant(left, tables)
+            _by_precision(right, tables)
             for axis, title in ((left, "shortened, float32"), (right, "stored at lower precision")):
                 plain_log(axis, "x")
                 axis.set_ylim(bottom=0)
                 axis.set_xlabel("bytes a vector")
                 axis.set_ylabel(quality_of(part).label)
                 axis.set_title(f"{part['dataset'].iloc[0]}: {title}".replace("$", r"\$"))
-                axis.legend(loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2)
+                axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.03), fontsize=6.5)
     return figure
 
 
-def _lines(axis: Axes, tables: list[tuple[str, pd.DataFrame]], by: str) -> None:
-    position = 0
+def _by_variant(axis: Axes, tables: list[tuple[str, pd.DataFrame]]) -> None:
+    """Draw a line for each way to shorten."""
+    lines = [
+        (f"{prefix}{name}", line)
+        for prefix, table in tables
+        for name, line in table[table["precision"] == "float32"].groupby("variant", sort=False)
+    ]
+    for position, (name, line) in enumerate(sorted(lines, key=lambda item: not item[0].endswith("truncate"))):
+        _line(axis, line, name, look(position))
+
+
+def _by_precision(axis: Axes, tables: list[tuple[str, pd.DataFrame]]) -> None:
+    """Draw a line for each precision: solid and full for truncation, dotted and open for the best learned map."""
     for prefix, table in tables:
-        shown = table[table["precision"] == "float32"] if by == "variant" else _compared(table)
-        for name, line in shown.groupby(["variant"] if by == "variant" else ["variant", "precision"], sort=False):
-            curve = line.groupby("bytes").agg(quality=("quality", "mean"), low=("low", "min"), high=("high", "max"))
-            seeds = line.groupby("bytes")["quality"].agg(["min", "max"]) if line["bytes"].duplicated().any() else None
-            style = look(position)
-            axis.plot(curve.index, curve["quality"], label=prefix + " ".join(name), **style)
-            low, high = (curve["low"], curve["high"]) if seeds is None else (seeds["min"], seeds["max"])
-            axis.fill_between(curve.index, low, high, color=style["color"], alpha=0.1, lw=0)
-            position += 1
+        for (name, precision), line in _compared(table).groupby(["variant", "precision"], sort=False):
+            position, plain = list(BITS).index(precision), name == "truncate"
+            style = {**look(position), "linestyle": "-" if plain else ":", "fillstyle": "full" if plain else "none"}
+            _line(axis, line, f"{prefix}{name} {precision}", style)
+
+
+def _line(axis: Axes, line: pd.DataFrame, name: str, style: dict[str, Any]) -> None:
+    curve = line.groupby("bytes").agg(
+        quality=("quality", "mean"),
+        low=("low", "min"),
+        high=("high", "max"),
+        least=("quality", "min"),
+        most=("quality", "max"),
+    )
+    axis.plot(curve.index, curve["quality"], label=name.replace("_", " "), **style)
+    seeds = bool(line["bytes"].duplicated().any())
+    low, high = ("least", "most") if seeds else ("low", "high")
+    axis.fill_between(curve.index, curve[low], curve[high], color=style["color"], alpha=0.1, lw=0)
 
 
 def _compared(table: pd.DataFrame) -> pd.DataFrame:

@@ -7,13 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.figures._style import COLUMN, heading, look, looks, needed, panels, plain_log
-from bench.tables import groups, parameters, pareto, quality_of, savings, stage_label, timed, two_stage
+from bench.tables import groups, parameters, pareto, quality_of, savings, timed, two_stage
 
 TITLE = "One stage against several: latency at equal quality, and the share that rescoring takes"
 ORDER = 5.5
 CAPTION = (
-    "Left: the fronts of searches in one stage and in several, vectors in memory; where several are faster at a level of quality, the "
-    "saving is written beside it. Right: the median share of a query's time that goes into reading and scoring the shortlist's longer "
+    "Left: the fronts of searches in one stage and in several, truncated vectors in memory; beside each level of quality kept stands how the "
+    "latency of the fastest search changes with several stages. Right: the median share of a query's time that goes into reading and scoring the shortlist's longer "
     "vectors. Where that nears one, the second stage's memory traffic has eaten what the short first stage saved."
 )
 
@@ -24,7 +24,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     keys = rows.loc[two_stage(rows) & rows["rescore_ms_p50"].notna(), ["dataset", "encoder"]].drop_duplicates()
     needed(keys, "no timed trial of several stages")
     parts = [part for key, part in groups(rows) if key in set(keys.itertuples(index=False, name=None))]
-    with panels(2 * len(parts), columns=2, width=1.1 * COLUMN, height=3.4) as (figure, axes):
+    with panels(2 * len(parts), columns=2, width=1.35 * COLUMN, height=3.9) as (figure, axes):
         for (left, right), part in zip(zip(axes[::2], axes[1::2], strict=True), parts, strict=True):
             _fronts(left, part)
             _shares(right, part)
@@ -34,39 +34,34 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 
 def _fronts(axis: Axes, part: pd.DataFrame) -> None:
-    quality = quality_of(part)
+    quality, saved = quality_of(part), savings(part)
+    saved = saved[saved["variant"] == "truncate"]
     in_memory = part[[parameters(s).get("vectors") != "disk" for s in part["stages"]]]
-    for position, (several, rows) in enumerate(in_memory.groupby(two_stage(in_memory))):
-        best = rows[pareto(rows, [quality.column], ["latency_ms_p50"])].sort_values("latency_ms_p50")
-        style = look(position)
-        axis.plot(rows["latency_ms_p50"], rows[quality.column], ".", color=style["color"], alpha=0.25, ms=3)
-        axis.plot(
-            best["latency_ms_p50"], best[quality.column], label="several stages" if several else "one stage", **style
-        )
+    shown = in_memory[in_memory["backend"].isin(in_memory.loc[two_stage(in_memory), "backend"])]
+    shown = shown[shown["reducer"] == "truncate"]
+    for position, (backend, rows) in enumerate(shown.groupby("backend", sort=False)):
+        for several, kind in rows.groupby(two_stage(rows)):
+            best = kind[pareto(kind, [quality.column], ["latency_ms_p50"])].sort_values("latency_ms_p50")
+            style = {**look(position), "linestyle": "-" if several else ":", "fillstyle": "full" if several else "none"}
+            axis.plot(
+                best["latency_ms_p50"], best[quality.column], drawstyle="steps-post", ms=3.5,
+                label=f"{backend}, {'several stages' if several else 'one stage'}", **style,
+            )  # fmt: skip
     full = (in_memory[quality.column] / in_memory[quality.retained]).median()
-    for level, row in savings(part).iterrows():
-        y = level * full
-        axis.axhline(y, color="grey", lw=0.5, ls=":")
-        saves = f"{level:.0%} kept: {'saves' if row['saving'] >= 0 else 'costs'} {abs(row['saving']):.0%}"
-        axis.annotate(
-            "",
-            (row["multi_ms"], y),
-            (row["single_ms"], y),
-            arrowprops={"arrowstyle": "->", "lw": 0.8, "color": "black"},
+    for level in saved["level"].unique():
+        rows = saved[saved["level"] == level]
+        words = ", ".join(
+            f"{row['backend'].removeprefix('faiss-')} {-row['saving']:+.0%}" for _, row in rows.iterrows()
         )
+        axis.axhline(level * full, color="grey", lw=0.5, ls=":")
         axis.annotate(
-            saves,
-            (1, y),
-            xycoords=("axes fraction", "data"),
-            xytext=(2, 0),
-            textcoords="offset points",
-            fontsize=6,
-            va="center",
-        )
+            f"{level:.0%}: {words}", (1, level * full), xycoords=("axes fraction", "data"), xytext=(2, 0),
+            textcoords="offset points", fontsize=6, va="center",
+        )  # fmt: skip
     plain_log(axis, "x")
     axis.set_xlabel("median latency of one query (ms)")
     axis.set_ylabel(quality.label)
-    axis.legend(loc="lower right")
+    axis.legend(loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2)
 
 
 def _shares(axis: Axes, part: pd.DataFrame) -> None:
@@ -76,7 +71,7 @@ def _shares(axis: Axes, part: pd.DataFrame) -> None:
         share=(rows["rescore_ms_p50"] / rows["latency_ms_p50"]).clip(upper=1),
         shortlist=[s["shortlist"] for s in stages],
         kind=[
-            f"{backend}{'' if precision == 'float32' else f' {precision}'} {stage_label({**s, 'shortlist': ''}).replace('  ', ' ').strip()}"
+            f"{backend}{'' if precision == 'float32' else f' {precision}'}, {'funnel' if s.get('funnel') else 'rescore'} from {s.get('vectors', 'memory')}"
             for backend, precision, s in zip(rows["backend"], rows["precision"], stages, strict=True)
         ],
     )
@@ -88,4 +83,4 @@ def _shares(axis: Axes, part: pd.DataFrame) -> None:
     axis.set_ylim(0, 1.03)
     axis.set_xlabel("candidates of the first stage")
     axis.set_ylabel("share of the time for later stages")
-    axis.legend(loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2)
+    axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.03), fontsize=6.5)

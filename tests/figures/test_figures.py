@@ -8,7 +8,7 @@ import pytest
 from bench.errors import UsageError
 from bench.figures import draw_all, figures, save_all
 from bench.report import report
-from bench.tables import dimension_table, timed
+from bench.tables import dimension_table, stored, timed
 
 
 def test_every_figure_has_units_on_its_axes_and_shows_the_values(frame):
@@ -18,14 +18,21 @@ def test_every_figure_has_units_on_its_axes_and_shows_the_values(frame):
         "quality_vs_latency",
         "recall_vs_qps",
         "memory_vs_dimension",
+        "quality_vs_bytes",
         "build_vs_dimension",
+        "precision_heatmap",
+        "stages",
         "loss",
     ]
     for figure in drawn.values():
         for axes in figure.axes:
-            if axes.axison:
+            if axes.axison and axes.get_label() != "<colorbar>":
                 assert axes.get_xlabel()
                 assert axes.get_ylabel() or axes.get_yticklabels()
+    kept = drawn["precision_heatmap"].axes[0].images[0].get_array()
+    table = stored(frame).query("variant == 'truncate'")
+    assert kept.shape == (table["precision"].nunique(), table["dim"].nunique())
+    np.testing.assert_allclose(kept[0], table.query("precision == 'float32'")["retained"])
     line = drawn["quality_vs_dimension"].axes[0].lines[0]
     np.testing.assert_array_equal(line.get_ydata(), dimension_table(frame)["truncate"])
     points = drawn["quality_vs_latency"].axes[0].lines
