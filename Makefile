@@ -25,9 +25,11 @@ bench: .venv/.core ## measure a study (STUDY=quickstart), print its table, draw 
 test: .venv/.all ## run the tests (TESTS="-m 'not slow'" for the fast ones)
 	.venv/bin/python -m pytest $(TESTS)
 
-figures: .venv/.core ## measure the quick start where that is not done, and redraw the README's figures in results/figures
+figures: .venv/.core ## measure the quick start and the design space where that is not done, and redraw the README's figures
 	$(BENCH) run quickstart --quiet
 	$(BENCH) figures results/quickstart --out results/figures
+	$(BENCH) run design-space --quiet
+	$(BENCH) figures results/design-space --out results/figures/design-space
 
 regress: .venv/.core ## measure the regression study afresh and compare it with results/baseline; exit 1 on a regression
 	rm -rf results/regress

@@ -236,6 +236,30 @@ def _train(dataset: str, encoder: str, out: Path, form: str, quiet: bool, **chos
         print("\n".join(train(dataset, encoder, out, form=form, progress=progress, **given).lines()))
 
 
+@commands.command("check")
+@click.argument("backend")
+@_json
+def _check(backend: str, as_json: bool) -> None:
+    """Hold a backend to the rules that all keep, against brute force; exit status 1 where it breaks one."""
+    from bench.backends import get_backend
+    from bench.conformance import conformance
+
+    cls = get_backend(backend)
+    if not cls.available():
+        raise UsageError(f"backend '{backend}' is not installed: {cls.install}")
+    found = {precision: conformance(backend, precision) for precision in cls.precisions}
+    if as_json:
+        _print_json({precision: [vars(check) for check in checks] for precision, checks in found.items()})
+    else:
+        for precision, checks in found.items():
+            for check in checks:
+                print(
+                    f"{'ok    ' if check.ok else 'FAILED'} {precision}: {check.name.replace('_', ' ')}{': ' * bool(check.told)}{check.told}"
+                )
+    if not all(check.ok for checks in found.values() for check in checks):
+        raise click.exceptions.Exit(1)
+
+
 @commands.command("compare")
 @click.argument("baseline", type=_folder_type)
 @click.argument("head", type=_folder_type)

@@ -163,9 +163,9 @@ def _pruned(frame: pd.DataFrame) -> list[str]:
         return []
     measured = len(timed(frame))
     return [
-        f"Of {measured + left} configurations {measured} were timed ({measured / (measured + left):.0%}). The other {left} answered a few queries and were "
-        "left out: another was surely no worse in quality, at two thirds of the time or less and no more bytes. Each of these verdicts is wrong with "
-        'a chance of up to 2.5 %, and a time of few queries may mislead; sweep = "grid" measures them all.'
+        f"Of {measured + left} configurations {measured} were timed ({measured / (measured + left):.0%}). The other {left} answered the queries once and were left "
+        "out: another was no worse in quality (surely so, where fewer than all queries were asked), at five sixths of the time or less and no more "
+        'bytes. What may have been missed: one whose few timed queries were slower than it is. sweep = "grid" measures them all.'
     ]
 
 

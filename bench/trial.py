@@ -37,7 +37,7 @@ from bench.vectors import normalise, truncate
 Emit = Callable[[dict[str, Any]], None]
 
 _ROWS = 16_384
-_SCOUTED = 32
+_SCOUTED = 64
 """Queries whose median stands for a configuration's latency where it is only to be told whether to time it."""
 _EXACT_LAYOUT = 3
 """Of the file that keeps exact results; another number makes it afresh."""
@@ -150,7 +150,7 @@ def run_build(job: dict[str, Any], emit: Emit) -> None:
     embeddings = _embeddings(job)
     reference_class = get_backend("faiss-flat")
     reference_class.load()
-    backend = get_backend(job["backend"])(job["precision"], job["dim"])
+    backend = get_backend(job["backend"])(job["precision"], job["dim"], job["threads"])
     backend.load()
     reducer = _reducer(embeddings, job)
     vectors = _reduced(reducer, embeddings.corpus, embeddings.full_dim if backend.full_width else job["dim"])

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import tempfile
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,6 +28,9 @@ class Backend(ABC):
     install: ClassVar[str]
     """What to type to get `module`."""
     summary: ClassVar[str]
+    licence: ClassVar[str] = ""
+    kind: ClassVar[str] = "library"
+    """``library``, ``database`` (in this process) or ``server`` (another process, asked over a connection)."""
     build_grid: ClassVar[dict[str, list[Any]]] = {}
     """Build parameters and the values swept when a study does not say."""
     search_grid: ClassVar[dict[str, list[Any]]] = {}
@@ -33,13 +39,16 @@ class Backend(ABC):
     """How a component can be stored, first what a study that says nothing gets. What a precision needs to know of the vectors is fitted in `build`, on the corpus."""
     exact: ClassVar[bool] = False
     """True when the search is exhaustive."""
+    deterministic: ClassVar[bool] = True
+    """Whether two builds of the same vectors answer alike."""
     full_width: ClassVar[bool] = False
     """True where `build` and `search` are to be handed vectors at the full dimension, to use different prefixes of them for
     different steps; `dimension` is then that of the trial, the one the distances are computed at."""
 
-    def __init__(self, precision: str = "float32", dimension: int | None = None) -> None:
-        """`precision` is one of `precisions`; `dimension` is read by backends that are `full_width`."""
-        self.precision, self.dimension = precision, dimension
+    def __init__(self, precision: str = "float32", dimension: int | None = None, threads: int = 1) -> None:
+        """`precision` is one of `precisions`; `dimension` is read by backends that are `full_width`; `threads` is how many
+        the library may use, where it has to be told beside the environment."""
+        self.precision, self.dimension, self.threads = precision, dimension, threads
 
     @classmethod
     def available(cls) -> bool:
@@ -77,6 +86,28 @@ class Backend(ABC):
 
     def close(self) -> None:
         """Give back what the index holds."""
+
+
+def padded(rows: Iterable[Any], k: int) -> np.ndarray:
+    """Return rows of ids, each of at most k, as (q, k) int64 with -1 where a row is shorter."""
+    rows = list(rows)
+    ids = np.full((len(rows), k), -1, dtype=np.int64)
+    for position, row in enumerate(rows):
+        ids[position, : len(row)] = row
+    return ids
+
+
+def serialised(save: Callable[[Path], object]) -> int:
+    """Return the bytes of the file that `save` writes to the path it is given."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "index"
+        save(path)
+        return path.stat().st_size
+
+
+def folder_bytes(folder: Path) -> int:
+    """Return the bytes of all files under `folder`."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def backends() -> dict[str, type[Backend]]:

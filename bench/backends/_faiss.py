@@ -25,6 +25,7 @@ class FaissBackend(Backend):
 
     module = "faiss"
     install = "pip install faiss-cpu"
+    licence = "MIT"
     index: Any
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:

@@ -24,6 +24,7 @@ class AdannsIvf(Backend):
     name = "adanns-ivf"
     module = "faiss"
     install = "pip install faiss-cpu"
+    licence = "MIT"
     summary = "inverted lists, cells and distances at different prefix lengths (AdANNS-IVF, of faiss's parts)"
     build_grid = {"coarse_dimension": [16, 64], "lists_per_sqrt_n": [1.0]}
     search_grid = {"nprobe": [1, 2, 4, 8, 16, 32, 64]}
@@ -110,8 +111,8 @@ class AdannsIvfOpq(AdannsIvf):
         codes = d // self.components_per_byte
         self.unused = library.IndexFlatIP(d)
         self.rotation = library.OPQMatrix(d, codes)
-        # Fifty rounds, the library's own number, take minutes at 64 d; what ten leave undone is not seen in the recall.
-        self.rotation.niter, self.rotation.niter_pq = 10, 4
+        # Fifty rounds, the library's own number, take minutes at 64 d; what four leave undone is not seen in the recall.
+        self.rotation.niter, self.rotation.niter_pq = 4, 4
         self.trainer = library.ProductQuantizer(d, codes, 8)
         self.rotation.pq = self.trainer
         self.index = library.IndexIVFPQ(self.unused, d, lists, codes, 8, library.METRIC_INNER_PRODUCT)

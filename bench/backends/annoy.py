@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import numpy as np
 
-from bench.backends import Backend
+from bench.backends import Backend, serialised
 
 
 class Annoy(Backend):
@@ -16,6 +13,7 @@ class Annoy(Backend):
     name = "annoy"
     module = "annoy"
     install = "pip install annoy"
+    licence = "Apache-2.0"
     summary = "random-projection trees (Annoy)"
     build_grid = {"n_trees": [10, 50], "seed": [42]}
     search_grid = {"search_k": [100, 400, 1600, 6400]}
@@ -40,7 +38,4 @@ class Annoy(Backend):
         return ids
 
     def size_bytes(self) -> int:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "index.ann"
-            self.index.save(str(path))
-            return path.stat().st_size
+        return serialised(lambda path: self.index.save(str(path)))

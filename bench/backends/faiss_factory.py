@@ -1,0 +1,29 @@
+"""Any index that faiss's factory makes: what has no file of its own here."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.backends._faiss import FaissBackend, faiss
+
+
+class FaissFactory(FaissBackend):
+    """The index of a factory string, such as ``IVF256,PQ32x4fs,RFlat`` or ``HNSW32,SQfp16``. Source: Douze et al. 2024.
+
+    `set` is a string of the library's own for search parameters, such as ``nprobe=16`` or ``efSearch=64``; empty for none.
+    """
+
+    name = "faiss-factory"
+    summary = 'any index_factory string of faiss: build = { factory = "…" }, search = { set = "nprobe=16" }'
+    build_grid = {"factory": ["Flat"]}
+    search_grid = {"set": [""]}
+
+    def build(self, vectors: np.ndarray, *, factory: str) -> None:
+        library = faiss()
+        self.index = library.index_factory(vectors.shape[1], factory, library.METRIC_INNER_PRODUCT)
+        self.index.train(vectors)
+        self.index.add(vectors)
+
+    def configure(self, *, set: str) -> None:
+        if set:
+            faiss().ParameterSpace().set_index_parameters(self.index, set)

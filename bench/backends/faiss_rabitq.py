@@ -1,0 +1,39 @@
+"""Inverted lists of RaBitQ codes with faiss."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.backends._faiss import FaissBackend, faiss
+from bench.backends.faiss_ivf import n_lists
+
+
+class FaissRabitq(FaissBackend):
+    """One bit a component of the rotated residual, with the factors that make its estimate unbiased. Source: Gao & Long 2024."""
+
+    name = "faiss-ivf-rabitq"
+    summary = "inverted lists of one-bit codes with unbiased distances (faiss IndexIVFRaBitQ)"
+    precisions = ("rabitq",)
+    build_grid = {"lists_per_sqrt_n": [1.0], "seed": [123]}
+    search_grid = {"nprobe": [1, 2, 4, 8, 16, 32, 64]}
+
+    def build(self, vectors: np.ndarray, *, lists_per_sqrt_n: float, seed: int) -> None:
+        library, (n, d) = faiss(), vectors.shape
+        self.quantiser = library.IndexFlatL2(d)
+        self.lists = library.IndexIVFRaBitQ(self.quantiser, d, n_lists(n, lists_per_sqrt_n), library.METRIC_L2)
+        self.lists.cp.min_points_per_centroid = 1
+        self.rotation = library.RandomRotationMatrix(d, d)
+        self.rotation.init(seed)
+        self.index = library.IndexPreTransform(self.rotation, self.lists)
+        self.index.train(vectors)
+        self.index.add(vectors)
+
+    def configure(self, *, nprobe: int) -> None:
+        self.lists.nprobe = min(nprobe, self.lists.nlist)
+
+    def exhaustive(self, queries: np.ndarray, k: int) -> np.ndarray:
+        nprobe = self.lists.nprobe
+        self.lists.nprobe = self.lists.nlist
+        found = self.search(queries, k)
+        self.lists.nprobe = nprobe
+        return found

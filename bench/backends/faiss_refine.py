@@ -1,0 +1,30 @@
+"""Codes refined with full vectors inside faiss."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.backends._faiss import FaissBackend, faiss
+from bench.backends.faiss_ivf_pq import n_codes, trainable
+
+
+class FaissRefine(FaissBackend):
+    """Product codes give `k_factor` times k candidates, the vectors themselves settle their order. Source: Douze et al. 2024."""
+
+    name = "faiss-refine"
+    summary = "product codes refined with the vectors (faiss IndexRefineFlat over IndexPQFastScan)"
+    build_grid = {"components_per_code": [2, 4]}
+    search_grid = {"k_factor": [1.0, 2.0, 5.0, 10.0, 20.0, 50.0]}
+
+    def build(self, vectors: np.ndarray, *, components_per_code: int) -> None:
+        library, d = faiss(), vectors.shape[1]
+        product = library.METRIC_INNER_PRODUCT
+        self.codes = library.IndexPQFastScan(d, n_codes(d, components_per_code), 4, product)
+        self.codes.pq.cp.min_points_per_centroid = 1
+        self.codes.train(trainable(vectors))
+        self.vectors = library.IndexFlatIP(d)
+        self.index = library.IndexRefine(self.codes, self.vectors)
+        self.index.add(vectors)
+
+    def configure(self, *, k_factor: float) -> None:
+        self.index.k_factor = k_factor

@@ -1,0 +1,42 @@
+"""A navigable small-world graph with hnswlib."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.backends import Backend, serialised
+
+
+class Hnswlib(Backend):
+    """HNSW graph over full vectors, by its authors. Source: Malkov & Yashunin 2018."""
+
+    name = "hnswlib"
+    module = "hnswlib"
+    install = "pip install hnswlib"
+    licence = "Apache-2.0"
+    summary = "HNSW graph (hnswlib)"
+    build_grid = {"M": [16, 32], "ef_construction": [200], "seed": [100]}
+    search_grid = {"ef": [16, 32, 64, 128, 256, 512]}
+
+    def build(self, vectors: np.ndarray, *, M: int, ef_construction: int, seed: int) -> None:
+        import hnswlib
+
+        self.index = hnswlib.Index(space="ip", dim=vectors.shape[1])
+        self.index.init_index(len(vectors), ef_construction=ef_construction, M=M, random_seed=seed)
+        self.index.set_num_threads(self.threads)
+        self.index.add_items(vectors)
+
+    def configure(self, *, ef: int) -> None:
+        self.ef = ef
+        self.index.set_ef(ef)
+
+    def search(self, queries: np.ndarray, k: int) -> np.ndarray:
+        count = self.index.get_current_count()
+        if self.ef < k:
+            self.ef = k
+            self.index.set_ef(k)
+        found = self.index.knn_query(queries, k=min(k, count), num_threads=self.threads)[0].astype(np.int64)
+        return found if k <= count else np.pad(found, ((0, 0), (0, k - count)), constant_values=-1)
+
+    def size_bytes(self) -> int:
+        return serialised(lambda path: self.index.save_index(str(path)))

@@ -1,0 +1,48 @@
+"""A neighbourhood graph and tree with NGT."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from bench.backends import Backend, folder_bytes, padded
+
+
+class Ngt(Backend):
+    """ANNG: a neighbourhood graph whose search starts from a tree. Source: Iwasaki & Miyazaki 2018."""
+
+    name = "ngt"
+    module = "ngtpy"
+    install = "pip install ngt"
+    licence = "Apache-2.0"
+    summary = "neighbourhood graph and tree (NGT, ANNG)"
+    build_grid = {"edges": [10, 30]}
+    search_grid = {"epsilon": [0.0, 0.05, 0.1, 0.2, 0.3]}
+
+    def build(self, vectors: np.ndarray, *, edges: int) -> None:
+        import ngtpy
+
+        self.n = len(vectors)
+        self.folder = tempfile.mkdtemp(prefix="ngt-")
+        path = str(Path(self.folder) / "index")
+        ngtpy.create(path, vectors.shape[1], edge_size_for_creation=edges, distance_type="Normalized Cosine")
+        self.index = ngtpy.Index(path)
+        self.index.batch_insert(vectors, num_threads=self.threads)
+        self.index.save()
+
+    def configure(self, *, epsilon: float) -> None:
+        self.epsilon = epsilon
+
+    def search(self, queries: np.ndarray, k: int) -> np.ndarray:
+        rows = [self.index.search(q, min(k, self.n), self.epsilon, with_distance=False) for q in queries]
+        return padded(rows, k)
+
+    def size_bytes(self) -> int:
+        return folder_bytes(Path(self.folder))
+
+    def close(self) -> None:
+        self.index.close()
+        shutil.rmtree(self.folder, ignore_errors=True)

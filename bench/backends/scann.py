@@ -1,0 +1,60 @@
+"""Partitions and anisotropic codes with ScaNN."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from bench.backends import Backend, folder_bytes, padded
+
+
+class Scann(Backend):
+    """A tree of partitions, codes that keep large products, and rescoring. Source: Guo et al. 2020."""
+
+    name = "scann"
+    module = "scann"
+    install = "pip install scann"
+    licence = "Apache-2.0"
+    summary = "partitions, anisotropic codes, rescoring (ScaNN)"
+    build_grid = {"leaves_per_sqrt_n": [1.0], "dimensions_per_block": [2]}
+    search_grid = {"leaves": [2, 4, 8, 16, 32, 64], "reorder": [100]}
+
+    def build(self, vectors: np.ndarray, *, leaves_per_sqrt_n: float, dimensions_per_block: int) -> None:
+        import scann
+
+        self.n = n = len(vectors)
+        builder = scann.scann_ops_pybind.builder(vectors, 10, "dot_product").set_n_training_threads(self.threads)
+        if n >= _LEAST:
+            leaves = max(1, round(leaves_per_sqrt_n * n**0.5))
+            builder = (
+                builder.tree(num_leaves=leaves, num_leaves_to_search=leaves, training_sample_size=n)
+                .score_ah(min(dimensions_per_block, vectors.shape[1]), anisotropic_quantization_threshold=0.2)
+                .reorder(100)
+            )
+        else:
+            builder = builder.score_brute_force()
+        self.index = builder.build()
+
+    def configure(self, *, leaves: int, reorder: int) -> None:
+        self.leaves, self.reorder = leaves, reorder
+
+    def search(self, queries: np.ndarray, k: int) -> np.ndarray:
+        asked = min(k, self.n)
+        settings = {"final_num_neighbors": asked}
+        if self.n >= _LEAST:
+            settings |= {"leaves_to_search": self.leaves, "pre_reorder_num_neighbors": max(self.reorder, asked)}
+        if len(queries) == 1:
+            return padded([self.index.search(queries[0], **settings)[0]], k)
+        search = self.index.search_batched_parallel if self.threads > 1 else self.index.search_batched
+        return padded(search(queries, **settings)[0], k)
+
+    def size_bytes(self) -> int:
+        with tempfile.TemporaryDirectory() as folder:
+            self.index.serialize(folder)
+            return folder_bytes(Path(folder))
+
+
+_LEAST = 256
+"""Fewer vectors than its codes have centroids cannot train them: then it searches them all."""

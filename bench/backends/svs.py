@@ -1,0 +1,49 @@
+"""A Vamana graph with Intel's Scalable Vector Search."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from bench.backends import Backend, folder_bytes, padded
+
+
+class SvsVamana(Backend):
+    """Vamana graph of float32 or float16. LVQ and LeanVec end the process on processors not made by Intel, so they are left out.
+
+    Source: Jayaram Subramanya et al. 2019 (DiskANN); Aguerrebere et al. 2023.
+    """
+
+    name = "svs-vamana"
+    module = "svs"
+    install = "pip install scalable-vs"
+    licence = "AGPL-3.0"
+    summary = "Vamana graph (Intel Scalable Vector Search)"
+    build_grid = {"degree": [32, 64], "window": [128]}
+    search_grid = {"ef": [16, 32, 64, 128, 256, 512]}
+
+    def build(self, vectors: np.ndarray, *, degree: int, window: int) -> None:
+        import svs
+
+        self.n = len(vectors)
+        settings = svs.VamanaBuildParameters(graph_max_degree=degree, window_size=window, alpha=0.95)
+        self.index = svs.Vamana.build(settings, vectors, svs.DistanceType.MIP, num_threads=self.threads)
+        self.index.num_threads = self.threads
+
+    def configure(self, *, ef: int) -> None:
+        self.ef = ef
+        self.index.search_window_size = ef
+
+    def search(self, queries: np.ndarray, k: int) -> np.ndarray:
+        asked = min(k, self.n)
+        if self.ef < asked:
+            self.configure(ef=asked)
+        return padded(self.index.search(queries, asked)[0], k)
+
+    def size_bytes(self) -> int:
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            self.index.save(*(str(root / part) for part in ("config", "graph", "data")))
+            return folder_bytes(root)
