@@ -14,7 +14,7 @@ help: ## list the targets
 
 install: .venv/.core ## install the light core into .venv (no torch)
 
-install-all: .venv/.all ## install everything that the tests use into .venv (torch, mteb, sentence-transformers, linters)
+install-all: .venv/.all ## install everything that the tests use into .venv (torch, mteb, every backend, linters)
 
 bench: .venv/.core ## measure a study (STUDY=quickstart), print its table, draw its figures, write its page, recommend
 	$(BENCH) run $(STUDY) --out $(OUT)
@@ -57,5 +57,5 @@ clean: ## remove .venv and the caches of the linters
 	touch $@
 
 .venv/.all: .venv/.core
-	$(PIP) --editable '.[mteb,train,dev]'
+	$(PIP) --editable '.[mteb,train,backends,databases,dev]'
 	touch $@

@@ -323,6 +323,11 @@ def _listing(kind: str) -> list[dict[str, Any]]:
             {
                 "name": b.name,
                 "is": b.summary,
+                "kind": b.kind,
+                "version": b.version(),
+                "licence": b.licence,
+                "precisions": ", ".join(b.precisions),
+                "stages": "own" if b.native_stages else "",
                 "runs here": "yes" if b.available() else f"no: {b.install}",
                 "build": b.build_grid or "",
                 "search": b.search_grid or "",

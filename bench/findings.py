@@ -35,6 +35,7 @@ def findings(frame: pd.DataFrame) -> list[str]:
         *_stages(frame),
         *_speed(frame),
         *_encoding(frame),
+        *_threads(frame),
         *_pruned(frame),
         *_failures(frame),
     ]
@@ -155,6 +156,16 @@ def _stages(frame: pd.DataFrame) -> list[str]:
         ]
         found.append(f"{named} in several stages against its fastest in one: {'; '.join(told)}.")
     return found
+
+
+def _threads(frame: pd.DataFrame) -> list[str]:
+    """Name the backends that started threads of their own where they were allowed few."""
+    rows = timed(frame)
+    more = rows[rows["threads_started"] > rows["threads"]].groupby("backend", sort=False)["threads_started"].max()
+    if more.empty:
+        return []
+    told = ", ".join(f"{backend} ({count:.0f})" for backend, count in more.items())
+    return [f"Threads started beyond those allowed, all held on the same cores: {told}."]
 
 
 def _pruned(frame: pd.DataFrame) -> list[str]:

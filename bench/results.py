@@ -78,6 +78,7 @@ TRIALS = pa.schema(
         "memory_bytes": _INT,
         "peak_memory_bytes": _INT,
         "threads_seen": _INT,
+        "threads_started": _INT,
         "caution": _TEXT,
         "started_at": _TEXT,
         "library_versions": _TEXT,

@@ -16,7 +16,7 @@ import numpy as np
 
 from bench.backends import Backend
 
-SHORTLIST, DIMENSION, FUNNEL, VECTORS = "shortlist", "dimension", "funnel", "vectors"
+SHORTLIST, DIMENSION, FUNNEL, VECTORS, NATIVE = "shortlist", "dimension", "funnel", "vectors", "native"
 """The keys of `stages` in a study."""
 MEMORY, DISK = "memory", "disk"
 

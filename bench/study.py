@@ -18,7 +18,7 @@ from bench.backends import Backend, get_backend
 from bench.errors import UsageError, near_miss
 from bench.reducers import get_reducer
 from bench.registry import split_name
-from bench.stages import DIMENSION, FUNNEL, MEMORY, SHORTLIST, VECTORS
+from bench.stages import DIMENSION, FUNNEL, MEMORY, NATIVE, SHORTLIST, VECTORS
 
 EXACT = "exact"
 """What stands in the column `backend` for the exact pass over every reducer and dimension: quality, no times."""
@@ -65,19 +65,24 @@ class Stages(_Strict):
     """Whether the dimension is doubled and the list halved on the way."""
     vectors: Annotated[list[Literal["memory", "disk"]], BeforeValidator(_listed), Field(min_length=1)] = ["memory"]
     """Where the vectors that are rescored lie."""
+    native: Annotated[list[bool], BeforeValidator(_listed)] | None = None
+    """Whether the backend rescores by itself; both ways are measured when left out and it can."""
 
-    def swept(self) -> list[dict[str, Any]]:
-        """Return each combination, without what is at its default."""
+    def swept(self, backend: type[Backend]) -> list[dict[str, Any]]:
+        """Return each combination for `backend`, without what is at its default."""
         grid: dict[str, list[Any]] = {
             SHORTLIST: list(self.shortlist),
             DIMENSION: [*self.dimension] if self.dimension else [None],
             FUNNEL: list(self.funnel),
             VECTORS: list(self.vectors),
         }
-        return [
-            {key: value for key, value in stages.items() if value not in (None, False, MEMORY)}
-            for stages in _product(grid)
+        native = self.native or ([True, False] if backend.native_stages else [False])
+        combined = _product({**grid, NATIVE: native if backend.native_stages else [False]})
+        # Its own rescore is one step, at the full dimension, from where it keeps its vectors.
+        fit = [
+            s for s in combined if not s[NATIVE] or (not s[FUNNEL] and s[DIMENSION] is None and s[VECTORS] == MEMORY)
         ]
+        return [{key: value for key, value in stages.items() if value not in (None, False, MEMORY)} for stages in fit]
 
 
 class Configuration(_Strict):
@@ -307,7 +312,7 @@ def _expand(configuration: Configuration, study: Study) -> Iterable[Trial]:
         precisions = configuration.precision or backend.precisions[:1]
         builds = _product({**backend.build_grid, **configuration.build})
         searches = _product({**backend.search_grid, **configuration.search})
-        stages = configuration.stages.swept() if configuration.stages else [{}]
+        stages = configuration.stages.swept(backend) if configuration.stages else [{}]
         # A second stage no longer than the first adds nothing.
         stages = [stage for stage in stages if stage.get(DIMENSION, dim + 1) > dim]
         for precision, build, stage, search, k in itertools.product(precisions, builds, stages, searches, study.k):

@@ -115,7 +115,8 @@ def label(row: pd.Series, told: Collection[str] = ()) -> str:
 
 def stage_label(stages: dict[str, Any]) -> str:
     """Return the steps after the index's own in a few words: ``rescore 100 at 128 d from disk``."""
-    words = ["funnel" if stages.get("funnel") else "rescore", str(stages["shortlist"])]
+    words = ["own"] if stages.get("native") else []
+    words += ["funnel" if stages.get("funnel") else "rescore", str(stages["shortlist"])]
     words += ["at", str(stages["dimension"]), "d"] if "dimension" in stages else []
     return " ".join(words + (["from disk"] if stages.get("vectors") == "disk" else []))
 

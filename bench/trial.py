@@ -23,14 +23,14 @@ from typing import Any
 import numpy as np
 
 from bench import timing
-from bench.backends import Backend, get_backend
+from bench.backends import SERVER, Backend, get_backend
 from bench.embeddings import Embeddings, open_embeddings
 from bench.exact import exact_search
 from bench.halving import PARETO, Rival, halve
 from bench.quality import median_interval, overlap
 from bench.reducers import Reducer, get_reducer
 from bench.scoring import DEPTH, Scorer, cosines
-from bench.stages import DISK, SHORTLIST, VECTORS, Cold, MultiStage, steps
+from bench.stages import DISK, NATIVE, SHORTLIST, VECTORS, Cold, MultiStage, steps
 from bench.study import parameters
 from bench.vectors import normalise, truncate
 
@@ -151,6 +151,7 @@ def run_build(job: dict[str, Any], emit: Emit) -> None:
     reference_class = get_backend("faiss-flat")
     reference_class.load()
     backend = get_backend(job["backend"])(job["precision"], job["dim"], job["threads"])
+    threads_before = timing.threads_running()
     backend.load()
     reducer = _reducer(embeddings, job)
     vectors = _reduced(reducer, embeddings.corpus, embeddings.full_dim if backend.full_width else job["dim"])
@@ -163,8 +164,9 @@ def run_build(job: dict[str, Any], emit: Emit) -> None:
     peak = timing.peak_bytes()
     built = {
         "build_seconds": build_seconds,
-        "memory_bytes": max(0, timing.unique_bytes() - before),
-        "peak_memory_bytes": None if peak is None else max(0, peak - before),
+        # A server's memory is another process's.
+        "memory_bytes": None if backend.kind == SERVER else max(0, timing.unique_bytes() - before),
+        "peak_memory_bytes": None if peak is None or backend.kind == SERVER else max(0, peak - before),
         "index_bytes": backend.size_bytes(),
         "caution": reducer.caution(job["dim"]),
     }
@@ -176,6 +178,7 @@ def run_build(job: dict[str, Any], emit: Emit) -> None:
     reference.build(full_vectors)
     emit({"event": "built"})
     measure = _Measure(job, embeddings, backend, reference, vectors, full_vectors, reducer)
+    measure.threads_before = threads_before
     for trial_id, row in measure.beaten().items():
         emit({"event": "trial", "row": {"trial_id": trial_id, "started_at": _now(), **built, **row}, "queries": None})
     for trial in (t for t in job["trials"] if t["trial_id"] not in measure.dropped):
@@ -207,13 +210,16 @@ class _Search:
             on_disk = self.stages.get(VECTORS) == DISK
             stored, unit = measure.on_disk() if on_disk else (measure.stored, True)
             self.multi = MultiStage(measure.backend, stored, self.stages[SHORTLIST] + measure.extra, self.steps, unit)
-            self.second_bytes = len(stored) * self.steps[-1].dimension * 4
+            # A backend that rescores by itself has counted its own vectors.
+            self.second_bytes = 0 if self.stages.get(NATIVE) else len(stored) * self.steps[-1].dimension * 4
             if on_disk:
                 assert isinstance(stored, np.memmap)
                 self.cold = Cold(stored)
 
     def __call__(self, rows: slice) -> np.ndarray:
         queries = self.measure.index_queries[rows]
+        if self.stages.get(NATIVE):
+            return self.measure.backend.search_stages(queries, self.multi.shortlist, self.asked)
         if self.stages:
             return self.multi.search(queries, self.measure.stored_queries[rows])
         return self.measure.backend.search(queries, self.asked)
@@ -261,6 +267,7 @@ class _Measure:
         self.exact = np.load(job["exact"])[f"ids_{job['dim']}"]
         self.scorer = Scorer(embeddings, job["seed"], job["exact_full"], full_vectors, self.full_queries)
         self.dropped: set[str] = set()
+        self.threads_before = 0
 
     @cached_property
     def stored(self) -> np.ndarray:
@@ -350,7 +357,7 @@ class _Measure:
         in_memory = 0 if search.cold else search.second_bytes
         row = {
             **built,
-            "memory_bytes": built["memory_bytes"] + in_memory,
+            "memory_bytes": None if built["memory_bytes"] is None else built["memory_bytes"] + in_memory,
             "index_bytes": built["index_bytes"] + in_memory,
             "disk_bytes": search.second_bytes - in_memory,
             "bytes_per_vector": self._bytes(search, built["index_bytes"]) / n,
@@ -366,6 +373,7 @@ class _Measure:
             "speedup_vs_exact_high": speedup_high,
             "bandwidth_fraction": self._bandwidth(search, float(p50)),
             "threads_seen": timing.threads_running(),
+            "threads_started": max(0, timing.threads_running() - self.threads_before),
         }
         search.close()
         exact_ids = search.exhaustive(self.exact)
@@ -381,7 +389,7 @@ class _Measure:
 
     def _rescore_ms(self, search: _Search) -> float | None:
         """Return the median time of the steps after the index's own, milliseconds; None where there is none."""
-        if not search.stages:
+        if not search.stages or search.stages.get(NATIVE):
             return None
         shortlists = self.backend.search(self.index_queries, search.multi.shortlist)
         taken = timing.time_queries(
@@ -417,7 +425,7 @@ class _Measure:
         )
 
     def _bandwidth(self, search: _Search, p50_ms: float) -> float | None:
-        if search.cold or not self.job["bandwidth"]:
+        if search.cold or search.stages.get(NATIVE) or not self.job["bandwidth"]:
             return None
         shortlist = search.multi.shortlist if search.stages else 0
         read = self.backend.bytes_read(self.index_queries[:100], max(search.asked, shortlist))

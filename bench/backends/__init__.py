@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import importlib.metadata
 import importlib.util
 import tempfile
 from abc import ABC, abstractmethod
@@ -13,6 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bench import registry
+
+LIBRARY, DATABASE, SERVER = "library", "database", "server"
 
 
 class Backend(ABC):
@@ -29,8 +33,8 @@ class Backend(ABC):
     """What to type to get `module`."""
     summary: ClassVar[str]
     licence: ClassVar[str] = ""
-    kind: ClassVar[str] = "library"
-    """``library``, ``database`` (in this process) or ``server`` (another process, asked over a connection)."""
+    kind: ClassVar[str] = LIBRARY
+    """`LIBRARY`, `DATABASE` (in this process) or `SERVER` (another process, asked over a connection)."""
     build_grid: ClassVar[dict[str, list[Any]]] = {}
     """Build parameters and the values swept when a study does not say."""
     search_grid: ClassVar[dict[str, list[Any]]] = {}
@@ -41,9 +45,14 @@ class Backend(ABC):
     """True when the search is exhaustive."""
     deterministic: ClassVar[bool] = True
     """Whether two builds of the same vectors answer alike."""
+    returns_memory: ClassVar[bool] = True
+    """Whether closing an index gives its memory back; what does not is freed when the process ends, as each trial's does."""
     full_width: ClassVar[bool] = False
     """True where `build` and `search` are to be handed vectors at the full dimension, to use different prefixes of them for
     different steps; `dimension` is then that of the trial, the one the distances are computed at."""
+
+    native_stages: ClassVar[bool] = False
+    """Whether it rescores a shortlist by itself (`search_stages`); such a backend is `full_width`."""
 
     def __init__(self, precision: str = "float32", dimension: int | None = None, threads: int = 1) -> None:
         """`precision` is one of `precisions`; `dimension` is read by backends that are `full_width`; `threads` is how many
@@ -54,6 +63,14 @@ class Backend(ABC):
     def available(cls) -> bool:
         """Say whether the library is installed, without loading it."""
         return importlib.util.find_spec(cls.module) is not None
+
+    @classmethod
+    def version(cls) -> str:
+        """Return the installed version of the library; empty where it is not installed."""
+        for distribution in importlib.metadata.packages_distributions().get(cls.module, [cls.module]):
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                return importlib.metadata.version(distribution)
+        return ""
 
     @classmethod
     def load(cls) -> None:
@@ -74,6 +91,13 @@ class Backend(ABC):
     @abstractmethod
     def size_bytes(self) -> int:
         """Bytes of the serialised index, measured, not computed."""
+
+    def search_stages(self, queries: np.ndarray, shortlist: int, k: int) -> np.ndarray:
+        """As `search`, with its own rescore of a shortlist at the full dimension; where `native_stages` says that it can.
+
+        `queries` (q, D) → ids (q, k) int64.
+        """
+        raise NotImplementedError
 
     def exhaustive(self, queries: np.ndarray, k: int) -> np.ndarray | None:
         """As `search`, comparing every stored vector: what is lost by the precision alone. Asked only for a precision that

@@ -1,0 +1,58 @@
+"""Chroma: an HNSW graph behind a database in this process."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.backends import DATABASE, Backend, folder_bytes, padded
+
+
+class Chroma(Backend):
+    """HNSW (hnswlib) with Chroma's storage around it. Source: Chroma; Malkov & Yashunin 2018."""
+
+    name = "chroma"
+    kind = DATABASE
+    module = "chromadb"
+    install = "pip install chromadb"
+    licence = "Apache-2.0"
+    summary = "Chroma in this process: HNSW and its storage"
+    returns_memory = False
+    build_grid = {"M": [16], "ef_construction": [200]}
+    search_grid = {"ef": [16, 32, 64, 128, 256, 512]}
+    deterministic = False
+
+    def build(self, vectors: np.ndarray, *, M: int, ef_construction: int) -> None:
+        import chromadb
+        from chromadb.config import Settings
+
+        self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        self.client = chromadb.PersistentClient(self.folder.name, Settings(anonymized_telemetry=False))
+        settings = {"space": "ip", "max_neighbors": M, "ef_construction": ef_construction, "num_threads": self.threads}
+        configuration: Any = {"hnsw": settings}
+        self.items = self.client.create_collection(
+            f"c{uuid.uuid4().hex}", configuration=configuration, embedding_function=None
+        )
+        step = min(5000, self.client.get_max_batch_size())
+        for start in range(0, len(vectors), step):
+            block = vectors[start : start + step]
+            self.items.add([str(i) for i in range(start, start + len(block))], embeddings=block)
+
+    def configure(self, *, ef: int) -> None:
+        self.items.modify(configuration={"hnsw": {"ef_search": ef}})
+
+    def search(self, queries: np.ndarray, k: int) -> np.ndarray:
+        found = self.items.query(query_embeddings=queries, n_results=k, include=[])
+        return padded(([int(i) for i in row] for row in found["ids"]), k)
+
+    def size_bytes(self) -> int:
+        return folder_bytes(Path(self.folder.name))
+
+    def close(self) -> None:
+        self.client.delete_collection(self.items.name)
+        self.client.clear_system_cache()
+        self.folder.cleanup()

@@ -1,0 +1,48 @@
+"""DuckDB: exhaustive search in SQL over a column of arrays."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from bench.backends import DATABASE, Backend, folder_bytes, padded
+
+
+class Duckdb(Backend):
+    """A scan of a column store. Its vector extension is a download, so there is no index here. Source: Raasveldt & Mühleisen 2019."""
+
+    name = "duckdb"
+    kind = DATABASE
+    module = "duckdb"
+    install = "pip install duckdb"
+    licence = "MIT"
+    summary = "DuckDB: exhaustive, in SQL (its vector index is an extension that has to be downloaded)"
+    exact = True
+
+    def build(self, vectors: np.ndarray) -> None:
+        import duckdb
+        import pyarrow as pa
+
+        self.folder = tempfile.TemporaryDirectory()
+        self.connection = duckdb.connect(
+            str(Path(self.folder.name) / "vectors.duckdb"), config={"threads": self.threads}
+        )
+        d = vectors.shape[1]
+        column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), d)
+        given = pa.table({"id": pa.array(np.arange(len(vectors))), "embedding": column})  # noqa: F841  # read by name
+        self.connection.execute(f"CREATE TABLE items AS SELECT id, embedding::FLOAT[{d}] AS embedding FROM given")
+        self.connection.execute("CHECKPOINT")
+        self.statement = f"SELECT id FROM items ORDER BY array_inner_product(embedding, ?::FLOAT[{d}]) DESC, id LIMIT ?"
+
+    def search(self, queries: np.ndarray, k: int) -> np.ndarray:
+        run = self.connection.execute
+        return padded(([row[0] for row in run(self.statement, [query, k]).fetchall()] for query in queries), k)
+
+    def size_bytes(self) -> int:
+        return folder_bytes(Path(self.folder.name))
+
+    def close(self) -> None:
+        self.connection.close()
+        self.folder.cleanup()
