@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bench.backends import get_backend
 from bench.backends.faiss_flat import FaissFlat
 from bench.stages import Cold, MultiStage, Step, steps
 from bench.vectors import truncate
@@ -71,3 +72,21 @@ def test_from_a_file_the_same_is_found_and_its_pages_can_be_dropped(data, tmp_pa
     drop()
     np.testing.assert_array_equal(disk.narrow(shortlists, queries), memory.narrow(shortlists, queries))
     drop.close()
+
+
+@pytest.mark.parametrize("name", ["pgvector-hnsw", "sqlite-vec"])
+def test_a_database_s_own_rescore_finds_what_plain_numpy_finds(data, name):
+    cls = get_backend(name)
+    if not cls.available():
+        pytest.skip(f"needs {name}: {cls.install}")
+    corpus, queries = data
+    backend = cls("float32", 12)
+    backend.build(corpus, **{parameter: values[-1] for parameter, values in cls.build_grid.items()})
+    backend.configure(**{parameter: values[-1] for parameter, values in cls.search_grid.items()})
+    found = backend.search_stages(queries, 40, 10)
+    backend.close()
+    same = [
+        len(set(row) & set(plain(corpus, query, 12, 40, [Step(48, 10)]))) / 10
+        for row, query in zip(found.tolist(), queries, strict=True)
+    ]
+    assert np.mean(same) >= (1.0 if cls.exact else 0.98)

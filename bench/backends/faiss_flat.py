@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.backends._faiss import SCALAR, FaissBackend, bits, faiss
+from bench.backends._faiss import SCALAR, FaissBackend, bits, faiss, train_alone
 
 
 class FaissFlat(FaissBackend):
@@ -38,7 +38,7 @@ class FaissFlat(FaissBackend):
         elif self.precision in SCALAR:
             self.index = self.ranged(library.IndexScalarQuantizer(d, self.scalar(), product))
         if not self.index.is_trained:
-            self.index.train(vectors)
+            train_alone(self.index, vectors)
         self.index.add(vectors)
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:

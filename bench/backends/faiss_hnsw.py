@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.backends._faiss import FaissBackend, bits, faiss
+from bench.backends._faiss import FaissBackend, bits, faiss, train_alone
 
 
 class FaissHnsw(FaissBackend):
@@ -25,7 +25,7 @@ class FaissHnsw(FaissBackend):
             self.index = library.IndexBinaryHNSW(8 * vectors.shape[1], M)
         else:
             self.index = library.IndexHNSWSQ(d, self.scalar(), M, library.METRIC_INNER_PRODUCT)
-            self.ranged(library.downcast_index(self.index.storage)).train(vectors)
+            train_alone(self.ranged(library.downcast_index(self.index.storage)), vectors)
             self.index.is_trained = True
         self.index.hnsw.efConstruction = ef_construction
         self.index.add(vectors)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.backends._faiss import FaissBackend, bits, faiss
+from bench.backends._faiss import FaissBackend, bits, faiss, train_alone
 
 
 class FaissIvf(FaissBackend):
@@ -37,7 +37,7 @@ class FaissIvf(FaissBackend):
                 )
         # faiss warns on standard error below 39 vectors a cell; sqrt(n) cells of a small corpus have fewer, by choice.
         self.index.cp.min_points_per_centroid = 1
-        self.index.train(vectors)
+        train_alone(self.index, vectors)
         self.index.add(vectors)
 
     def configure(self, *, nprobe: int) -> None:

@@ -12,8 +12,8 @@ from bench.backends import SERVER, Backend, padded
 from bench.backends import _postgres as postgres
 
 _TYPES = {
-    "float32": ("vector", "vector_ip_ops"),
-    "float16": ("halfvec", "halfvec_ip_ops"),
+    "float32": ("vector", "vector_cosine_ops"),
+    "float16": ("halfvec", "halfvec_cosine_ops"),
     "binary": ("bit", "bit_hamming_ops"),
 }
 
@@ -88,7 +88,8 @@ class _Pgvector(Backend):
             )
         )
         self.connection.execute(sql.SQL("ANALYZE {}").format(self.table))
-        operator, asked = sql.SQL("<#>"), sql.SQL("%s::{}").format(cast)
+        # Cosine, since a prefix of a unit vector is none; the full vectors are, so their product is their cosine.
+        operator, asked = sql.SQL("<=>"), sql.SQL("%s::{}").format(cast)
         if self.precision == "binary":
             operator, asked = (
                 sql.SQL("<~>"),

@@ -18,6 +18,7 @@ class Scann(Backend):
     install = "pip install scann"
     licence = "Apache-2.0"
     summary = "partitions, anisotropic codes, rescoring (ScaNN)"
+    deterministic = False  # its training draws a sample that cannot be seeded
     build_grid = {"leaves_per_sqrt_n": [1.0], "dimensions_per_block": [2]}
     search_grid = {"leaves": [2, 4, 8, 16, 32, 64], "reorder": [100]}
 

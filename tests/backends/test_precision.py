@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from bench.backends import get_backend
+from bench.backends._faiss import train_alone
 from bench.vectors import normalise
 
 
@@ -63,7 +64,7 @@ def test_int4_is_faiss_s_codec(data):
     corpus, queries = data
     codec = faiss.IndexScalarQuantizer(corpus.shape[1], faiss.ScalarQuantizer.QT_4bit, faiss.METRIC_INNER_PRODUCT)
     codec.sq.rangestat, codec.sq.rangestat_arg = faiss.ScalarQuantizer.RS_meanstd, 2.5
-    codec.train(corpus)
+    train_alone(codec, corpus)
     decoded = codec.sa_decode(codec.sa_encode(corpus))
     assert shared(searched("int4", corpus, queries), queries @ decoded.T) == 1
 
