@@ -12,8 +12,8 @@ from bench.tables import groups, parameters, pareto, quality_of, savings, timed,
 TITLE = "One stage against several: latency at equal quality, and the share that rescoring takes"
 ORDER = 5.5
 CAPTION = (
-    "Left: the fronts of searches in one stage and in several, truncated vectors in memory; beside each level of quality kept stands how the "
-    "latency of the fastest search changes with several stages. Right: the median share of a query's time that goes into reading and scoring the shortlist's longer "
+    "Left: the fronts of searches in one stage and in several, truncated vectors in memory; beside them stands how the latency of "
+    "the fastest search changes with several stages at each level of quality kept (dotted). Right: the median share of a query's time that goes into reading and scoring the shortlist's longer "
     "vectors. Where that nears one, the second stage's memory traffic has eaten what the short first stage saved."
 )
 
@@ -48,16 +48,15 @@ def _fronts(axis: Axes, part: pd.DataFrame) -> None:
                 label=f"{backend}, {'several stages' if several else 'one stage'}", **style,
             )  # fmt: skip
     full = (in_memory[quality.column] / in_memory[quality.retained]).median()
-    for level in saved["level"].unique():
+    told = []
+    for level in sorted(saved["level"].unique(), reverse=True):
         rows = saved[saved["level"] == level]
         words = ", ".join(
             f"{row['backend'].removeprefix('faiss-')} {-row['saving']:+.0%}" for _, row in rows.iterrows()
         )
         axis.axhline(level * full, color="grey", lw=0.5, ls=":")
-        axis.annotate(
-            f"{level:.0%}: {words}", (1, level * full), xycoords=("axes fraction", "data"), xytext=(2, 0),
-            textcoords="offset points", fontsize=6, va="center",
-        )  # fmt: skip
+        told.append(f"{level:.0%} kept: {words}")
+    axis.text(1.02, 1.0, "\n".join(told), transform=axis.transAxes, va="top", fontsize=6)
     plain_log(axis, "x")
     axis.set_xlabel("median latency of one query (ms)")
     axis.set_ylabel(quality.label)
