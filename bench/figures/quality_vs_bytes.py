@@ -55,9 +55,9 @@ def _by_variant(axis: Axes, tables: list[tuple[str, pd.DataFrame]]) -> None:
 
 def _by_precision(axis: Axes, tables: list[tuple[str, pd.DataFrame]]) -> None:
     """Draw a line for each precision: solid and full for truncation, dotted and open for the best learned map."""
-    for prefix, table in tables:
+    for shift, (prefix, table) in enumerate(tables):
         for (name, precision), line in _compared(table).groupby(["variant", "precision"], sort=False):
-            position, plain = list(BITS).index(precision), name == "truncate"
+            position, plain = list(BITS).index(precision) + shift * len(BITS), name == "truncate"
             style = {**look(position), "linestyle": "-" if plain else ":", "fillstyle": "full" if plain else "none"}
             _line(axis, line, f"{prefix}{name} {precision}", style)
 
