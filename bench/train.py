@@ -24,7 +24,7 @@ from bench.errors import UsageError
 from bench.exact import exact_topk
 from bench.quality import Bootstrap, overlap, relevance
 from bench.reducers import Reducer, get_reducer
-from bench.reducers.adaptor import Adaptor, save_adaptor
+from bench.reducers.adaptor import Adaptor, save_adaptor, save_dense
 from bench.scoring import cosines
 from bench.vectors import normalise
 
@@ -159,20 +159,6 @@ def train(
     if dense is not None:
         save_dense(adaptor, Path(dense))
     return Trained(Path(out), dimensions, measure, curves, better, taken, seconds)
-
-
-def save_dense(adaptor: Adaptor, folder: Path) -> None:
-    """Write a linear adaptor as a sentence-transformers `Dense` module, to be put behind a model's pooling.
-
-    ``SentenceTransformer(modules=[*model, Dense.load(folder)])`` gives vectors whose prefixes are the adaptor's.
-    """
-    torch = extra("torch", "writing a Dense module", "train")
-    models = extra("sentence_transformers.models", "writing a Dense module", "train")
-    weight = adaptor.arrays["linear"]
-    dense = models.Dense(*weight.shape, bias=False, activation_function=torch.nn.Identity())
-    dense.linear.weight.data = torch.tensor(weight.T.copy())
-    folder.mkdir(parents=True, exist_ok=True)
-    dense.save(str(folder))
 
 
 def warm_then_cosine(step: int, steps: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -107,8 +108,9 @@ class _Pgvector(Backend):
         )
         self._hold_to_the_index()
 
+    @abstractmethod
     def _options(self, n: int, **parameters: Any) -> dict[str, int]:
-        raise NotImplementedError
+        """Return the options of the index's ``WITH`` clause."""
 
     def _hold_to_the_index(self) -> None:
         # The planner takes a small table's sequential scan for cheaper; here the index is what is measured.

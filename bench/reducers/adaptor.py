@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from bench.encoders._extra import extra
 from bench.errors import UsageError
 from bench.reducers import Reducer
 
@@ -111,3 +112,17 @@ def save_adaptor(folder: Path, arrays: dict[str, np.ndarray], meta: dict[str, An
         (folder / _META).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror or error}") from error
+
+
+def save_dense(adaptor: Adaptor, folder: Path) -> None:
+    """Write a linear adaptor as a sentence-transformers `Dense` module, to be put behind a model's pooling.
+
+    ``SentenceTransformer(modules=[*model, Dense.load(folder)])`` gives vectors whose prefixes are the adaptor's.
+    """
+    torch = extra("torch", "writing a Dense module", "train")
+    models = extra("sentence_transformers.models", "writing a Dense module", "train")
+    weight = adaptor.arrays["linear"]
+    dense = models.Dense(*weight.shape, bias=False, activation_function=torch.nn.Identity())
+    dense.linear.weight.data = torch.tensor(weight.T.copy())
+    folder.mkdir(parents=True, exist_ok=True)
+    dense.save(str(folder))
