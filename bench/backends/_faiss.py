@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,15 @@ def train_alone(index: Any, vectors: np.ndarray) -> None:
         index.train(vectors)
     finally:
         library.omp_set_num_threads(threads)
+
+
+def with_every_cell(lists: Any, search: Callable[[], np.ndarray]) -> np.ndarray:
+    """Return what `search` finds while every cell of the inverted file `lists` is probed."""
+    nprobe, lists.nprobe = lists.nprobe, lists.nlist
+    try:
+        return search()
+    finally:
+        lists.nprobe = nprobe
 
 
 def bits(vectors: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bench.backends import Backend
-from bench.backends._faiss import faiss
+from bench.backends._faiss import faiss, with_every_cell
 from bench.backends.faiss_ivf import n_lists
 from bench.vectors import truncate
 
@@ -68,11 +68,7 @@ class AdannsIvf(Backend):
         return np.asarray(self.index.search_preassigned(queries, k, cells, nearness)[1])
 
     def exhaustive(self, queries: np.ndarray, k: int) -> np.ndarray:
-        nprobe = self.index.nprobe
-        self.index.nprobe = self.index.nlist
-        found = self.search(queries, k)
-        self.index.nprobe = nprobe
-        return found
+        return with_every_cell(self.index, lambda: self.search(queries, k))
 
     def size_bytes(self) -> int:
         serialise: Any = faiss().serialize_index

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.backends._faiss import FaissBackend, faiss
+from bench.backends._faiss import FaissBackend, faiss, with_every_cell
 from bench.backends.faiss_ivf import n_lists
 
 
@@ -36,11 +36,7 @@ class FaissIvfPq(FaissBackend):
         self.index.nprobe = min(nprobe, self.index.nlist)
 
     def exhaustive(self, queries: np.ndarray, k: int) -> np.ndarray:
-        nprobe = self.index.nprobe
-        self.index.nprobe = self.index.nlist
-        found = self.search(queries, k)
-        self.index.nprobe = nprobe
-        return found
+        return with_every_cell(self.index, lambda: self.search(queries, k))
 
 
 def n_codes(d: int, components: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.backends._faiss import FaissBackend, faiss
+from bench.backends._faiss import FaissBackend, faiss, with_every_cell
 from bench.backends.faiss_ivf import n_lists
 
 
@@ -32,8 +32,4 @@ class FaissRabitq(FaissBackend):
         self.lists.nprobe = min(nprobe, self.lists.nlist)
 
     def exhaustive(self, queries: np.ndarray, k: int) -> np.ndarray:
-        nprobe = self.lists.nprobe
-        self.lists.nprobe = self.lists.nlist
-        found = self.search(queries, k)
-        self.lists.nprobe = nprobe
-        return found
+        return with_every_cell(self.lists, lambda: self.search(queries, k))
