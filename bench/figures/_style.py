@@ -56,7 +56,7 @@ def look(position: int) -> dict[str, Any]:
     again = position // len(COLOURS)
     return {
         "color": COLOURS[position % len(COLOURS)],
-        "marker": MARKERS[position % len(MARKERS)],
+        "marker": MARKERS[(position + again // 2) % len(MARKERS)],
         "linestyle": LINES[(position + again) % len(LINES)],
         "fillstyle": ("full", "none")[again % 2],
     }

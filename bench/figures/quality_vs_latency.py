@@ -15,12 +15,14 @@ CAPTION = (
     "that nearly coincide share a number."
 )
 _LABELS = 12
+_BESIDE = 10
+"""Kinds whose legend fits beneath the names of the numbered points."""
 
 
 def draw(frame: pd.DataFrame) -> Figure:
     """Draw quality against median single-query latency; the front's points are numbered and named beneath."""
     parts = groups(needed(timed(frame), "no timed trial"))
-    with panels(len(parts), columns=2, width=2 * COLUMN if len(parts) == 1 else 1.4 * COLUMN, height=4.4) as (
+    with panels(len(parts), columns=2, width=2 * COLUMN if len(parts) == 1 else 1.4 * COLUMN, height=4.9) as (
         figure,
         axes,
     ):
@@ -60,7 +62,10 @@ def draw(frame: pd.DataFrame) -> Figure:
             told = labels(part)
             names = "\n".join(f"{number}  {told[i]}" for number, i in enumerate(named.index, 1))
             axis.text(1.02, 1.0, names, transform=axis.transAxes, va="top", fontsize=6.5, parse_math=False)
-            axis.legend(loc="lower left", bbox_to_anchor=(1.0, 0.0))
+            if len(style) > _BESIDE:
+                axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4)
+            else:
+                axis.legend(loc="lower left", bbox_to_anchor=(1.0, 0.0))
     return figure
 
 
