@@ -91,7 +91,7 @@ def best_comes_first_and_nothing_twice(cls: type[Backend], precision: str) -> st
     assert all(len(set(row)) == 10 for row in found.tolist()), "an id stands twice"
     scores = np.einsum("qd,qkd->qk", vectors[:20], vectors[found])
     if precision == "float32":
-        assert (np.diff(scores, axis=1) <= 2e-5).all(), "a better one comes later"
+        assert (np.diff(scores, axis=1) <= 1e-5).all(), "a better one comes later"
     assert scores[:, :3].mean() >= scores[:, -3:].mean(), "the last are better than the first"
     return ""
 
@@ -111,7 +111,7 @@ def same_seed_same_result(cls: type[Backend], precision: str) -> str:
 
 
 def k_beyond_the_corpus_is_padded(cls: type[Backend], precision: str) -> str:
-    """A corpus of one or five vectors, or none, answers what it has, and -1 fills the rest."""
+    """A corpus of one or of five vectors answers what it has, and -1 fills the rest."""
     for n in (1, 5):
         vectors = _clustered(n, 16)
         backend = _needed(cls, vectors, precision)
@@ -134,8 +134,10 @@ def ids_follow_a_permutation(cls: type[Backend], precision: str) -> str:
         backend = _needed(cls, data, precision)
         answers.append(backend.search(queries, 10))
         backend.close()
+    if cls.exact and precision == "float32":
+        assert np.array_equal(order[answers[1]], answers[0]), "an exact search finds others, or in another order"
     share = _shared(order[answers[1]], answers[0])
-    floor = 0.999 if cls.exact and precision == "float32" else 0.9 if precision in FLOORS else 0.2
+    floor = 0.9 if precision in FLOORS else 0.2
     assert share >= floor, f"{share:.3f} are the same, below {floor}"
     return f"{share:.3f} are the same"
 
@@ -179,8 +181,7 @@ def batch_and_single_queries_agree(cls: type[Backend], precision: str) -> str:
     singles = np.concatenate([backend.search(vectors[i : i + 1], 10) for i in range(20)])
     batch = backend.search(vectors[:20], 10)
     backend.close()
-    share = _shared(batch, singles)
-    assert share >= 0.99, f"{share:.3f} are the same"
+    assert np.array_equal(batch, singles), f"{(batch != singles).mean():.1%} of the places differ"
     return ""
 
 

@@ -97,7 +97,7 @@ class Backend(ABC):
 
         `queries` (q, D) → ids (q, k) int64.
         """
-        raise NotImplementedError
+        raise TypeError(f"{self.name} does not rescore by itself")
 
     def exhaustive(self, queries: np.ndarray, k: int) -> np.ndarray | None:
         """As `search`, comparing every stored vector: what is lost by the precision alone. Asked only for a precision that
