@@ -205,8 +205,8 @@ def _export(results: Path, kind: str, out: Path | None) -> None:
 )
 @click.option(
     "--loss",
-    type=click.Choice(["infonce", "kl", "l2", "cosine", "topk"]),
-    help="infonce where there are training pairs, else kl.",
+    type=click.Choice(["infonce", "passages", "kl", "l2", "cosine", "topk"]),
+    help="infonce where there are training pairs, passages where there are texts, else kl.",
 )
 @click.option("--dimensions", type=_Numbers(int), help="Prefixes trained, as 16,64,256; powers of two when left out.")
 @click.option("--weights", type=_Numbers(float), help="A weight for each of --dimensions.")
@@ -214,6 +214,9 @@ def _export(results: Path, kind: str, out: Path | None) -> None:
 @click.option("--batch", type=click.IntRange(2))
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True))
 @click.option("--anchor", type=click.FloatRange(0), help="How firmly an adaptor is held to the PCA rotation.")
+@click.option(
+    "--passages", type=click.IntRange(0), help="Passages of documents that stand beside the pairs; 0 for none."
+)
 @click.option("--dense", type=_folder_type, help="Folder for a linear map as a Dense module of sentence-transformers.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--quiet", is_flag=True, help="Show no progress.")
@@ -227,7 +230,7 @@ def _train(dataset: str, encoder: str, out: Path, form: str, quiet: bool, **chos
     if form == "model":
         from bench.train_model import train_model
 
-        if unfit := {"loss", "weights", "anchor", "dense"} & set(given):
+        if unfit := {"loss", "weights", "anchor", "passages", "dense"} & set(given):
             raise UsageError(f"--{min(unfit)} is for adaptors; --form model has the loss of sentence-transformers")
         print("\n".join(train_model(dataset, encoder, out, progress=progress, **given)))
     else:

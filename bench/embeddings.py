@@ -112,9 +112,21 @@ def embed(
                 _make(folder, cache, data, model, identity, progress)
         found = open_embeddings(folder, max_queries, seed)
     except OSError as error:
-        full = "; what was encoded is kept: free some room and run again" if error.errno == errno.ENOSPC else ""
-        raise UsageError(f"the cache {cache} cannot be written: {error.strerror or error}{full}") from error
+        raise _unwritable(cache, error) from error
     return replace(found, dataset=dataset, encoder=encoder or "")
+
+
+def encode_texts(encoder: str, texts: Sequence[str], role: Role, progress: bool = True) -> np.ndarray:
+    """Return texts that belong to no dataset encoded, (n, D) float32 memory-mapped, from the cache where it holds them."""
+    cache, model = cache_folder(), get_encoder(encoder)
+    try:
+        (cache / "matrices").mkdir(parents=True, exist_ok=True)
+        with _bar(progress) as bar:
+            key = _encode(cache, model, model.identity, role, texts, range(len(texts)), bar)
+    except OSError as error:
+        raise _unwritable(cache, error) from error
+    vectors: np.ndarray = np.load(cache / "matrices" / f"{key}.npy", mmap_mode="r")
+    return vectors
 
 
 def open_embeddings(folder: Path, max_queries: int | None = None, seed: int = 0) -> Embeddings:
@@ -142,6 +154,11 @@ def open_embeddings(folder: Path, max_queries: int | None = None, seed: int = 0)
         own=None if meta["own"] is None else np.array(meta["own"], dtype=np.int64)[asked],
         sample_texts=tuple(meta["sample_texts"]),
     )
+
+
+def _unwritable(cache: Path, error: OSError) -> UsageError:
+    full = "; what was encoded is kept: free some room and run again" if error.errno == errno.ENOSPC else ""
+    return UsageError(f"the cache {cache} cannot be written: {error.strerror or error}{full}")
 
 
 # ----------------------------------------------------------------------------------------------------------- making a set
@@ -201,7 +218,7 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _encode(
-    cache: Path, model: Encoder, identity: str, role: Role, texts: Iterable[str], ids: Sequence[str], bar: Progress
+    cache: Path, model: Encoder, identity: str, role: Role, texts: Iterable[str], ids: Sequence[Any], bar: Progress
 ) -> str:
     """Encode `texts` into ``matrices/KEY.npy`` unless it is there; return the key."""
     key = _digest(_LAYOUT, identity, role, "float32", _texts_digest(texts))

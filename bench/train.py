@@ -1,8 +1,8 @@
 """Training an adaptor: the Matryoshka objective on frozen embeddings, for models that were not trained with it.
 
 A map of the full vectors, started from the PCA rotation, is learned so that each prefix of its result is a good embedding.
-With training pairs the loss at a prefix is InfoNCE: a query must find its document among those of its batch. Without, the
-similarities among documents at a prefix are held to those at the full dimension. Only torch's forward and backward pass is
+The loss at a prefix is InfoNCE: a query, or a passage of a document, must find its document among those of its batch. Or,
+without labels, the similarities among documents at a prefix are held to those at the full dimension. Only torch's forward and backward pass is
 borrowed: what is learned is applied by `bench.reducers.adaptor` in numpy. Needs the extra ``train``.
 """
 
@@ -11,17 +11,19 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.embeddings import Embeddings, embed
+from bench.datasets import load_dataset
+from bench.embeddings import Embeddings, embed, encode_texts
 from bench.encoders._extra import extra
 from bench.errors import UsageError
 from bench.exact import exact_topk
+from bench.passages import passages as passages_of
 from bench.quality import Bootstrap, overlap, relevance
 from bench.reducers import Reducer, get_reducer
 from bench.reducers.adaptor import Adaptor, save_adaptor, save_dense
@@ -29,14 +31,17 @@ from bench.scoring import cosines
 from bench.vectors import normalise
 
 FORMS = ("linear", "residual")
-LOSSES = ("infonce", "kl", "l2", "cosine", "topk")
+LOSSES = ("infonce", "passages", "kl", "l2", "cosine", "topk")
+_RANKING = ("infonce", "passages")
 HELD_OUT = 0.1
 """Share of the training pairs (or documents) that training never sees: early stopping and the guard read them."""
-MEASURE = "nDCG@10"
+MEASURE, FIDELITY = "nDCG@10", "fidelity@10"
 _DEPTH = 10
 _MOST_HELD_OUT = 1_000
 _RUNS = 100
 _TEMPERATURE = 0.06
+PASSAGES = 50_000
+_PASSAGES_WEIGHT = 2.0
 _NEAREST = 16
 
 
@@ -47,7 +52,7 @@ class Trained:
     folder: Path
     dimensions: list[int]
     measure: str
-    """``"nDCG@10"`` on held-out pairs, or ``"fidelity@10"`` on held-out documents where there are no pairs."""
+    """``"nDCG@10"`` on held-out pairs, or ``"nDCG@10 of passages"`` or ``"fidelity@10"`` of held-out documents where there are no pairs."""
     curves: dict[str, list[float]]
     """Held-out quality of `truncate`, `pca` and `adaptor` at each of `dimensions`."""
     better: list[bool]
@@ -87,18 +92,22 @@ def train(
     batch: int | None = None,
     learning_rate: float = 1e-3,
     anchor: float | None = None,
+    passages: int = PASSAGES,
     seed: int = 0,
     dense: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Trained:
     """Learn an adaptor on the training split of `dataset`, encoded by `encoder` (both named as in a study), into folder `out`.
 
-    `loss` is one of `LOSSES`: ``infonce`` (the default where there are training pairs) or, without labels, the divergence of
-    a prefix's similarities from the full ones: ``kl`` (of their softmax; the default without pairs), ``l2``, ``cosine``
-    (of the vectors of similarities), ``topk`` (``l2`` over the nearest alone). `form` is ``linear`` or ``residual`` (a
+    `loss` is one of `LOSSES`: ``infonce`` (the default where there are training pairs); without labels ``passages``, which is
+    ``infonce`` over passages alone (the default where there are texts and no pairs), or the divergence of a prefix's
+    similarities from the full ones: ``kl`` (of their softmax; the default for vectors), ``l2``, ``cosine`` (of the vectors
+    of similarities), ``topk`` (``l2`` over the nearest alone). `form` is ``linear`` or ``residual`` (a
     zero-initialised MLP is added to the linear map). `dimensions` are the prefixes trained, powers of two when left out, with
-    their `weights` (all one). `anchor` holds the linear map to the PCA rotation that it starts from (squared distance), and
-    the residual to zero: few pairs would bend them to themselves (0.015; 0 without labels, where there is nothing to overfit).
+    their `weights` (all one). `passages` is how many passages of the dataset's documents stand beside the training pairs in
+    ``infonce``, a passage asking for its document (`bench.passages`; none for ready vectors): few pairs alone would bend the
+    map to themselves. `anchor` holds the linear map to the PCA rotation that it starts from (squared distance), and the
+    residual to zero: 0.015 where there are pairs and no passages, else 0.
     `batch` is 512, and 256 without labels. Stops early when what is held out no longer gains. `dense` is a folder for
     the linear map as a module of sentence-transformers (see `save_dense`). Raises UsageError on bad input.
     Source: Kusupati et al. 2022 (the loss over prefixes); Yoon et al., Matryoshka-Adaptor, 2024; Oord et al. 2018 (InfoNCE).
@@ -117,16 +126,22 @@ def train(
     weights = list(weights or [1.0] * len(dimensions))
     if len(weights) != len(dimensions):
         raise UsageError(f"{len(weights)} weights for {len(dimensions)} dimensions: give one each")
-    loss = loss or ("infonce" if data.qrels is not None else "kl")
+    loss = loss or ("infonce" if data.qrels is not None else "passages" if encoder and passages else "kl")
     if loss == "infonce" and data.qrels is None:
-        raise UsageError(f"the loss infonce needs training pairs, and {dataset} has no judgements: take --loss kl")
+        raise UsageError(f"the loss infonce needs training pairs, and {dataset} has no judgements: take --loss passages")
+    if loss == "passages" and not (encoder and passages):
+        raise UsageError("the loss passages reads documents: it needs a dataset of texts and --passages above 0")
 
-    batch = batch or (512 if loss == "infonce" else 256)
+    batch = batch or (512 if loss in _RANKING else 256)
+    split = _Split(data, seed)
+    if loss in _RANKING and encoder and passages:
+        documents = load_dataset(dataset, "test" if data.qrels is None else "train").documents
+        assert documents is not None
+        split.add_passages(documents, encoder, passages, seed, alone=loss == "passages")
     if anchor is None:
-        anchor = 0.015 if loss == "infonce" else 0.0
+        anchor = 0.015 if loss == "infonce" and not len(split.owners) else 0.0
 
     begun = time.monotonic()
-    split = _Split(data, seed)
     pca = get_reducer("pca")()
     pca.fit(data.corpus)
     fitted = _Fit(data, split, pca.axes, form, loss, dimensions, weights, batch, learning_rate, anchor, seed)  # type: ignore[attr-defined]
@@ -150,6 +165,7 @@ def train(
             "batch": batch,
             "learning_rate": learning_rate,
             "anchor": anchor,
+            "passages": len(split.owners),
             "seed": seed,
             "measure": measure,
             "held_out": {name: [round(v, 6) for v in curve] for name, curve in curves.items()},
@@ -215,8 +231,22 @@ class _Split:
         self.asked = self.queries[asked]
         self.asked_ids = [data.query_ids[i] for i in asked]
         self.qrels = None if data.qrels is None else {query: data.qrels[query] for query in self.asked_ids}
+        self.passages, self.owners = np.empty((0, data.full_dim), np.float32), np.empty(0, np.int64)
+        self.measure = MEASURE if self.asked_ids else FIDELITY
         self.probes = normalise(data.corpus[np.flatnonzero(held)[:_MOST_HELD_OUT]])
         self.own = np.flatnonzero(held)[:_MOST_HELD_OUT]
+
+    def add_passages(self, documents: Iterable[str], encoder: str, most: int, seed: int, alone: bool) -> None:
+        """Add what the documents that are not held out can be asked. `alone`: in place of the pairs, those held out too."""
+        texts, owners = passages_of(documents, most, seed)
+        vectors, kept = normalise(encode_texts(encoder, texts, "query")), np.isin(owners, self.documents)
+        self.passages, self.owners = vectors[kept], owners[kept]
+        if alone:
+            self.rows = self.targets = np.empty(0, np.int64)
+            asked = np.random.default_rng(seed).permutation(np.flatnonzero(~kept))[:_MOST_HELD_OUT]
+            self.asked, self.asked_ids = vectors[asked], [str(i) for i in asked]
+            self.qrels = {str(i): {str(owners[i]): 1} for i in asked}
+            self.measure = f"{MEASURE} of passages"
 
     def by_query(
         self, transform: Callable[[np.ndarray], np.ndarray], dimensions: Sequence[int], labels: bool
@@ -240,7 +270,7 @@ def _guard(
     split: _Split, adaptor: Adaptor, pca: Reducer, dimensions: list[int]
 ) -> tuple[str, dict[str, list[float]], list[bool]]:
     """Compare with truncation and PCA at each dimension on what training never saw."""
-    labels = split.qrels is not None and len(split.asked) > 0
+    labels = split.measure != FIDELITY
     maps = {"truncate": lambda block: block, "pca": pca.map, "adaptor": adaptor.map}
     values = {name: split.by_query(_unit(map_), dimensions, labels) for name, map_ in maps.items()}
     bootstrap = Bootstrap(len(values["adaptor"][dimensions[0]]))
@@ -249,7 +279,7 @@ def _guard(
         for d in dimensions
     ]
     curves = {name: [float(by_dimension[d].mean()) for d in dimensions] for name, by_dimension in values.items()}
-    return MEASURE if labels else "fidelity@10", curves, better
+    return split.measure, curves, better
 
 
 def _unit(map_: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
@@ -277,7 +307,7 @@ class _Fit:
         import torch
 
         self.torch, self.split, self.dimensions, self.weights, self.loss = torch, split, dimensions, weights, loss
-        self.labelled = loss == "infonce"
+        self.ranking = loss in _RANKING
         self.corpus = data.corpus
         self.rng = np.random.default_rng(seed)
         generator = torch.Generator().manual_seed(seed)
@@ -291,8 +321,8 @@ class _Fit:
             self.parameters["output"] = torch.zeros(wide, full)
         for parameter in self.parameters.values():
             parameter.requires_grad_()
-        self.batch = min(batch, len(split.rows) if self.labelled else len(split.documents))
-        if self.batch < 2:
+        self.batch = min(batch, len(split.documents))
+        if max(len(split.rows), len(split.owners)) < 2 if self.ranking else self.batch < 2:
             raise UsageError("there are fewer than two training pairs or documents: nothing can be learned")
         self.optimiser = torch.optim.AdamW(self.parameters.values(), lr=learning_rate, weight_decay=0.0)
 
@@ -302,13 +332,13 @@ class _Fit:
         schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: warm_then_cosine(step, steps))
         best, kept, worse, step = -np.inf, None, 0, 0
         for step in range(1, steps + 1):
-            loss = self._infonce() if self.labelled else self._divergence()
+            loss = self._infonce() if self.ranking else self._divergence()
             self.optimiser.zero_grad()
             (loss + self._distance()).backward()
             self.optimiser.step()
             schedule.step()
             if step % every == 0 or step == steps:
-                values = self.split.by_query(_unit(self.adaptor().map), self.dimensions, self.labelled)
+                values = self.split.by_query(_unit(self.adaptor().map), self.dimensions, self.ranking)
                 quality = float(np.mean([v.mean() for v in values.values()]))
                 told(f"step {step}: loss {loss.item():.3f}, held out {quality:.4f}")
                 if quality > best:
@@ -339,19 +369,27 @@ class _Fit:
         return y
 
     def _infonce(self) -> Any:
+        split, total, weights = self.split, 0.0, 0.0
+        for weight, queries, rows, targets in (
+            (1.0, split.queries, split.rows, split.targets),
+            (_PASSAGES_WEIGHT, split.passages, np.arange(len(split.owners)), split.owners),
+        ):
+            if len(rows) > 1:
+                chosen = self.rng.choice(len(rows), min(self.batch, len(rows)), replace=False)
+                total = total + weight * self._ranking(queries[rows[chosen]], targets[chosen])
+                weights += weight
+        return total / weights
+
+    def _ranking(self, queries: np.ndarray, targets: np.ndarray) -> Any:
+        """Return the loss of queries that must find their documents among those of one another, and the reverse."""
         torch = self.torch
-        chosen = self.rng.choice(len(self.split.rows), self.batch, replace=False)
-        targets = self.split.targets[chosen]
-        queries, documents = (
-            self._map(self.split.queries[self.split.rows[chosen]]),
-            self._map(normalise(self.corpus[targets])),
-        )
+        asked, documents = self._map(queries), self._map(normalise(self.corpus[targets]))
         # Two pairs of one document: neither is a wrong answer to the other.
-        same = torch.tensor((targets[:, None] == targets) & ~np.eye(self.batch, dtype=bool))
-        right = torch.arange(self.batch)
+        same = torch.tensor((targets[:, None] == targets) & ~np.eye(len(targets), dtype=bool))
+        right = torch.arange(len(targets))
         total = 0.0
         for d, weight in zip(self.dimensions, self.weights, strict=True):
-            scores = _cosine(torch, queries[:, :d], documents[:, :d]) / _TEMPERATURE
+            scores = _cosine(torch, asked[:, :d], documents[:, :d]) / _TEMPERATURE
             scores = scores.masked_fill(same, -torch.inf)
             both = torch.nn.functional.cross_entropy(scores, right) + torch.nn.functional.cross_entropy(scores.T, right)
             total = total + weight * both / 2

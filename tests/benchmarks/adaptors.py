@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("encoder")
     parser.add_argument("--train", action="append", required=True)
     parser.add_argument("--score", action="append", required=True)
-    parser.add_argument("--losses", default="infonce,kl")
+    parser.add_argument("--losses", default="infonce,passages,kl")
     parser.add_argument("--forms", default="linear")
     parser.add_argument("--dimensions", default="16,32,64,128,384")
     parser.add_argument("--steps", type=int, default=1500)
