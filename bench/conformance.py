@@ -10,15 +10,17 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench import timing
-from bench.backends import Backend, get_backend
+from bench.backends import LIBRARY, Backend, get_backend
 from bench.vectors import normalise
 
 N = 2000
@@ -162,16 +164,58 @@ def wider_finds_no_less(cls: type[Backend], precision: str) -> str:
 
 def size_is_that_of_something_written(cls: type[Backend], precision: str) -> str:
     """The size grows with the corpus and holds at least the components at their precision."""
-    sizes = []
+    sizes: list[int] = []
     for n in (500, N):
         backend = _needed(cls, _clustered(n, 64), precision)
-        sizes.append(backend.size_bytes())
+        size = backend.size_bytes()
         backend.close()
+        if size is None:
+            raise _NotApplicable("it does not tell")
+        sizes.append(size)
     least = 500 * 64 * BITS.get(precision, 0.5) / 8
     assert least <= sizes[0] < sizes[1], (
         f"{sizes[0]:,} bytes of 500 vectors, {sizes[1]:,} of {N}; at least {least:,.0f}"
     )
     return f"{sizes[1] / N:.0f} bytes a vector at 64 d"
+
+
+def a_saved_index_answers_alike(cls: type[Backend], precision: str) -> str:
+    """What is saved and taken up by another finds what the built one finds."""
+    if cls.kind != LIBRARY:
+        raise _NotApplicable("a database keeps its own files")
+    vectors = _clustered(N, 32)
+    backend = _needed(cls, vectors, precision)
+    built = backend.search(vectors[:50], 10)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            backend.save(Path(folder))
+        except NotImplementedError as error:
+            raise _NotApplicable(str(error)) from error
+        backend.close()
+        again = cls(precision, vectors.shape[1], 1)
+        again.restore(Path(folder))
+        again.configure(**_widest(cls))
+        found = again.search(vectors[:50], 10)
+        again.close()
+    assert np.array_equal(found, built), f"{(found != built).mean():.1%} of the places differ"
+    return ""
+
+
+def its_own_rescore_reads_the_full_vectors(cls: type[Backend], precision: str) -> str:
+    """A backend that rescores by itself finds what its own shortlist, sorted by the full vectors, holds."""
+    if not cls.native_stages:
+        raise _NotApplicable("it does not rescore by itself")
+    vectors, queries = _clustered(N, 32), _clustered(40, 32, seed=1)
+    backend = cls(precision, 16, 1)
+    backend.build(vectors, **{parameter: values[-1] for parameter, values in cls.build_grid.items()})
+    backend.configure(**_widest(cls))
+    shortlists, found = backend.search(queries, 60), backend.search_stages(queries, 60, 10)
+    backend.close()
+    scores = np.einsum("qd,qkd->qk", queries, vectors[shortlists])
+    true = np.take_along_axis(shortlists, np.argsort(-scores, axis=1, kind="stable")[:, :10], axis=1)
+    share = _shared(found, true)
+    assert share >= 0.99, f"{share:.3f} of its results are those of the shortlist's best"
+    return f"{share:.3f} are the shortlist's best"
 
 
 def batch_and_single_queries_agree(cls: type[Backend], precision: str) -> str:
@@ -228,6 +272,20 @@ def threads_are_held(cls: type[Backend], precision: str) -> str:
     return f"{started} threads started" if started else "no thread started"
 
 
+def an_empty_corpus_is_empty_or_refused(cls: type[Backend], precision: str) -> str:
+    """No vectors at all find nothing, or raise an error that names the cause; the process lives."""
+    vectors = _clustered(1, 16)
+    try:
+        backend = _needed(cls, vectors[:0], precision)
+        found = backend.search(vectors, 3)
+        backend.close()
+    except Exception as error:  # a library may raise anything
+        return f"refused: {type(error).__name__}"
+    assert found.shape == (1, 3), f"ids have shape {found.shape}, not (1, 3)"
+    assert (found == -1).all(), f"of no vectors it finds {found[0].tolist()}"
+    return "finds nothing"
+
+
 _CHECKS: tuple[Callable[[type[Backend], str], str], ...] = (
     finds_what_brute_force_finds,
     best_comes_first_and_nothing_twice,
@@ -236,10 +294,14 @@ _CHECKS: tuple[Callable[[type[Backend], str], str], ...] = (
     ids_follow_a_permutation,
     wider_finds_no_less,
     size_is_that_of_something_written,
+    a_saved_index_answers_alike,
+    its_own_rescore_reads_the_full_vectors,
     batch_and_single_queries_agree,
     input_is_left_alone,
     memory_comes_back,
     threads_are_held,
+    # Last: what dies of it has kept every other rule.
+    an_empty_corpus_is_empty_or_refused,
 )
 _MARK = "conformance: "
 
@@ -259,8 +321,12 @@ def _made(cls: type[Backend], vectors: np.ndarray, precision: str) -> Backend | 
         if "does not divide the dimension" not in str(error):
             raise
         return None
-    backend.configure(**{parameter: values[-1] for parameter, values in cls.search_grid.items()})
+    backend.configure(**_widest(cls))
     return backend
+
+
+def _widest(cls: type[Backend]) -> dict[str, Any]:
+    return {parameter: values[-1] for parameter, values in cls.search_grid.items()}
 
 
 def _needed(cls: type[Backend], vectors: np.ndarray, precision: str) -> Backend:

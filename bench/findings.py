@@ -15,6 +15,7 @@ from bench.tables import (
     front,
     is_synthetic,
     label,
+    loads,
     other_reducers,
     quality_of,
     savings,
@@ -35,6 +36,8 @@ def findings(frame: pd.DataFrame) -> list[str]:
         *_stages(frame),
         *_speed(frame),
         *_encoding(frame),
+        *_transport(frame),
+        *_load(frame),
         *_threads(frame),
         *_pruned(frame),
         *_failures(frame),
@@ -244,6 +247,29 @@ def _encoding(frame: pd.DataFrame) -> list[str]:
     return [
         f"Encoding a query takes {encode:.3f} ms, {encode / search:.2g}× the median search on the Pareto front: an application waits for both."
     ]
+
+
+def _transport(frame: pd.DataFrame) -> list[str]:
+    """Say how much of a search is the server's own time, a sentence a server that tells."""
+    rows = timed(frame).dropna(subset="server_ms_p50")
+    return [
+        f"{backend}: of a median search's {part['latency_ms_p50'].median():.3g} ms the server says that it took "
+        f"{part['server_ms_p50'].median():.3g}; the rest is the connection and the client."
+        for backend, part in rows.groupby("backend", sort=False)
+    ]
+
+
+def _load(frame: pd.DataFrame) -> list[str]:
+    """Say what more clients win, a sentence a backend."""
+    found = []
+    for backend, part in loads(frame).groupby("backend", sort=False):
+        told = part.groupby("clients")[["qps", "latency_ms_p99"]].median()
+        steps = [
+            f"{clients} {'client' if clients == 1 else 'clients'} {row['qps']:,.0f} a second, p99 {row['latency_ms_p99']:.3g} ms"
+            for clients, row in told.iterrows()
+        ]
+        found.append(f"{backend} under load, queries answered: {'; '.join(steps)}.")
+    return found
 
 
 def _failures(frame: pd.DataFrame) -> list[str]:

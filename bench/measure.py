@@ -15,6 +15,7 @@ from bench import timing
 from bench.backends import Backend
 from bench.embeddings import Embeddings
 from bench.halving import PARETO, Rival, halve
+from bench.load import Ask, under_load
 from bench.quality import median_interval, overlap
 from bench.reducers import Reducer
 from bench.scoring import DEPTH, Scorer, cosines
@@ -101,7 +102,8 @@ class Measure:
             few = timing.time_queries(search.one, min(_SCOUTED, n_queries), 1, math.inf, search.cold)
             costs[trial["trial_id"]] = (
                 float(np.median(few.nanoseconds) / 1e6),
-                self._bytes(search, self.backend.size_bytes()) / len(self.vectors),
+                # What does not tell its size is beaten by time and quality alone.
+                self._bytes_per_vector(search, self.backend.size_bytes()) or 0.0,
             )
             search.close()
             candidates[trial["trial_id"]] = partial(self._quality, trial)
@@ -119,43 +121,19 @@ class Measure:
 
     def trial(self, trial: dict[str, Any], built: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Measure one trial: its row, and its queries' columns."""
-        job, n, n_queries = self.job, len(self.vectors), len(self.queries)
+        job = self.job
         search = _Search(self, trial)
-        full_singles = [self.full_queries[i : i + 1] for i in range(n_queries)]
-
-        def reference(i: int) -> np.ndarray:
-            return self.reference.search(full_singles[i], search.asked)
-
-        latency = timing.time_queries(search.one, n_queries, job["repeats"], job["budget_seconds"], search.cold)
-        ids = self._checked(latency.results, search.asked)
-        speedups = timing.paired_speedup(search.one, reference, n_queries, job["seed"], search.cold)
-        batches = []
-        for _ in range(job["repeats"]):
-            begun = time.perf_counter_ns()
-            search(slice(None))
-            batches.append((time.perf_counter_ns() - begun) / 1e9)
-
-        milliseconds = latency.nanoseconds / 1e6
-        p50, p95, p99 = np.percentile(milliseconds, [50, 95, 99])
-        speedup, speedup_low, speedup_high = median_interval(speedups, job["seed"])
+        measured, results, by_query = self._under_load(search, trial) if trial["clients"] > 1 else self._alone(search)
+        ids = self._checked(results, search.asked)
         in_memory = 0 if search.cold else search.second_bytes
         row = {
             **built,
             "memory_bytes": None if built["memory_bytes"] is None else built["memory_bytes"] + in_memory,
-            "index_bytes": built["index_bytes"] + in_memory,
+            "index_bytes": None if built["index_bytes"] is None else built["index_bytes"] + in_memory,
             "disk_bytes": search.second_bytes - in_memory,
-            "bytes_per_vector": self._bytes(search, built["index_bytes"]) / n,
-            "latency_ms_p50": float(p50),
-            "latency_ms_p95": float(p95),
-            "latency_ms_p99": float(p99),
-            "qps": 1e3 / float(milliseconds.mean()),
-            "batch_qps": n_queries / float(np.median(batches)),
-            "rescore_ms_p50": self._rescore_ms(search),
+            "bytes_per_vector": self._bytes_per_vector(search, built["index_bytes"]),
+            **measured,
             "encode_ms_p50": job["encode_ms_p50"],
-            "speedup_vs_exact": speedup,
-            "speedup_vs_exact_low": speedup_low,
-            "speedup_vs_exact_high": speedup_high,
-            "bandwidth_fraction": self._bandwidth(search, float(p50)),
             "threads_seen": timing.threads_running(),
             "threads_started": max(0, timing.threads_running() - self.threads_before),
         }
@@ -164,12 +142,64 @@ class Measure:
         precise_ids = None if self.precise is None else search.exhaustive(self.precise)
         row["ann_recall_at_10"] = self._ann_recall(ids, exact_ids, search)
         figures, queries = self.scorer.score(ids, exact_ids, precise_ids)
-        queries["latency_ms"] = np.median(milliseconds, axis=0).tolist()
+        queries["latency_ms"] = (by_query / 1e6).tolist()
         return {**row, **figures}, queries
 
-    def _bytes(self, search: _Search, index_bytes: int) -> int:
-        """Return the bytes that lie in memory: the index, and what later steps score where that is not on disk."""
-        return index_bytes + (0 if search.cold else search.second_bytes)
+    def _alone(self, search: _Search) -> tuple[dict[str, Any], list[np.ndarray], np.ndarray]:
+        """Time one query after the other: the row's part, what each found, and the median nanoseconds of each."""
+        job, n_queries = self.job, len(self.queries)
+        full_singles = [self.full_queries[i : i + 1] for i in range(n_queries)]
+
+        def reference(i: int) -> np.ndarray:
+            return self.reference.search(full_singles[i], search.asked)
+
+        latency = timing.time_queries(search.one, n_queries, job["repeats"], job["budget_seconds"], search.cold)
+        speedups = timing.paired_speedup(search.one, reference, n_queries, job["seed"], search.cold)
+        batches = []
+        for _ in range(job["repeats"]):
+            begun = time.perf_counter_ns()
+            search(slice(None))
+            batches.append((time.perf_counter_ns() - begun) / 1e9)
+        speedup, speedup_low, speedup_high = median_interval(speedups, job["seed"])
+        percentiles = _percentiles(latency.nanoseconds)
+        row = {
+            **percentiles,
+            "qps": 1e9 / float(latency.nanoseconds.mean()),
+            "batch_qps": n_queries / float(np.median(batches)),
+            "rescore_ms_p50": self._rescore_ms(search),
+            "server_ms_p50": None if search.stages else self._server_ms(search),
+            "speedup_vs_exact": speedup,
+            "speedup_vs_exact_low": speedup_low,
+            "speedup_vs_exact_high": speedup_high,
+            "bandwidth_fraction": self._bandwidth(search, percentiles["latency_ms_p50"]),
+        }
+        return row, latency.results, np.median(latency.nanoseconds, axis=0)
+
+    def _under_load(
+        self, search: _Search, trial: dict[str, Any]
+    ) -> tuple[dict[str, Any], list[np.ndarray], np.ndarray]:
+        """As `_alone`, while many clients ask; what compares one query with another is left out."""
+        shortlist = search.multi.shortlist if search.stages else None
+        ask = Ask(
+            self.backend,
+            parameters(trial["search_params"]),
+            self.index_queries,
+            search.asked,
+            shortlist,
+            self.job["machine_cores"],
+        )
+        load = under_load(ask, trial["clients"])
+        return {**_percentiles(load.nanoseconds), "qps": load.qps}, load.results, load.by_query
+
+    def _server_ms(self, search: _Search) -> float | None:
+        told = self.backend.server_ms(self.index_queries[:_SCOUTED], search.asked)
+        return None if told is None else float(np.median(told))
+
+    def _bytes_per_vector(self, search: _Search, index_bytes: int | None) -> float | None:
+        """Return what lies in memory: the index, and what later steps score where that is not on disk; None where a server does not tell."""
+        if index_bytes is None:
+            return None
+        return (index_bytes + (0 if search.cold else search.second_bytes)) / len(self.vectors)
 
     def _rescore_ms(self, search: _Search) -> float | None:
         """Return the median time of the steps after the index's own, milliseconds; None where there is none."""
@@ -269,6 +299,11 @@ class _Search:
     def close(self) -> None:
         if self.cold is not None:
             self.cold.close()
+
+
+def _percentiles(nanoseconds: np.ndarray) -> dict[str, float]:
+    p50, p95, p99 = np.percentile(nanoseconds / 1e6, [50, 95, 99])
+    return {"latency_ms_p50": float(p50), "latency_ms_p95": float(p95), "latency_ms_p99": float(p99)}
 
 
 def without_own(ids: np.ndarray, own: np.ndarray | None) -> np.ndarray:

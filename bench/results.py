@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from bench.errors import UsageError
 from bench.quality import MEASURES
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _VERSION_KEY = b"matryoshka-bench.schema"
 
 STATUSES = ("ok", "failed", "timeout", "out_of_memory", "crashed", "skipped", "pruned")
@@ -46,6 +46,7 @@ CONFIGURATION = {
     "stages": _TEXT,
     "k": _INT,
     "threads": _INT,
+    "clients": _INT,
 }
 
 TRIALS = pa.schema(
@@ -68,6 +69,7 @@ TRIALS = pa.schema(
         "qps": _FLOAT,
         "batch_qps": _FLOAT,
         "rescore_ms_p50": _FLOAT,
+        "server_ms_p50": _FLOAT,
         "encode_ms_p50": _FLOAT,
         **{f"speedup_vs_exact{bound}": _FLOAT for bound in ("", "_low", "_high")},
         "bandwidth_fraction": _FLOAT,
@@ -87,6 +89,9 @@ TRIALS = pa.schema(
     },
     metadata={_VERSION_KEY: str(SCHEMA_VERSION).encode()},
 )
+
+_BEFORE = {"clients": 1}
+"""What a column stands for in tables older than it, where that is not empty."""
 
 QUERIES = pa.schema(
     {
@@ -138,7 +143,10 @@ def _read(path: Path, schema: pa.Schema) -> pa.Table:
     missing = [name for name in schema.names if name not in table.column_names]
     if 0 < written < SCHEMA_VERSION:
         for name in missing:  # what an older version did not measure yet
-            table = table.append_column(name, pa.nulls(len(table), schema.field(name).type))
+            kind = schema.field(name).type
+            known = _BEFORE.get(name)
+            column = pa.nulls(len(table), kind) if known is None else pa.array([known] * len(table), kind)
+            table = table.append_column(name, column)
     elif missing:
         raise UsageError(f"{path} is no table of this suite: it has no column '{missing[0]}'")
     return table.select(schema.names).cast(schema)

@@ -247,6 +247,7 @@ class _Run:
                 "sweep": self.study.sweep,
                 "rivals": self._front(embeddings),
                 "bandwidth": self.machine.bandwidth,
+                "machine_cores": self.machine.cores,
                 "encode_ms_p50": encode_ms,
             }
             job["exact"] = str(exact_path(embeddings.folder, job))
@@ -314,17 +315,21 @@ class _Run:
         while True:
             self.progress.now(what)
             job["trials"] = [{"trial_id": trial_id, **asdict(trial)} for trial_id, trial in left.items()]
-            under_way, built = "", False
+            under_way, built, again = "", False, False
             with Child(job, cores, self.study.timeout_seconds, self.machine.memory_limit) as child:
                 for event in child.events():
                     if event["event"] == "built":
                         built = True
                     elif event["event"] == "start":
                         under_way = event["trial_id"]
+                    elif event["event"] == "again":
+                        again = True
                     else:
                         self._add(embeddings, left.pop(event["row"]["trial_id"]), event["row"], event["queries"])
             if not left:
                 return child.error
+            if again:
+                continue
             status, error = child.status, child.error
             if status == "ok":
                 status, error = "crashed", "the library ended the process by itself"
@@ -348,7 +353,7 @@ class _Run:
             "n_corpus": len(embeddings.corpus),
             "n_queries": len(embeddings.query_ids),
             "full_dim": embeddings.full_dim,
-            "library_versions": json.dumps(versions(trial), sort_keys=True),
+            "library_versions": json.dumps(versions(trial) | self._server(row), sort_keys=True),
             "machine": self.machine.name,
             "notes": "\n".join(embeddings.notes),
             "started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -361,6 +366,11 @@ class _Run:
             rankings = [[ids[i] for i in found if i >= 0] for found in queries.pop("found")]
         self.store.add({**described, **row}, queries, rankings)
         self.progress.finished(row["status"])
+
+    @staticmethod
+    def _server(row: dict[str, Any]) -> dict[str, str]:
+        name, _, version = row.get("server", "").partition(" ")
+        return {name: version} if name else {}
 
 
 def versions(trial: Trial) -> dict[str, str]:

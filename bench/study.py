@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from bench.backends import Backend, get_backend
+from bench.backends import SERVER, Backend, get_backend
 from bench.errors import UsageError, near_miss
 from bench.reducers import get_reducer
 from bench.registry import split_name
@@ -96,6 +96,8 @@ class Configuration(_Strict):
     search: Swept = {}
     stages: Stages | None = None
     dimensions: PositiveInts | None = None
+    clients: PositiveInts = [1]
+    """How many processes ask a server at once."""
 
 
 class Study(_Strict):
@@ -132,6 +134,7 @@ class Trial:
     stages: str
     k: int
     threads: int
+    clients: int = 1
 
     @property
     def build_key(self) -> tuple[Any, ...]:
@@ -270,6 +273,10 @@ def _check(configuration: Configuration, path: str | Path) -> None:
                         raise UsageError(
                             f"{path}: backend '{name}': {parameter} = {value!r} is not {_article(wanted.__name__)}, as {known[parameter][0]!r} is"
                         )
+        if max(configuration.clients) > 1 and backend.kind != SERVER:
+            raise UsageError(
+                f"{path}: clients = {max(configuration.clients)} is for servers, and '{name}' is none: leave it out"
+            )
         for precision in configuration.precision or ():
             if precision not in backend.precisions:
                 raise UsageError(
@@ -315,7 +322,11 @@ def _expand(configuration: Configuration, study: Study) -> Iterable[Trial]:
         stages = configuration.stages.swept(backend) if configuration.stages else [{}]
         # A second stage no longer than the first adds nothing.
         stages = [stage for stage in stages if stage.get(DIMENSION, dim + 1) > dim]
-        for precision, build, stage, search, k in itertools.product(precisions, builds, stages, searches, study.k):
+        for precision, build, stage, search, k, clients in itertools.product(
+            precisions, builds, stages, searches, study.k, configuration.clients
+        ):
+            if clients > 1 and stage and not stage.get(NATIVE):
+                continue  # a rescore outside the server is the application's own, not a load on it
             yield Trial(
                 reducer,
                 reducer_params,
@@ -327,4 +338,5 @@ def _expand(configuration: Configuration, study: Study) -> Iterable[Trial]:
                 canonical(stage),
                 k,
                 threads,
+                clients,
             )

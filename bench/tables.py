@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.results import CONFIGURATION
 from bench.study import EXACT
 
 SYNTHETIC = "synthetic vectors: for speed and scale only"
@@ -66,8 +67,28 @@ def groups(frame: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
 
 
 def timed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that ended ok and have a latency."""
-    return frame[(frame["status"] == "ok") & frame["latency_ms_p50"].notna()]
+    """Return the rows that ended ok and have a latency, of one client at a time: load is another question."""
+    return frame[(frame["status"] == "ok") & frame["latency_ms_p50"].notna() & (frame["clients"] == 1)]
+
+
+def loads(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the timed rows of the configurations that were measured with several clients, their one-client rows included.
+
+    Of each backend, reducer, precision, dimension and choice of stages one configuration is kept: with one client the
+    fastest of those within a hundredth of the best quality.
+    """
+    rows = frame[(frame["status"] == "ok") & frame["latency_ms_p50"].notna()]
+    setting = [c for c in CONFIGURATION if c != "clients"]
+    rows = rows[rows.groupby(setting, dropna=False)["clients"].transform("max") > 1]
+    kept = []
+    for _, part in rows.groupby(
+        ["dataset", "encoder", "backend", "reducer", "precision", "dim", "stages"], dropna=False, sort=False
+    ):
+        column, fewest = quality_of(part).column, part[part["clients"] == part["clients"].min()]
+        good = fewest[fewest[column] >= fewest[column].max() - 0.01]
+        best = good.loc[good["latency_ms_p50"].idxmin(), setting]
+        kept.append(part[(part[setting].fillna("") == best.fillna("")).all(axis=1)])
+    return pd.concat(kept) if kept else rows
 
 
 def exact_rows(frame: pd.DataFrame) -> pd.DataFrame:
@@ -172,7 +193,7 @@ def is_synthetic(frame: pd.DataFrame) -> bool:
 
 # Parameters that a study usually leaves at their one default say nothing in a label.
 _SHOWN = {"M", "ef", "nprobe", "n_trees", "search_k"}
-_SETTINGS = ("threads", "k")
+_SETTINGS = ("threads", "k", "clients")
 
 
 def dimension_table(frame: pd.DataFrame) -> pd.DataFrame:

@@ -128,7 +128,9 @@ def train(
         raise UsageError(f"{len(weights)} weights for {len(dimensions)} dimensions: give one each")
     loss = loss or ("infonce" if data.qrels is not None else "passages" if encoder and passages else "kl")
     if loss == "infonce" and data.qrels is None:
-        raise UsageError(f"the loss infonce needs training pairs, and {dataset} has no judgements: take --loss passages")
+        raise UsageError(
+            f"the loss infonce needs training pairs, and {dataset} has no judgements: take --loss passages"
+        )
     if loss == "passages" and not (encoder and passages):
         raise UsageError("the loss passages reads documents: it needs a dataset of texts and --passages above 0")
 

@@ -2,7 +2,7 @@
 
 `python -m bench.trial FD` reads a job (JSON) from standard input and writes one JSON line an event to the file descriptor:
 ``{"event": "built"}`` when the index stands, ``{"event": "start", "trial_id": …}`` before a trial, ``{"event": "trial", "row": …,
-"queries": …}`` when it is measured. If the process dies, the runner knows what it was at.
+"queries": …}`` when it is measured, ``{"event": "again"}`` when the server is gone and the rest needs a new one. If the process dies, the runner knows what it was at.
 """
 
 from __future__ import annotations
@@ -161,6 +161,7 @@ def run_build(job: dict[str, Any], emit: Emit) -> None:
         "memory_bytes": None if backend.kind == SERVER else max(0, timing.unique_bytes() - before),
         "peak_memory_bytes": None if peak is None or backend.kind == SERVER else max(0, peak - before),
         "index_bytes": backend.size_bytes(),
+        "server": backend.server_version(),
         "caution": reducer.caution(job["dim"]),
     }
     if backend.full_width:
@@ -185,6 +186,9 @@ def run_build(job: dict[str, Any], emit: Emit) -> None:
         emit(
             {"event": "trial", "row": {"trial_id": trial["trial_id"], "started_at": started, **row}, "queries": queries}
         )
+        if row["status"] == "failed" and not backend.alive():
+            emit({"event": "again"})
+            return
     backend.close()
 
 

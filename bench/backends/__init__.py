@@ -8,7 +8,7 @@ import importlib.metadata
 import importlib.util
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -88,9 +88,35 @@ class Backend(ABC):
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
         """(q, d) float32 unit length → ids (q, k) int64, best first; -1 pads where fewer than k are found."""
 
-    @abstractmethod
-    def size_bytes(self) -> int:
-        """Bytes of the serialised index, measured, not computed."""
+    def server_ms(self, queries: np.ndarray, k: int) -> np.ndarray | None:
+        """Milliseconds that the server itself spent on each of `queries`, (q,) float64, asked anew; None where it does not tell."""
+        return None
+
+    def reconnect(self) -> None:
+        """Open a connection of its own to what is built, in another process; a `SERVER` pickles without its connection."""
+        raise TypeError(f"{self.name} has no connection")
+
+    def server_version(self) -> str:
+        """Name and version of the `SERVER` that is asked; empty for what runs in this process."""
+        return ""
+
+    def alive(self) -> bool:
+        """Whether it can go on after a search that failed; a `SERVER` that cannot is built anew for the next trial."""
+        return True
+
+    def save(self, folder: Path) -> None:
+        """Write the built index into an empty folder; asked of a `LIBRARY` only: a database keeps its own files."""
+        raise NotImplementedError(f"{self.name} cannot be saved")
+
+    def restore(self, folder: Path) -> None:
+        """Take up what `save` wrote, in place of `build`; `configure` comes after it, as after a build."""
+        raise NotImplementedError(f"{self.name} cannot be restored")
+
+    def size_bytes(self) -> int | None:
+        """Bytes of the index as it is saved, measured, not computed; None where a server does not tell."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.save(Path(folder))
+            return folder_bytes(Path(folder))
 
     def search_stages(self, queries: np.ndarray, shortlist: int, k: int) -> np.ndarray:
         """As `search`, with its own rescore of a shortlist at the full dimension; where `native_stages` says that it can.
@@ -121,17 +147,12 @@ def padded(rows: Iterable[Any], k: int) -> np.ndarray:
     return ids
 
 
-def serialised(save: Callable[[Path], object]) -> int:
-    """Return the bytes of the file that `save` writes to the path it is given."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "index"
-        save(path)
-        return path.stat().st_size
-
-
-def folder_bytes(folder: Path) -> int:
-    """Return the bytes of all files under `folder`."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def folder_bytes(folder: Path, allocated: bool = False) -> int:
+    """Return the bytes of all files under `folder`; `allocated`: without the room that a file sets aside and has not written to."""
+    found = [path.stat() for path in folder.rglob("*") if path.is_file()]
+    if allocated:
+        return sum(min(file.st_size, getattr(file, "st_blocks", file.st_size) * 512) for file in found)
+    return sum(file.st_size for file in found)
 
 
 def backends() -> dict[str, type[Backend]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,13 +31,19 @@ class FaissBackend(Backend):
     index: Any
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
+        if not self.index.ntotal:
+            return np.full((len(queries), k), -1)  # its fast scan ends the process
         if self.precision == "binary":
             return np.asarray(self.index.search(bits(queries), k)[1])
         return np.asarray(self.index.search(queries, k)[1])
 
-    def size_bytes(self) -> int:
-        serialise = faiss().serialize_index_binary if self.precision == "binary" else faiss().serialize_index
-        return int(serialise(self.index).nbytes)
+    def save(self, folder: Path) -> None:
+        write = faiss().write_index_binary if self.precision == "binary" else faiss().write_index
+        write(self.index, str(folder / "index"))
+
+    def restore(self, folder: Path) -> None:
+        read = faiss().read_index_binary if self.precision == "binary" else faiss().read_index
+        self.index = read(str(folder / "index"))
 
     @property
     def code_bytes(self) -> int:

@@ -41,16 +41,6 @@ def server() -> str:
     return str(_started[0].get_uri())
 
 
-def processes() -> list[psutil.Process]:
-    """Return the processes of the private server; none where the server is the user's."""
-    if not _started:
-        return []
-    with contextlib.suppress(psutil.NoSuchProcess):
-        main = psutil.Process(_started[0].get_pid())
-        return [main, *main.children(recursive=True)]
-    return []
-
-
 def remove_leftovers() -> None:
     """Stop the servers, and remove the folders, of processes that are gone."""
     for folder in _root().glob(f"{_PREFIX}*"):

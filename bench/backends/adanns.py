@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
@@ -70,9 +70,14 @@ class AdannsIvf(Backend):
     def exhaustive(self, queries: np.ndarray, k: int) -> np.ndarray:
         return with_every_cell(self.index, lambda: self.search(queries, k))
 
-    def size_bytes(self) -> int:
-        serialise: Any = faiss().serialize_index
-        return int(serialise(self.index).nbytes + serialise(self.quantiser).nbytes)
+    def save(self, folder: Path) -> None:
+        faiss().write_index(self.index, str(folder / "index"))
+        faiss().write_index(self.quantiser, str(folder / "quantiser"))
+
+    def restore(self, folder: Path) -> None:
+        self.index = faiss().read_index(str(folder / "index"))
+        self.quantiser = faiss().read_index(str(folder / "quantiser"))
+        self.coarse, self.dimension = self.quantiser.d, self.index.d
 
     def bytes_read(self, queries: np.ndarray, k: int) -> float:
         stats = faiss().cvar.indexIVF_stats
@@ -127,5 +132,10 @@ class AdannsIvfOpq(AdannsIvf):
     def _scan(self, queries: np.ndarray, k: int, cells: np.ndarray, nearness: np.ndarray) -> np.ndarray:
         return super()._scan(self.rotation.apply(queries), k, cells, nearness)
 
-    def size_bytes(self) -> int:
-        return super().size_bytes() + 4 * self.rotation.d_in * self.rotation.d_out
+    def save(self, folder: Path) -> None:
+        super().save(folder)
+        faiss().write_VectorTransform(self.rotation, str(folder / "rotation"))
+
+    def restore(self, folder: Path) -> None:
+        super().restore(folder)
+        self.rotation = faiss().read_VectorTransform(str(folder / "rotation"))

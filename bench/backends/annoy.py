@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
-from bench.backends import Backend, serialised
+from bench.backends import Backend
 
 
 class Annoy(Backend):
@@ -37,5 +39,11 @@ class Annoy(Backend):
             ids[row, : len(found)] = found
         return ids
 
-    def size_bytes(self) -> int:
-        return serialised(lambda path: self.index.save(str(path)))
+    def save(self, folder: Path) -> None:
+        self.index.save(str(folder / "index"))
+
+    def restore(self, folder: Path) -> None:
+        from annoy import AnnoyIndex
+
+        self.index = AnnoyIndex(int(self.dimension or 0), "angular")
+        self.index.load(str(folder / "index"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from bench.backends._faiss import SCALAR, FaissBackend, bits, faiss, train_alone
@@ -50,6 +52,16 @@ class FaissFlat(FaissBackend):
         elif self.precision == "binary_asymmetric":
             queries = _padded(queries)
         return super().search(queries, k)
+
+    def save(self, folder: Path) -> None:
+        super().save(folder)
+        if self.precision == "int8":
+            np.save(folder / "step.npy", self.step)
+
+    def restore(self, folder: Path) -> None:
+        super().restore(folder)
+        if self.precision == "int8":
+            self.step = np.load(folder / "step.npy")
 
     def bytes_read(self, queries: np.ndarray, k: int) -> float:
         return float(self.index.ntotal * self.code_bytes)

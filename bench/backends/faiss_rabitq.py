@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from bench.backends._faiss import FaissBackend, faiss, with_every_cell
@@ -27,6 +29,10 @@ class FaissRabitq(FaissBackend):
         self.index = library.IndexPreTransform(self.rotation, self.lists)
         self.index.train(vectors)
         self.index.add(vectors)
+
+    def restore(self, folder: Path) -> None:
+        super().restore(folder)
+        self.lists = faiss().downcast_index(self.index.index)
 
     def configure(self, *, nprobe: int) -> None:
         self.lists.nprobe = min(nprobe, self.lists.nlist)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
-from bench.backends import Backend, serialised
+from bench.backends import Backend
 
 
 class Hnswlib(Backend):
@@ -38,5 +40,12 @@ class Hnswlib(Backend):
         found = self.index.knn_query(queries, k=min(k, count), num_threads=self.threads)[0].astype(np.int64)
         return found if k <= count else np.pad(found, ((0, 0), (0, k - count)), constant_values=-1)
 
-    def size_bytes(self) -> int:
-        return serialised(lambda path: self.index.save_index(str(path)))
+    def save(self, folder: Path) -> None:
+        self.index.save_index(str(folder / "index"))
+
+    def restore(self, folder: Path) -> None:
+        import hnswlib
+
+        self.index = hnswlib.Index(space="ip", dim=self.dimension)
+        self.index.load_index(str(folder / "index"))
+        self.index.set_num_threads(self.threads)

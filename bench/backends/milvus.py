@@ -1,13 +1,130 @@
-"""Milvus Lite: Milvus's interface over a file, in a process of its own."""
+"""Milvus behind a server's URL, and Milvus Lite, its interface over a file."""
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from bench.backends import DATABASE, Backend, folder_bytes, padded
+from bench.backends import DATABASE, SERVER, Backend, folder_bytes, padded
+from bench.backends._http import named
+
+_VARIABLE, _KEY = "MATRYOSHKA_BENCH_MILVUS", "MATRYOSHKA_BENCH_MILVUS_KEY"
+_BATCH = 1000
+
+
+class Milvus(Backend):
+    """HNSW of Milvus over a prefix. Source: Wang et al. 2021; Malkov & Yashunin 2018.
+
+    Its own rescore is a second request, over the full vectors of the shortlist's ids: it has none in one.
+    """
+
+    name = "milvus"
+    kind = SERVER
+    module = "pymilvus"
+    install = f"pip install pymilvus, and the URL of a server in {_VARIABLE} (a token in {_KEY})"
+    licence = "Apache-2.0"
+    summary = "Milvus by URL: HNSW over a prefix, the full vectors for a rescore in a second request"
+    precisions = ("float32", "int8")
+    full_width = True
+    native_stages = True
+    deterministic = False
+    build_grid = {"M": [16, 32], "ef_construction": [200]}
+    search_grid = {"ef": [16, 40, 64, 128, 256, 512]}
+
+    @classmethod
+    def available(cls) -> bool:
+        return bool(named(_VARIABLE)) and super().available()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "client"}
+
+    def reconnect(self) -> None:
+        from pymilvus import MilvusClient
+
+        self.client = MilvusClient(named(_VARIABLE), token=named(_KEY))
+
+    def alive(self) -> bool:
+        try:
+            self.client.list_collections()
+        except Exception:  # the client raises its transport's own errors
+            return False
+        return True
+
+    def server_version(self) -> str:
+        return f"milvus {self.client.get_server_version()}"
+
+    def build(self, vectors: np.ndarray, *, M: int, ef_construction: int) -> None:
+        from pymilvus import DataType, MilvusClient
+
+        self.reconnect()
+        self.collection = f"matryoshka_bench_{os.getpid()}_{id(self)}"
+        self.dimension, full = self.dimension or vectors.shape[1], vectors.shape[1]
+        self.rescored = "full" if self.dimension < full else "prefix"
+        schema = MilvusClient.create_schema(auto_id=False)
+        schema.add_field("id", DataType.INT64, is_primary=True)
+        schema.add_field("prefix", DataType.FLOAT_VECTOR, dim=self.dimension)
+        index = MilvusClient.prepare_index_params()
+        graph: dict[str, Any] = {"M": M, "efConstruction": ef_construction}
+        if self.precision == "int8":
+            graph |= {"sq_type": "SQ8", "refine": False}
+        kind = "HNSW" if self.precision == "float32" else "HNSW_SQ"
+        index.add_index("prefix", index_type=kind, metric_type="COSINE", params=graph)
+        if self.rescored == "full":
+            schema.add_field("full", DataType.FLOAT_VECTOR, dim=full)
+            index.add_index("full", index_type="FLAT", metric_type="COSINE")
+        self.client.create_collection(self.collection, schema=schema, index_params=index)
+        for start in range(0, len(vectors), _BATCH):
+            rows: list[dict[str, Any]] = [
+                {"id": i, "prefix": vector[: self.dimension]}
+                for i, vector in enumerate(vectors[start : start + _BATCH], start)
+            ]
+            if self.rescored == "full":
+                for row in rows:
+                    row["full"] = vectors[row["id"]]
+            self.client.insert(self.collection, rows)
+        # Sealed and indexed before anything is asked: what grows is searched without an index.
+        self.client.flush(self.collection)
+        self.client.load_collection(self.collection)
+
+    def configure(self, *, ef: int) -> None:
+        self.ef = ef
+
+    def search(self, queries: np.ndarray, k: int) -> np.ndarray:
+        # One at a time, as an application asks; its answer to many is cut to the shortest.
+        return padded((self._ids(query, k) for query in queries), k)
+
+    def search_stages(self, queries: np.ndarray, shortlist: int, k: int) -> np.ndarray:
+        rows = []
+        for query in queries:
+            near = {"filter": f"id in {self._ids(query, shortlist)}", "limit": k, "anns_field": self.rescored}
+            found = self.client.search(self.collection, [query[: self._width()]], **near)
+            rows.append([hit["id"] for hit in found[0]])
+        return padded(rows, k)
+
+    def _width(self) -> int | None:
+        return self.dimension if self.rescored == "prefix" else None
+
+    def _ids(self, query: np.ndarray, k: int) -> list[int]:
+        asked = {"metric_type": "COSINE", "params": {"ef": max(self.ef, k)}}
+        prefix = [query[: self.dimension]]
+        found = self.client.search(self.collection, prefix, limit=k, anns_field="prefix", search_params=asked)
+        return [hit["id"] for hit in found[0]]
+
+    def size_bytes(self) -> int | None:
+        """Bytes of the segments as they are loaded; its interface does not tell those on the disk."""
+        try:
+            segments = self.client.list_loaded_segments(self.collection)
+        except Exception:  # not every server tells
+            return None
+        return sum(int(segment.mem_size) for segment in segments) or None
+
+    def close(self) -> None:
+        self.client.drop_collection(self.collection)
+        self.client.close()
 
 
 class MilvusLite(Backend):

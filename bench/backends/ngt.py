@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.backends import Backend, folder_bytes, padded
+from bench.backends import Backend, padded
 
 
 class Ngt(Backend):
@@ -40,8 +40,16 @@ class Ngt(Backend):
         rows = [self.index.search(q, min(k, self.n), self.epsilon, with_distance=False) for q in queries]
         return padded(rows, k)
 
-    def size_bytes(self) -> int:
-        return folder_bytes(Path(self.folder))
+    def save(self, folder: Path) -> None:
+        shutil.copytree(Path(self.folder) / "index", folder / "index")
+
+    def restore(self, folder: Path) -> None:
+        import ngtpy
+
+        self.folder = tempfile.mkdtemp(prefix="ngt-")
+        shutil.copytree(folder, self.folder, dirs_exist_ok=True)
+        self.index = ngtpy.Index(str(Path(self.folder) / "index"))
+        self.n = self.index.get_num_of_objects()
 
     def close(self) -> None:
         self.index.close()

@@ -41,19 +41,37 @@ class _Pgvector(Backend):
     def load(cls) -> None:
         postgres.server()
 
-    def _connect(self) -> Any:
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "connection"}
+
+    def reconnect(self) -> None:
         import psycopg
         from pgvector.psycopg import register_vector
 
-        connection = psycopg.connect(postgres.server(), autocommit=True)
-        connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
-        register_vector(connection)
-        return connection
+        self.connection = psycopg.connect(self.dsn, autocommit=True)
+        self.connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        register_vector(self.connection)
+        # The planner takes a small table's sequential scan for cheaper; here the index is what is measured.
+        self.connection.execute("SET enable_seqscan = off")
+
+    def server_version(self) -> str:
+        extension = self._one("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
+        return f"postgresql {self._one('SHOW server_version')} with pgvector {extension}"
+
+    def alive(self) -> bool:
+        import psycopg
+
+        try:
+            self.connection.execute("SELECT 1")
+        except psycopg.Error:
+            return False
+        return True
 
     def build(self, vectors: np.ndarray, **parameters: Any) -> None:
         from psycopg import sql
 
-        self.connection = self._connect()
+        self.dsn = postgres.server()
+        self.reconnect()
         self.table = sql.Identifier(f"items_{os.getpid()}_{id(self)}")
         d = self.dimension = self.dimension or vectors.shape[1]
         full = vectors.shape[1]
@@ -106,15 +124,10 @@ class _Pgvector(Backend):
             .format(nearest)
             .as_string(self.connection)
         )
-        self._hold_to_the_index()
 
     @abstractmethod
     def _options(self, n: int, **parameters: Any) -> dict[str, int]:
         """Return the options of the index's ``WITH`` clause."""
-
-    def _hold_to_the_index(self) -> None:
-        # The planner takes a small table's sequential scan for cheaper; here the index is what is measured.
-        self.connection.execute("SET enable_seqscan = off")
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
         return padded((self._ids(self.single, (query[: self.dimension], k)) for query in queries), k)
@@ -125,13 +138,21 @@ class _Pgvector(Backend):
     def _ids(self, statement: str, arguments: tuple[Any, ...]) -> list[int]:
         return [row[0] for row in self.connection.execute(statement, arguments, prepare=True).fetchall()]
 
+    def server_ms(self, queries: np.ndarray, k: int) -> np.ndarray:
+        explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {self.single}"
+        plans = (self._one(explain, (query[: self.dimension], k))[0] for query in queries)
+        return np.array([plan["Planning Time"] + plan["Execution Time"] for plan in plans])
+
     def size_bytes(self) -> int:
         from psycopg import sql
 
-        row = self.connection.execute(
-            sql.SQL("SELECT pg_total_relation_size({})").format(sql.Literal(self.table.as_string(self.connection)))
-        ).fetchone()
-        return int(row[0])
+        size = sql.SQL("SELECT pg_total_relation_size({})").format(sql.Literal(self.table.as_string(self.connection)))
+        return int(self._one(size))
+
+    def _one(self, statement: Any, arguments: tuple[Any, ...] = ()) -> Any:
+        row = self.connection.execute(statement, arguments).fetchone()
+        assert row is not None
+        return row[0]
 
     def close(self) -> None:
         from psycopg import sql

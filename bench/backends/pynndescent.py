@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 
@@ -39,8 +40,15 @@ class Pynndescent(Backend):
             return padded(np.argsort(-(queries @ self.vectors.T), axis=1, kind="stable")[:, :k], k)
         return padded(self.index.query(queries, k=min(k, self.n), epsilon=self.epsilon)[0], k)
 
-    def size_bytes(self) -> int:
-        return self.vectors.nbytes if self.vectors is not None else len(pickle.dumps(self.index))
+    def save(self, folder: Path) -> None:
+        held = self.index if self.vectors is None else self.vectors
+        (folder / "index").write_bytes(pickle.dumps((self.n, held)))
+
+    def restore(self, folder: Path) -> None:
+        self.n, held = pickle.loads((folder / "index").read_bytes())
+        self.vectors = held if self.n < _LEAST else None
+        if self.vectors is None:
+            self.index = held
 
 
 _LEAST = 100

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from bench.backends import Backend, folder_bytes, padded
+from bench.backends import Backend, padded
 
 
 class Scann(Backend):
@@ -51,10 +50,14 @@ class Scann(Backend):
         search = self.index.search_batched_parallel if self.threads > 1 else self.index.search_batched
         return padded(search(queries, **settings)[0], k)
 
-    def size_bytes(self) -> int:
-        with tempfile.TemporaryDirectory() as folder:
-            self.index.serialize(folder)
-            return folder_bytes(Path(folder))
+    def save(self, folder: Path) -> None:
+        self.index.serialize(str(folder))
+
+    def restore(self, folder: Path) -> None:
+        import scann
+
+        self.index = scann.scann_ops_pybind.load_searcher(str(folder))
+        self.n = self.index.size()
 
 
 _LEAST = 256

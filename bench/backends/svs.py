@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from bench.backends import Backend, folder_bytes, padded
+from bench.backends import Backend, padded
 
 
 class SvsVamana(Backend):
@@ -42,8 +41,16 @@ class SvsVamana(Backend):
             self.configure(ef=asked)
         return padded(self.index.search(queries, asked)[0], k)
 
-    def size_bytes(self) -> int:
-        with tempfile.TemporaryDirectory() as folder:
-            root = Path(folder)
-            self.index.save(*(str(root / part) for part in ("config", "graph", "data")))
-            return folder_bytes(root)
+    def save(self, folder: Path) -> None:
+        self.index.save(*(str(folder / part) for part in _PARTS))
+
+    def restore(self, folder: Path) -> None:
+        import svs
+
+        config, graph, data = (str(folder / part) for part in _PARTS)
+        vectors = svs.VectorDataLoader(data, svs.DataType.float32)
+        self.index = svs.Vamana(config, svs.GraphLoader(graph), vectors, svs.DistanceType.MIP, num_threads=self.threads)
+        self.n = self.index.size
+
+
+_PARTS = ("config", "graph", "data")

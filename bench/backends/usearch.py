@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,5 +52,13 @@ class Usearch(Backend):
             return padded([np.asarray(found.keys).ravel()], k)
         return padded([found.keys[row, :count] for row, count in enumerate(found.counts)], k)
 
-    def size_bytes(self) -> int:
-        return len(self.index.save() or b"")
+    def save(self, folder: Path) -> None:
+        self.index.save(str(folder / "index"))
+
+    def restore(self, folder: Path) -> None:
+        import faiss  # noqa: F401
+        from usearch.index import Index
+
+        found = Index.restore(str(folder / "index"))
+        assert found is not None
+        self.index = found

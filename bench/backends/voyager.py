@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
-from bench.backends import Backend, padded, serialised
+from bench.backends import Backend, padded
 
 
 class Voyager(Backend):
@@ -44,5 +46,12 @@ class Voyager(Backend):
         found = self.index.query(clipped, asked, num_threads=self.threads, query_ef=max(self.ef, asked))[0]
         return padded(np.atleast_2d(found), k)
 
-    def size_bytes(self) -> int:
-        return serialised(lambda path: self.index.save(str(path)))
+    def save(self, folder: Path) -> None:
+        self.index.save(str(folder / "index"))
+        np.save(folder / "scale.npy", self.scale)
+
+    def restore(self, folder: Path) -> None:
+        from voyager import Index
+
+        self.index = Index.load(str(folder / "index"))
+        self.scale = np.load(folder / "scale.npy")
