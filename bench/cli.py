@@ -206,7 +206,7 @@ def _export(results: Path, kind: str, out: Path | None) -> None:
 @click.option(
     "--loss",
     type=click.Choice(["infonce", "passages", "kl", "l2", "cosine", "topk"]),
-    help="infonce where there are training pairs, passages where there are texts, else kl.",
+    help="infonce where there are training pairs, else kl; passages wins more or loses more.",
 )
 @click.option("--dimensions", type=_Numbers(int), help="Prefixes trained, as 16,64,256; powers of two when left out.")
 @click.option("--weights", type=_Numbers(float), help="A weight for each of --dimensions.")

@@ -35,7 +35,7 @@ LOSSES = ("infonce", "passages", "kl", "l2", "cosine", "topk")
 _RANKING = ("infonce", "passages")
 HELD_OUT = 0.1
 """Share of the training pairs (or documents) that training never sees: early stopping and the guard read them."""
-MEASURE, FIDELITY = "nDCG@10", "fidelity@10"
+MEASURE, OF_PASSAGES, FIDELITY = "nDCG@10", "nDCG@10 of passages", "fidelity@10"
 _DEPTH = 10
 _MOST_HELD_OUT = 1_000
 _RUNS = 100
@@ -76,6 +76,10 @@ class Trained:
             )
         else:
             told.append("Surely better than truncation and PCA at every one of these dimensions.")
+        if self.measure == OF_PASSAGES:
+            told.append(
+                "No judged query was at hand, and a passage is none: see it measured in a study before you use it."
+            )
         return told
 
 
@@ -99,10 +103,10 @@ def train(
 ) -> Trained:
     """Learn an adaptor on the training split of `dataset`, encoded by `encoder` (both named as in a study), into folder `out`.
 
-    `loss` is one of `LOSSES`: ``infonce`` (the default where there are training pairs); without labels ``passages``, which is
-    ``infonce`` over passages alone (the default where there are texts and no pairs), or the divergence of a prefix's
-    similarities from the full ones: ``kl`` (of their softmax; the default for vectors), ``l2``, ``cosine`` (of the vectors
-    of similarities), ``topk`` (``l2`` over the nearest alone). `form` is ``linear`` or ``residual`` (a
+    `loss` is one of `LOSSES`: ``infonce`` (the default where there are training pairs); without labels the divergence of a
+    prefix's similarities from the full ones: ``kl`` (of their softmax; the default without pairs), ``l2``, ``cosine`` (of the
+    vectors of similarities), ``topk`` (``l2`` over the nearest alone), or ``passages``, which is ``infonce`` over passages
+    alone: it can win far more, and loses where passages are unlike the queries. `form` is ``linear`` or ``residual`` (a
     zero-initialised MLP is added to the linear map). `dimensions` are the prefixes trained, powers of two when left out, with
     their `weights` (all one). `passages` is how many passages of the dataset's documents stand beside the training pairs in
     ``infonce``, a passage asking for its document (`bench.passages`; none for ready vectors): few pairs alone would bend the
@@ -126,11 +130,9 @@ def train(
     weights = list(weights or [1.0] * len(dimensions))
     if len(weights) != len(dimensions):
         raise UsageError(f"{len(weights)} weights for {len(dimensions)} dimensions: give one each")
-    loss = loss or ("infonce" if data.qrels is not None else "passages" if encoder and passages else "kl")
+    loss = loss or ("infonce" if data.qrels is not None else "kl")
     if loss == "infonce" and data.qrels is None:
-        raise UsageError(
-            f"the loss infonce needs training pairs, and {dataset} has no judgements: take --loss passages"
-        )
+        raise UsageError(f"the loss infonce needs training pairs, and {dataset} has no judgements: take --loss kl")
     if loss == "passages" and not (encoder and passages):
         raise UsageError("the loss passages reads documents: it needs a dataset of texts and --passages above 0")
 
@@ -211,6 +213,16 @@ def held_out(n_documents: int, seed: int) -> np.ndarray:
     return np.isin(run, np.random.default_rng(seed).choice(_RUNS, round(HELD_OUT * _RUNS), replace=False))
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """Queries held out of training, and what is relevant to each."""
+
+    measure: str
+    vectors: np.ndarray
+    ids: list[str]
+    qrels: dict[str, dict[str, int]]
+
+
 class _Split:
     """Training pairs and documents, and those held out; a held-out pair's document is in no training pair."""
 
@@ -230,11 +242,14 @@ class _Split:
         touched[rows[held[documents]]] = True
         self.rows, self.targets = rows[~touched[rows]], documents[~touched[rows]]
         asked = np.flatnonzero(touched)[:_MOST_HELD_OUT]
-        self.asked = self.queries[asked]
-        self.asked_ids = [data.query_ids[i] for i in asked]
-        self.qrels = None if data.qrels is None else {query: data.qrels[query] for query in self.asked_ids}
+        ids = [data.query_ids[i] for i in asked]
+        self.held_pairs = (
+            _Asked(MEASURE, self.queries[asked], ids, {query: data.qrels[query] for query in ids})
+            if data.qrels is not None and ids
+            else None
+        )
+        self.held_passages: _Asked | None = None
         self.passages, self.owners = np.empty((0, data.full_dim), np.float32), np.empty(0, np.int64)
-        self.measure = MEASURE if self.asked_ids else FIDELITY
         self.probes = normalise(data.corpus[np.flatnonzero(held)[:_MOST_HELD_OUT]])
         self.own = np.flatnonzero(held)[:_MOST_HELD_OUT]
 
@@ -246,20 +261,16 @@ class _Split:
         if alone:
             self.rows = self.targets = np.empty(0, np.int64)
             asked = np.random.default_rng(seed).permutation(np.flatnonzero(~kept))[:_MOST_HELD_OUT]
-            self.asked, self.asked_ids = vectors[asked], [str(i) for i in asked]
-            self.qrels = {str(i): {str(owners[i]): 1} for i in asked}
-            self.measure = f"{MEASURE} of passages"
+            qrels = {str(i): {str(owners[i]): 1} for i in asked}
+            self.held_passages = _Asked(OF_PASSAGES, vectors[asked], list(qrels), qrels)
 
     def by_query(
-        self, transform: Callable[[np.ndarray], np.ndarray], dimensions: Sequence[int], labels: bool
+        self, transform: Callable[[np.ndarray], np.ndarray], dimensions: Sequence[int], held: _Asked | None
     ) -> dict[int, np.ndarray]:
-        """Return each held-out query's nDCG@10, or each held-out document's fidelity@10, at each dimension."""
-        if labels:
-            assert self.qrels is not None
-            found = exact_topk(self.asked, self.corpus, dimensions, _DEPTH, transform=transform)
-            return {
-                d: relevance(ids, self.asked_ids, self.qrels, _DEPTH)["ndcg_at_10"] for d, (ids, _) in found.items()
-            }
+        """Return each held-out query's nDCG@10, or (None) each held-out document's fidelity@10, at each dimension."""
+        if held is not None:
+            found = exact_topk(held.vectors, self.corpus, dimensions, _DEPTH, transform=transform)
+            return {d: relevance(ids, held.ids, held.qrels, _DEPTH)["ndcg_at_10"] for d, (ids, _) in found.items()}
         full = self.corpus.shape[1]
         if not hasattr(self, "nearest"):
             self.nearest = exact_topk(self.probes, self.corpus, [full], _DEPTH, own=self.own)[full][0]
@@ -272,16 +283,16 @@ def _guard(
     split: _Split, adaptor: Adaptor, pca: Reducer, dimensions: list[int]
 ) -> tuple[str, dict[str, list[float]], list[bool]]:
     """Compare with truncation and PCA at each dimension on what training never saw."""
-    labels = split.measure != FIDELITY
+    held = split.held_pairs or split.held_passages
     maps = {"truncate": lambda block: block, "pca": pca.map, "adaptor": adaptor.map}
-    values = {name: split.by_query(_unit(map_), dimensions, labels) for name, map_ in maps.items()}
+    values = {name: split.by_query(_unit(map_), dimensions, held) for name, map_ in maps.items()}
     bootstrap = Bootstrap(len(values["adaptor"][dimensions[0]]))
     better = [
         all(bootstrap.mean(values["adaptor"][d] - values[other][d])[1] > 0 for other in ("truncate", "pca"))
         for d in dimensions
     ]
     curves = {name: [float(by_dimension[d].mean()) for d in dimensions] for name, by_dimension in values.items()}
-    return split.measure, curves, better
+    return held.measure if held else FIDELITY, curves, better
 
 
 def _unit(map_: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
@@ -332,6 +343,8 @@ class _Fit:
         """Take up to `steps` steps; keep the parameters that were best on what is held out; return the steps taken."""
         torch, every = self.torch, max(1, steps // 15)
         schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: warm_then_cosine(step, steps))
+        # What stops the training is of the kind that it learns from: without labels no label decides.
+        held = {"infonce": self.split.held_pairs, "passages": self.split.held_passages}.get(self.loss)
         best, kept, worse, step = -np.inf, None, 0, 0
         for step in range(1, steps + 1):
             loss = self._infonce() if self.ranking else self._divergence()
@@ -340,7 +353,7 @@ class _Fit:
             self.optimiser.step()
             schedule.step()
             if step % every == 0 or step == steps:
-                values = self.split.by_query(_unit(self.adaptor().map), self.dimensions, self.ranking)
+                values = self.split.by_query(_unit(self.adaptor().map), self.dimensions, held)
                 quality = float(np.mean([v.mean() for v in values.values()]))
                 told(f"step {step}: loss {loss.item():.3f}, held out {quality:.4f}")
                 if quality > best:

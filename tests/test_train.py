@@ -106,7 +106,7 @@ def test_nothing_that_is_held_out_is_trained_on(folder):
     held = set(map(int, split.own))
     assert held.isdisjoint(split.documents)
     assert held.isdisjoint(split.targets)
-    assert {data.query_ids[row] for row in split.rows}.isdisjoint(split.asked_ids)
+    assert {data.query_ids[row] for row in split.rows}.isdisjoint(split.held_pairs.ids)
     test = {line.split("\t")[0] for line in (folder / "qrels" / "test.tsv").read_text().splitlines()[1:]}
     assert {data.query_ids[row] for row in split.rows}.isdisjoint(test)
 
@@ -187,6 +187,32 @@ def test_the_command_line_trains(folder, tmp_path):
     wrong = CliRunner().invoke(commands, [*asked[:-3], "--dimensions", "8,x"])
     assert wrong.exit_code == 2
     assert "not numbers with commas" in wrong.output
+
+
+def test_passages_are_prose_of_their_documents():
+    from bench.passages import passages
+
+    documents = [
+        "Short one.\n\nThe lazy dog jumps over nothing. It sleeps all day long instead.",
+        "x = 1; y[2] = 3 + 4 * (5 - 6)",
+    ]
+    texts, owners = passages(documents, 10, 0)
+    assert texts == ["The lazy dog jumps over nothing.", "It sleeps all day long instead."]
+    assert owners.tolist() == [0, 0]
+    assert len(passages(documents * 50, 7, 0)[0]) == 7
+    assert passages(documents * 50, 7, 0)[0] == passages(documents * 50, 7, 0)[0]
+
+
+def test_without_a_label_passages_are_learned_from(text_folder, tmp_path):
+    from bench.train import OF_PASSAGES, train
+
+    dataset = f"beir:{text_folder}"
+    found = train(dataset, "wordllama", tmp_path, loss="passages", form="linear", steps=5, dimensions=[16, 256])
+    assert json.loads((tmp_path / "adaptor.json").read_text())["passages"] > 1
+    assert found.measure == OF_PASSAGES
+    assert "a passage is none" in found.lines()[-1]
+    with pytest.raises(UsageError, match="reads documents"):
+        train(dataset, "wordllama", tmp_path, loss="passages", passages=0)
 
 
 @pytest.mark.slow

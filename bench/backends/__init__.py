@@ -147,6 +147,12 @@ def padded(rows: Iterable[Any], k: int) -> np.ndarray:
     return ids
 
 
+def needs_vectors(vectors: np.ndarray) -> None:
+    """Raise ValueError where there are none, for a library that would end the process."""
+    if not len(vectors):
+        raise ValueError("there is no vector to index")
+
+
 def folder_bytes(folder: Path, allocated: bool = False) -> int:
     """Return the bytes of all files under `folder`; `allocated`: without the room that a file sets aside and has not written to."""
     found = [path.stat() for path in folder.rglob("*") if path.is_file()]

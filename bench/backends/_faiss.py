@@ -31,8 +31,6 @@ class FaissBackend(Backend):
     index: Any
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
-        if not self.index.ntotal:
-            return np.full((len(queries), k), -1)  # its fast scan ends the process
         if self.precision == "binary":
             return np.asarray(self.index.search(bits(queries), k)[1])
         return np.asarray(self.index.search(queries, k)[1])

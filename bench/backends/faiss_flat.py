@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.backends import needs_vectors
 from bench.backends._faiss import SCALAR, FaissBackend, bits, faiss, train_alone
 
 
@@ -30,6 +31,7 @@ class FaissFlat(FaissBackend):
             vectors = bits(vectors)
             self.index = library.IndexBinaryFlat(8 * vectors.shape[1])
         elif self.precision == "binary_asymmetric":
+            needs_vectors(vectors)
             vectors = _padded(vectors)
             self.index = _signs(vectors.shape[1])
         elif self.precision == "int8":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bench.backends import needs_vectors
 from bench.backends._faiss import FaissBackend, faiss, with_every_cell
 from bench.backends.faiss_ivf import n_lists
 
@@ -48,4 +49,5 @@ def n_codes(d: int, components: int) -> int:
 
 def trainable(vectors: np.ndarray) -> np.ndarray:
     """Return what codes of 8 bits can be trained on: fewer vectors than centroids cannot be, so each is taken again."""
+    needs_vectors(vectors)
     return vectors if len(vectors) >= 256 else np.resize(vectors, (256, vectors.shape[1]))

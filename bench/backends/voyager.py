@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.backends import Backend, padded
+from bench.backends import Backend, needs_vectors, padded
 
 
 class Voyager(Backend):
@@ -24,6 +24,7 @@ class Voyager(Backend):
     def build(self, vectors: np.ndarray, *, M: int, ef_construction: int, seed: int) -> None:
         from voyager import Index, Space, StorageDataType
 
+        needs_vectors(vectors)
         kind = StorageDataType.Float32 if self.precision == "float32" else StorageDataType.Float8
         self.index = Index(
             Space.InnerProduct,
