@@ -331,6 +331,7 @@ def _listing(kind: str) -> list[dict[str, Any]]:
                 "licence": b.licence,
                 "precisions": ", ".join(b.precisions),
                 "stages": "own" if b.native_stages else "",
+                "threads": "starts its own" if b.own_threads else "as told",
                 "runs here": "yes" if b.available() else f"no: {b.install}",
                 "build": b.build_grid or "",
                 "search": b.search_grid or "",

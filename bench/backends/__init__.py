@@ -47,6 +47,8 @@ class Backend(ABC):
     """Whether two builds of the same vectors answer alike."""
     returns_memory: ClassVar[bool] = True
     """Whether closing an index gives its memory back; what does not is freed when the process ends, as each trial's does."""
+    own_threads: ClassVar[bool] = False
+    """Whether it starts more threads than it is told; the runner holds them on the same cores, and a row tells their number."""
     full_width: ClassVar[bool] = False
     """True where `build` and `search` are to be handed vectors at the full dimension, to use different prefixes of them for
     different steps; `dimension` is then that of the trial, the one the distances are computed at."""

@@ -17,6 +17,7 @@ class Chroma(Backend):
 
     name = "chroma"
     kind = DATABASE
+    own_threads = True
     module = "chromadb"
     install = "pip install chromadb"
     licence = "Apache-2.0"

@@ -15,6 +15,7 @@ class Duckdb(Backend):
 
     name = "duckdb"
     kind = DATABASE
+    own_threads = True
     module = "duckdb"
     install = "pip install duckdb"
     licence = "MIT"

@@ -30,6 +30,10 @@ class _Lucene(Backend):
     variable: ClassVar[str]
 
     @classmethod
+    def version(cls) -> str:
+        return ""  # the server's, and a row tells it
+
+    @classmethod
     def available(cls) -> bool:
         return bool(named(cls.variable)) and super().available()
 

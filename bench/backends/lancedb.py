@@ -16,6 +16,7 @@ class Lancedb(Backend):
 
     name = "lancedb"
     kind = DATABASE
+    own_threads = True
     module = "lancedb"
     install = "pip install lancedb"
     licence = "Apache-2.0"

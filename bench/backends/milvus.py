@@ -132,6 +132,7 @@ class MilvusLite(Backend):
 
     name = "milvus-lite"
     kind = DATABASE
+    own_threads = True
     module = "milvus_lite"
     install = "pip install pymilvus milvus-lite"
     licence = "Apache-2.0"
