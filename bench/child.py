@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -91,7 +92,12 @@ class Child:
         self.errors.seek(0, os.SEEK_END)
         self.errors.seek(max(0, self.errors.tell() - 4000))
         text = self.errors.read().decode(errors="replace").strip()
-        last = text.splitlines()[-1] if text else ""
+        lines = text.splitlines()
+        # An exception's own line, where its message runs over several; else the last word.
+        last = next(
+            (line for line in reversed(lines) if re.match(r"[\w.]+(Error|Exception)\b", line)),
+            lines[-1] if lines else "",
+        )
         if "bad_alloc" in text or "MemoryError" in text or code == -signal.SIGKILL:
             self.status = "out_of_memory"
         else:

@@ -10,6 +10,8 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
+import os
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -343,6 +345,8 @@ class _Run:
     def _add(
         self, embeddings: Embeddings, trial: Trial, row: dict[str, Any], queries: dict[str, Any] | None = None
     ) -> None:
+        if row.get("error"):
+            row = {**row, "error": _without_secrets(row["error"])}
         described = {
             **asdict(trial),
             "study": self.study.name,
@@ -371,6 +375,14 @@ class _Run:
     def _server(row: dict[str, Any]) -> dict[str, str]:
         name, _, version = row.get("server", "").partition(" ")
         return {name: version} if name else {}
+
+
+def _without_secrets(text: str) -> str:
+    """Return an error's text without the passwords of URLs and without the keys that the environment names for servers."""
+    for name, value in os.environ.items():
+        if name.startswith("MATRYOSHKA_BENCH_") and name.endswith("_KEY") and value:
+            text = text.replace(value, "…")
+    return re.sub(r"://[^/@\s]*@", "://…@", text)
 
 
 def versions(trial: Trial) -> dict[str, str]:

@@ -6,7 +6,6 @@ Asked over HTTP with plain JSON: it is what their clients send, and one form ser
 from __future__ import annotations
 
 import json
-import os
 from abc import abstractmethod
 from collections.abc import Iterable
 from typing import Any, ClassVar
@@ -14,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bench.backends import SERVER, Backend, padded
-from bench.backends._http import Connection, named
+from bench.backends._servers import Connection, fresh_name, leftovers, named
 
 _BULK = 500
 
@@ -56,7 +55,10 @@ class _Lucene(Backend):
 
     def build(self, vectors: np.ndarray, **parameters: Any) -> None:
         self.reconnect()
-        self.index = f"matryoshka-bench-{os.getpid()}-{id(self)}"
+        there = self.connection("GET", "_cat/indices/matryoshka_bench_*?format=json&h=index")
+        for name in leftovers(found["index"] for found in there):
+            self.connection("DELETE", name)
+        self.index = fresh_name()
         self.dimension, self.full = self.dimension or vectors.shape[1], vectors.shape[1]
         self.rescored = "full" if self.dimension < self.full else "prefix"
         self.connection("PUT", self.index, self._mapping(**parameters))

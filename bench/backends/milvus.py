@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.backends import DATABASE, SERVER, Backend, folder_bytes, padded
-from bench.backends._http import named
+from bench.backends._servers import fresh_name, leftovers, named
 
 _VARIABLE, _KEY = "MATRYOSHKA_BENCH_MILVUS", "MATRYOSHKA_BENCH_MILVUS_KEY"
 _BATCH = 1000
@@ -61,7 +60,9 @@ class Milvus(Backend):
         from pymilvus import DataType, MilvusClient
 
         self.reconnect()
-        self.collection = f"matryoshka_bench_{os.getpid()}_{id(self)}"
+        for name in leftovers(self.client.list_collections()):
+            self.client.drop_collection(name)
+        self.collection = fresh_name()
         self.dimension, full = self.dimension or vectors.shape[1], vectors.shape[1]
         self.rescored = "full" if self.dimension < full else "prefix"
         schema = MilvusClient.create_schema(auto_id=False)

@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.backends import SERVER, Backend, padded
 from bench.backends import _postgres as postgres
+from bench.backends._servers import fresh_name, leftovers
 
 _TYPES = {
     "float32": ("vector", "vector_cosine_ops"),
@@ -72,7 +73,12 @@ class _Pgvector(Backend):
 
         self.dsn = postgres.server()
         self.reconnect()
-        self.table = sql.Identifier(f"items_{os.getpid()}_{id(self)}")
+        there = self.connection.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+        ).fetchall()
+        for name in leftovers(row[0] for row in there):
+            self.connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+        self.table = sql.Identifier(fresh_name())
         d = self.dimension = self.dimension or vectors.shape[1]
         full = vectors.shape[1]
         self.connection.execute(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from typing import Any
 
 import numpy as np
 
 from bench.backends import DATABASE, SERVER, Backend, padded
-from bench.backends._http import named
+from bench.backends._servers import fresh_name, leftovers, named
 
 _VARIABLE, _KEY = "MATRYOSHKA_BENCH_QDRANT", "MATRYOSHKA_BENCH_QDRANT_KEY"
 
@@ -63,7 +62,9 @@ class Qdrant(Backend):
         from qdrant_client import models
 
         self.reconnect()
-        self.collection = f"matryoshka-bench-{os.getpid()}-{id(self)}"
+        for name in leftovers(found.name for found in self.client.get_collections().collections):
+            self.client.delete_collection(name)
+        self.collection = fresh_name()
         self.dimension, full = self.dimension or vectors.shape[1], vectors.shape[1]
         self.rescored = "full" if self.dimension < full else "prefix"
         quantised: Any = None

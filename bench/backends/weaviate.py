@@ -6,14 +6,13 @@ Asked over HTTP with plain JSON: its client cannot be installed beside the other
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from typing import Any
 
 import numpy as np
 
 from bench.backends import SERVER, Backend, padded
-from bench.backends._http import Connection, named
+from bench.backends._servers import Connection, fresh_name, leftovers, named
 
 _VARIABLE, _KEY = "MATRYOSHKA_BENCH_WEAVIATE", "MATRYOSHKA_BENCH_WEAVIATE_KEY"
 _BATCH = 200
@@ -60,7 +59,9 @@ class Weaviate(Backend):
 
     def build(self, vectors: np.ndarray, *, M: int, ef_construction: int) -> None:
         self.reconnect()
-        self.collection = f"MatryoshkaBench{os.getpid()}_{id(self)}"
+        for name in leftovers(found["class"] for found in self.connection("GET", "v1/schema")["classes"]):
+            self.connection("DELETE", f"v1/schema/{name}")
+        self.collection = fresh_name().capitalize()
         index: dict[str, Any] = {"distance": "cosine", "maxConnections": M, "efConstruction": ef_construction}
         if self.precision != "float32":
             # The least it takes: it cannot be told to leave the rescore with full vectors out.

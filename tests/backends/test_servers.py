@@ -5,6 +5,7 @@ theirs that need no server.
 """
 
 import json
+import os
 import re
 import threading
 import uuid
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from bench.backends import get_backend
-from bench.backends._http import Connection
+from bench.backends._servers import Connection, fresh_name
 from bench.conformance import conformance
 from bench.vectors import normalise
 
@@ -29,6 +30,8 @@ class Lucene:
 
     def answer(self, method, path, body):
         name, _, verb = path.partition("/")
+        if name == "_cat":
+            return [{"index": there} for there in self.indexes]
         if not name:
             return {"version": {"number": "9.1.0"}}
         if method == "PUT":
@@ -74,6 +77,8 @@ class Weaviate:
         given = json.loads(body) if body else {}
         if path == "v1/meta":
             return {"version": "1.30.0"}
+        if path == "v1/schema" and method == "GET":
+            return {"classes": [{"class": there} for there in self.objects]}
         if path == "v1/batch/objects":
             self.objects.setdefault(given["objects"][0]["class"], {}).update(
                 {o["id"]: o["vector"] for o in given["objects"]}
@@ -167,6 +172,7 @@ def test_what_elasticsearch_is_sent(stand_in, vectors):
     assert list(backend.server_ms(vectors[:2], 1)) == [3.0, 3.0]
     backend.close()
     requests = [(method, path, body) for method, path, body, _ in sent]
+    assert requests.pop(0)[:2] == ("GET", "_cat/indices/matryoshka_bench_*?format=json&h=index")
     index = requests[0][1]
     prefix, full = vectors[0, :PREFIX].tolist(), vectors[0].tolist()
     assert json.loads(requests[0][2]) == {
@@ -210,7 +216,7 @@ def test_what_opensearch_is_sent(stand_in, vectors):
     sent = stand_in("MATRYOSHKA_BENCH_OPENSEARCH", Lucene())
     backend = asked("opensearch", vectors, M=16, ef_construction=100)
     backend.search_stages(vectors[:1], 2, 1)
-    mapping, search = json.loads(sent[0][2]), json.loads(sent[-1][2])
+    mapping, search = json.loads(sent[1][2]), json.loads(sent[-1][2])
     assert mapping["settings"]["knn"] is True
     assert mapping["mappings"]["properties"]["prefix"] == {
         "type": "knn_vector", "dimension": PREFIX,
@@ -231,6 +237,7 @@ def test_what_weaviate_is_sent(stand_in, vectors, monkeypatch):
     sent = stand_in("MATRYOSHKA_BENCH_WEAVIATE", Weaviate())
     backend = asked("weaviate", vectors, M=16, ef_construction=128)
     assert backend.search(vectors[:1], 2)[0, 0] == 0
+    assert sent.pop(0)[:2] == ("GET", "v1/schema")
     requests = [(method, path, json.loads(body)) for method, path, body, _ in sent]
     name = requests[0][2]["class"]
     created = {
@@ -246,6 +253,18 @@ def test_what_weaviate_is_sent(stand_in, vectors, monkeypatch):
     query = f"{{Get{{{name}(limit:2,nearVector:{{vector:{json.dumps(vectors[0].tolist())}}}){{_additional{{id}}}}}}}}"
     assert requests[3] == ("POST", "v1/graphql", {"query": query})
     assert sent[3][3]["Authorization"] == "Bearer secret"
+
+
+def test_what_a_killed_process_left_is_dropped_by_the_next(stand_in, vectors):
+    gone, other = (fresh_name().replace(f"_{os.getpid()}_", f"_{pid}_") for pid in (2**22 + 1, os.getppid()))
+    elastic, weaviate = Lucene(), Weaviate()
+    elastic.indexes |= {gone: {}, other: {}, "matryoshka_bench_elsewhere_1_1": {}}
+    weaviate.objects |= {gone.capitalize(): {}, "Theirs": {}}
+    sent = stand_in("MATRYOSHKA_BENCH_ELASTICSEARCH", elastic), stand_in("MATRYOSHKA_BENCH_WEAVIATE", weaviate)
+    asked("elasticsearch", vectors, M=16, ef_construction=100)
+    asked("weaviate", vectors, M=16, ef_construction=128)
+    dropped = [[path for method, path, _, _ in requests if method == "DELETE"] for requests in sent]
+    assert dropped == [[gone], [f"v1/schema/{gone.capitalize()}"]]
 
 
 def test_a_password_is_in_no_error():
