@@ -104,6 +104,14 @@ def heading(part: pd.DataFrame) -> str:
     return f"{title}\n{SYNTHETIC}" if is_synthetic(part) else title
 
 
+def legend_below(figure: Figure, axes: Sequence[Axes], columns: int) -> None:
+    """Put one legend for all of `axes` under the figure."""
+    handles: dict[str, Any] = {}
+    for axis in axes:
+        handles |= {name: handle for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), columns))
+
+
 def needed(frame: pd.DataFrame, what: str) -> pd.DataFrame:
     """Return `frame`, or raise UsageError when it has no row."""
     if frame.empty:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.figures._style import dimension_axis, heading, look, needed, panels
+from bench.figures._style import dimension_axis, heading, legend_below, look, needed, panels
 from bench.tables import dimension_table, exact_rows, groups, other_reducers, quality_of
 
 TITLE = "Quality against dimension: truncation with its interval, random subsets, PCA"
@@ -19,7 +19,7 @@ CAPTION = (
 def draw(frame: pd.DataFrame) -> Figure:
     """Draw quality of exact search against dimension; reads the rows of the exact pass."""
     parts = groups(needed(exact_rows(frame), "no row of the exact pass"))
-    with panels(len(parts), columns=2) as (figure, axes):
+    with panels(len(parts), columns=2, height=3.1) as (figure, axes):
         for axis, (_, part) in zip(axes, parts, strict=True):
             table, quality = dimension_table(part), quality_of(part)
             plain = {"zorder": 3, **look(0)}
@@ -38,5 +38,5 @@ def draw(frame: pd.DataFrame) -> Figure:
             axis.set_ylim(bottom=0)
             axis.set_ylabel(f"{quality.label} (exact search)")
             axis.set_title(heading(part))
-            axis.legend(loc="lower right")
+        legend_below(figure, axes, 2 * min(len(parts), 2))
     return figure

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.figures._style import COLUMN, heading, looks, needed, panels, plain_log
+from bench.figures._style import COLUMN, heading, legend_below, looks, needed, panels, plain_log
 from bench.tables import groups, timed, two_stage
 
 TITLE = "ANN recall against queries per second, one panel a dimension"
@@ -39,10 +37,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             axis.set_title(f"{dim} d — {heading(part)}" if several else f"{dim} d")
             axis.set_xlabel("queries/s, single")
             axis.set_ylabel("ANN recall@10")
-        handles: dict[str, Any] = {}
-        for axis in axes:
-            handles |= {name: handle for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)}
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), 6))
+        legend_below(figure, axes, 6)
         if not several:
             figure.suptitle(heading(rows), fontsize=9)
     return figure
