@@ -8,10 +8,13 @@ import json
 import os
 import platform
 import re
+from abc import abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
+
+from bench.backends import SERVER, Backend
 
 
 def named(variable: str) -> str:
@@ -35,6 +38,34 @@ def leftovers(names: Iterable[str]) -> list[str]:
     """Return those of `names` that a process of this machine made that is gone: it was killed, and dropped nothing."""
     made = ((name, re.fullmatch(rf"matryoshka_bench_{_HOST}_(\d+)_\d+", name, re.IGNORECASE)) for name in names)
     return [name for name, found in made if found and not psutil.pid_exists(int(found[1]))]
+
+
+class Server(Backend):
+    """A server, asked over what a subclass keeps as `connection`."""
+
+    kind = SERVER
+    deterministic = False  # levels of a graph's nodes are drawn anew, and segments are merged as they come
+    variable: ClassVar[str]
+    """Environment variable with the server's URL."""
+    connection: Any
+
+    @classmethod
+    def available(cls) -> bool:
+        return bool(named(cls.variable)) and super().available()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "connection"}
+
+    def alive(self) -> bool:
+        try:
+            self.ping()
+        except Exception:  # a client raises its transport's own errors
+            return False
+        return True
+
+    @abstractmethod
+    def ping(self) -> object:
+        """Ask for anything; raises what the client raises where there is no answer."""
 
 
 class Connection:
@@ -61,3 +92,25 @@ class Connection:
         if answer.status >= 300:
             raise ConnectionError(f"{method} {path}: {answer.status} {answer.data[:300].decode(errors='replace')}")
         return json.loads(answer.data) if answer.data else None
+
+
+class HttpServer(Server):
+    """A server that is asked by JSON over HTTP."""
+
+    module = "urllib3"
+    ready: ClassVar[str] = ""
+    """A path that answers when the server does."""
+
+    @classmethod
+    def version(cls) -> str:
+        return ""  # the server's, and a row tells it
+
+    def reconnect(self) -> None:
+        self.connection = Connection(named(self.variable), self.headers())
+
+    def headers(self) -> dict[str, str]:
+        """Return what each request carries besides."""
+        return {}
+
+    def ping(self) -> object:
+        return self.connection("GET", self.ready)

@@ -8,46 +8,21 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from bench.backends import SERVER, Backend, padded
-from bench.backends._servers import Connection, fresh_name, leftovers, named
+from bench.backends import padded
+from bench.backends._servers import HttpServer, fresh_name, leftovers
 
 _BULK = 500
 
 
-class _Lucene(Backend):
-    kind = SERVER
-    module = "urllib3"
+class _Lucene(HttpServer):
     full_width = True
     native_stages = True
-    deterministic = False  # segments are merged as they come
     build_grid = {"M": [16], "ef_construction": [100, 200]}
     search_grid = {"ef": [16, 40, 64, 128, 256, 512]}
-    variable: ClassVar[str]
-
-    @classmethod
-    def version(cls) -> str:
-        return ""  # the server's, and a row tells it
-
-    @classmethod
-    def available(cls) -> bool:
-        return bool(named(cls.variable)) and super().available()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "connection"}
-
-    def reconnect(self) -> None:
-        self.connection = Connection(named(self.variable))
-
-    def alive(self) -> bool:
-        try:
-            self.connection("GET", "")
-        except ConnectionError:
-            return False
-        return True
 
     def server_version(self) -> str:
         version = self.connection("GET", "")["version"]

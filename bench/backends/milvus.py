@@ -8,60 +8,48 @@ from typing import Any
 
 import numpy as np
 
-from bench.backends import DATABASE, SERVER, Backend, folder_bytes, padded
-from bench.backends._servers import fresh_name, leftovers, named
+from bench.backends import DATABASE, Backend, folder_bytes, padded
+from bench.backends._servers import Server, fresh_name, leftovers, named
 
-_VARIABLE, _KEY = "MATRYOSHKA_BENCH_MILVUS", "MATRYOSHKA_BENCH_MILVUS_KEY"
+_KEY = "MATRYOSHKA_BENCH_MILVUS_KEY"
 _BATCH = 1000
 
 
-class Milvus(Backend):
+class Milvus(Server):
     """HNSW of Milvus over a prefix. Source: Wang et al. 2021; Malkov & Yashunin 2018.
 
     Its own rescore is a second request, over the full vectors of the shortlist's ids: it has none in one.
     """
 
     name = "milvus"
-    kind = SERVER
+    variable = "MATRYOSHKA_BENCH_MILVUS"
     module = "pymilvus"
-    install = f"pip install pymilvus, and the URL of a server in {_VARIABLE} (a token in {_KEY})"
+    install = f"pip install pymilvus, and the URL of a server in {variable} (a token in {_KEY})"
     licence = "Apache-2.0"
     summary = "Milvus by URL: HNSW over a prefix, the full vectors for a rescore in a second request"
     precisions = ("float32", "int8")
     full_width = True
     native_stages = True
-    deterministic = False
     build_grid = {"M": [16, 32], "ef_construction": [200]}
     search_grid = {"ef": [16, 40, 64, 128, 256, 512]}
-
-    @classmethod
-    def available(cls) -> bool:
-        return bool(named(_VARIABLE)) and super().available()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "client"}
 
     def reconnect(self) -> None:
         from pymilvus import MilvusClient
 
-        self.client = MilvusClient(named(_VARIABLE), token=named(_KEY))
+        self.connection = MilvusClient(named(self.variable), token=named(_KEY))
 
-    def alive(self) -> bool:
-        try:
-            self.client.list_collections()
-        except Exception:  # the client raises its transport's own errors
-            return False
-        return True
+    def ping(self) -> object:
+        return self.connection.list_collections()
 
     def server_version(self) -> str:
-        return f"milvus {self.client.get_server_version()}"
+        return f"milvus {self.connection.get_server_version()}"
 
     def build(self, vectors: np.ndarray, *, M: int, ef_construction: int) -> None:
         from pymilvus import DataType, MilvusClient
 
         self.reconnect()
-        for name in leftovers(self.client.list_collections()):
-            self.client.drop_collection(name)
+        for name in leftovers(self.connection.list_collections()):
+            self.connection.drop_collection(name)
         self.collection = fresh_name()
         self.dimension, full = self.dimension or vectors.shape[1], vectors.shape[1]
         self.rescored = "full" if self.dimension < full else "prefix"
@@ -77,7 +65,7 @@ class Milvus(Backend):
         if self.rescored == "full":
             schema.add_field("full", DataType.FLOAT_VECTOR, dim=full)
             index.add_index("full", index_type="FLAT", metric_type="COSINE")
-        self.client.create_collection(self.collection, schema=schema, index_params=index)
+        self.connection.create_collection(self.collection, schema=schema, index_params=index)
         for start in range(0, len(vectors), _BATCH):
             rows: list[dict[str, Any]] = [
                 {"id": i, "prefix": vector[: self.dimension]}
@@ -86,10 +74,10 @@ class Milvus(Backend):
             if self.rescored == "full":
                 for row in rows:
                     row["full"] = vectors[row["id"]]
-            self.client.insert(self.collection, rows)
+            self.connection.insert(self.collection, rows)
         # Sealed and indexed before anything is asked: what grows is searched without an index.
-        self.client.flush(self.collection)
-        self.client.load_collection(self.collection)
+        self.connection.flush(self.collection)
+        self.connection.load_collection(self.collection)
 
     def configure(self, *, ef: int) -> None:
         self.ef = ef
@@ -102,7 +90,7 @@ class Milvus(Backend):
         rows = []
         for query in queries:
             near = {"filter": f"id in {self._ids(query, shortlist)}", "limit": k, "anns_field": self.rescored}
-            found = self.client.search(self.collection, [query[: self._width()]], **near)
+            found = self.connection.search(self.collection, [query[: self._width()]], **near)
             rows.append([hit["id"] for hit in found[0]])
         return padded(rows, k)
 
@@ -112,20 +100,20 @@ class Milvus(Backend):
     def _ids(self, query: np.ndarray, k: int) -> list[int]:
         asked = {"metric_type": "COSINE", "params": {"ef": max(self.ef, k)}}
         prefix = [query[: self.dimension]]
-        found = self.client.search(self.collection, prefix, limit=k, anns_field="prefix", search_params=asked)
+        found = self.connection.search(self.collection, prefix, limit=k, anns_field="prefix", search_params=asked)
         return [hit["id"] for hit in found[0]]
 
     def size_bytes(self) -> int | None:
         """Bytes of the segments as they are loaded; its interface does not tell those on the disk."""
         try:
-            segments = self.client.list_loaded_segments(self.collection)
+            segments = self.connection.list_loaded_segments(self.collection)
         except Exception:  # not every server tells
             return None
         return sum(int(segment.mem_size) for segment in segments) or None
 
     def close(self) -> None:
-        self.client.drop_collection(self.collection)
-        self.client.close()
+        self.connection.drop_collection(self.collection)
+        self.connection.close()
 
 
 class MilvusLite(Backend):

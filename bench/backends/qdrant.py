@@ -8,62 +8,50 @@ from typing import Any
 
 import numpy as np
 
-from bench.backends import DATABASE, SERVER, Backend, padded
-from bench.backends._servers import fresh_name, leftovers, named
+from bench.backends import DATABASE, Backend, padded
+from bench.backends._servers import Server, fresh_name, leftovers, named
 
-_VARIABLE, _KEY = "MATRYOSHKA_BENCH_QDRANT", "MATRYOSHKA_BENCH_QDRANT_KEY"
+_KEY = "MATRYOSHKA_BENCH_QDRANT_KEY"
 
 
-class Qdrant(Backend):
+class Qdrant(Server):
     """HNSW of Qdrant over a prefix; its prefetch narrows the shortlist with the full vectors in the same request.
 
     Source: Malkov & Yashunin 2018.
     """
 
     name = "qdrant"
-    kind = SERVER
+    variable = "MATRYOSHKA_BENCH_QDRANT"
     module = "qdrant_client"
-    install = f"pip install qdrant-client, and the URL of a server in {_VARIABLE} (a key in {_KEY})"
+    install = f"pip install qdrant-client, and the URL of a server in {variable} (a key in {_KEY})"
     licence = "Apache-2.0"
     summary = "Qdrant by URL: HNSW over a prefix, the full vectors for its own rescore in the same request"
     precisions = ("float32", "float16", "int8", "binary")
     full_width = True
     native_stages = True
-    deterministic = False
     build_grid = {"M": [16, 32], "ef_construction": [100]}
     search_grid = {"ef": [16, 40, 64, 128, 256, 512]}
-
-    @classmethod
-    def available(cls) -> bool:
-        return bool(named(_VARIABLE)) and super().available()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "client"}
 
     def reconnect(self) -> None:
         from qdrant_client import QdrantClient
 
         # ":memory:" is the client's own imitation of a server: of use for a test.
-        url = named(_VARIABLE)
+        url = named(self.variable)
         where = {"location": url} if url == ":memory:" else {"url": url, "api_key": named(_KEY) or None}
-        self.client = QdrantClient(**where, timeout=600)
+        self.connection = QdrantClient(**where, timeout=600)
 
-    def alive(self) -> bool:
-        try:
-            self.client.get_collections()
-        except Exception:  # the client raises its transport's own errors
-            return False
-        return True
+    def ping(self) -> object:
+        return self.connection.get_collections()
 
     def server_version(self) -> str:
-        return f"qdrant {self.client.info().version}"
+        return f"qdrant {self.connection.info().version}"
 
     def build(self, vectors: np.ndarray, *, M: int, ef_construction: int) -> None:
         from qdrant_client import models
 
         self.reconnect()
-        for name in leftovers(found.name for found in self.client.get_collections().collections):
-            self.client.delete_collection(name)
+        for name in leftovers(found.name for found in self.connection.get_collections().collections):
+            self.connection.delete_collection(name)
         self.collection = fresh_name()
         self.dimension, full = self.dimension or vectors.shape[1], vectors.shape[1]
         self.rescored = "full" if self.dimension < full else "prefix"
@@ -90,11 +78,11 @@ class Qdrant(Backend):
             points["full"] = vectors
         # Every collection is indexed, however small, in one segment.
         tuned = models.OptimizersConfigDiff(default_segment_number=1, indexing_threshold=1)
-        self.client.create_collection(self.collection, vectors_config=fields, optimizers_config=tuned)
-        self.client.upload_collection(
+        self.connection.create_collection(self.collection, vectors_config=fields, optimizers_config=tuned)
+        self.connection.upload_collection(
             self.collection, vectors=points, ids=range(len(vectors)), batch_size=500, wait=True
         )
-        while self.client.get_collection(self.collection).status == models.CollectionStatus.YELLOW:
+        while self.connection.get_collection(self.collection).status == models.CollectionStatus.YELLOW:
             time.sleep(0.1)  # it is still building the graph
 
     def configure(self, *, ef: int) -> None:
@@ -104,7 +92,7 @@ class Qdrant(Backend):
         self.parameters = models.SearchParams(hnsw_ef=ef, quantization=plain)
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
-        rows = (self.client.query_points(self.collection, **self._nearest(query, k)).points for query in queries)
+        rows = (self.connection.query_points(self.collection, **self._nearest(query, k)).points for query in queries)
         return padded(([point.id for point in row] for row in rows), k)
 
     def search_stages(self, queries: np.ndarray, shortlist: int, k: int) -> np.ndarray:
@@ -118,7 +106,7 @@ class Qdrant(Backend):
             prefetch = models.Prefetch(
                 query=first["query"], using=first["using"], limit=shortlist, params=first["search_params"]
             )
-            found = self.client.query_points(
+            found = self.connection.query_points(
                 self.collection, prefetch=prefetch, query=query.tolist(), using=self.rescored, limit=k,
                 search_params=exact, with_payload=False,
             )  # fmt: skip
@@ -135,7 +123,7 @@ class Qdrant(Backend):
         from qdrant_client import models
 
         with contextlib.suppress(NotImplementedError):  # the imitation has no requests
-            ask, taken = self.client.http.search_api.query_points, []
+            ask, taken = self.connection.http.search_api.query_points, []
             for query in queries:
                 told = self._nearest(query, k)
                 request = models.QueryRequest(
@@ -149,15 +137,15 @@ class Qdrant(Backend):
         # A snapshot is the collection as it lies on the disk, in one file.
         snapshot = None
         with contextlib.suppress(NotImplementedError):
-            snapshot = self.client.create_snapshot(self.collection)
+            snapshot = self.connection.create_snapshot(self.collection)
         if snapshot is None:
             return None
-        self.client.delete_snapshot(self.collection, snapshot.name)
+        self.connection.delete_snapshot(self.collection, snapshot.name)
         return int(snapshot.size)
 
     def close(self) -> None:
-        self.client.delete_collection(self.collection)
-        self.client.close()
+        self.connection.delete_collection(self.collection)
+        self.connection.close()
 
 
 class QdrantLocal(Backend):

@@ -11,48 +11,28 @@ from typing import Any
 
 import numpy as np
 
-from bench.backends import SERVER, Backend, padded
-from bench.backends._servers import Connection, fresh_name, leftovers, named
+from bench.backends import padded
+from bench.backends._servers import HttpServer, fresh_name, leftovers, named
 
-_VARIABLE, _KEY = "MATRYOSHKA_BENCH_WEAVIATE", "MATRYOSHKA_BENCH_WEAVIATE_KEY"
+_KEY = "MATRYOSHKA_BENCH_WEAVIATE_KEY"
 _BATCH = 200
 
 
-class Weaviate(Backend):
+class Weaviate(HttpServer):
     """HNSW of Weaviate, its quantised forms included, without the rescore of its own. Source: Malkov & Yashunin 2018."""
 
     name = "weaviate"
-    kind = SERVER
-    module = "urllib3"
-    install = f"pip install urllib3, and the URL of a server in {_VARIABLE} (a key in {_KEY})"
+    variable = "MATRYOSHKA_BENCH_WEAVIATE"
+    ready = "v1/.well-known/ready"
+    install = f"pip install urllib3, and the URL of a server in {variable} (a key in {_KEY})"
     licence = "BSD-3-Clause"
     summary = "Weaviate by URL: HNSW"
     precisions = ("float32", "int8", "binary")
-    deterministic = False
     build_grid = {"M": [16, 32], "ef_construction": [128]}
     search_grid = {"ef": [16, 40, 64, 128, 256, 512]}
 
-    @classmethod
-    def version(cls) -> str:
-        return ""  # the server's, and a row tells it
-
-    @classmethod
-    def available(cls) -> bool:
-        return bool(named(_VARIABLE)) and super().available()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "connection"}
-
-    def reconnect(self) -> None:
-        key = named(_KEY)
-        self.connection = Connection(named(_VARIABLE), {"Authorization": f"Bearer {key}"} if key else None)
-
-    def alive(self) -> bool:
-        try:
-            self.connection("GET", "v1/.well-known/ready")
-        except ConnectionError:
-            return False
-        return True
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {named(_KEY)}"} if named(_KEY) else {}
 
     def server_version(self) -> str:
         return f"weaviate {self.connection('GET', 'v1/meta')['version']}"

@@ -1,6 +1,7 @@
 """Every backend that is installed keeps the rules; each is checked in a process of its own."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from click.testing import CliRunner
@@ -16,12 +17,21 @@ SLOW = ("pynndescent",)
 KINDS = [(name, precision) for name, cls in backends().items() if cls.available() for precision in cls.precisions]
 
 
+@pytest.fixture(scope="module")
+def checked(request):
+    """The checks of all that was selected, a process each, two at a time: most of each is one library on one thread."""
+    kinds = [i.callspec.params for i in request.session.items if i.name.startswith("test_a_backend_keeps_the_rules")]
+    with ThreadPoolExecutor(2) as pool:
+        yield {(k["name"], k["precision"]): pool.submit(conformance, k["name"], k["precision"]) for k in kinds}
+        pool.shutdown(cancel_futures=True)
+
+
 @pytest.mark.parametrize(
     ("name", "precision"),
     [pytest.param(*kind, id="-".join(kind), marks=[pytest.mark.slow] if kind[0] in SLOW else []) for kind in KINDS],
 )
-def test_a_backend_keeps_the_rules(name, precision):
-    failed = [f"{check.name}: {check.told}" for check in conformance(name, precision) if not check.ok]
+def test_a_backend_keeps_the_rules(name, precision, checked):
+    failed = [f"{check.name}: {check.told}" for check in checked[name, precision].result() if not check.ok]
     assert not failed
 
 
