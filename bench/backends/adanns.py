@@ -27,7 +27,7 @@ class AdannsIvf(Backend):
     licence = "MIT"
     summary = "inverted lists, cells and distances at different prefix lengths (AdANNS-IVF, of faiss's parts)"
     build_grid = {"coarse_dimension": [16, 64], "lists_per_sqrt_n": [1.0]}
-    search_grid = {"nprobe": [1, 2, 4, 8, 16, 32, 64]}
+    search_grid = {"nprobe": [1, 2, 4, 8, 16, 32, 64, 128]}
     full_width = True
 
     def build(self, vectors: np.ndarray, *, coarse_dimension: int, lists_per_sqrt_n: float) -> None:

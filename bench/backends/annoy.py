@@ -17,8 +17,8 @@ class Annoy(Backend):
     install = "pip install annoy"
     licence = "Apache-2.0"
     summary = "random-projection trees (Annoy)"
-    build_grid = {"n_trees": [10, 50], "seed": [42]}
-    search_grid = {"search_k": [100, 400, 1600, 6400]}
+    build_grid = {"n_trees": [10, 50, 200], "seed": [42]}
+    search_grid = {"search_k": [100, 400, 1600, 6400, 25600, 102400]}
 
     def build(self, vectors: np.ndarray, *, n_trees: int, seed: int) -> None:
         from annoy import AnnoyIndex

@@ -23,16 +23,13 @@ class Chroma(Backend):
     licence = "Apache-2.0"
     summary = "Chroma in this process: HNSW and its storage"
     returns_memory = False
-    build_grid = {"M": [16], "ef_construction": [200]}
-    search_grid = {"ef": [16, 32, 64, 128, 256, 512]}
+    build_grid = {"M": [16, 32], "ef_construction": [200]}
+    search_grid = {"ef": [16, 32, 64, 128, 256, 512, 1024]}
     deterministic = False
 
     def build(self, vectors: np.ndarray, *, M: int, ef_construction: int) -> None:
-        import chromadb
-        from chromadb.config import Settings
-
         self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        self.client = chromadb.PersistentClient(self.folder.name, Settings(anonymized_telemetry=False))
+        self.client = self._opened()
         settings = {"space": "ip", "max_neighbors": M, "ef_construction": ef_construction, "num_threads": self.threads}
         configuration: Any = {"hnsw": settings}
         self.items = self.client.create_collection(
@@ -43,8 +40,20 @@ class Chroma(Backend):
             block = vectors[start : start + step]
             self.items.add([str(i) for i in range(start, start + len(block))], embeddings=block)
 
+    def _opened(self) -> Any:
+        import chromadb
+        from chromadb.config import Settings
+
+        return chromadb.PersistentClient(self.folder.name, Settings(anonymized_telemetry=False))
+
     def configure(self, *, ef: int) -> None:
+        name = self.items.name
         self.items.modify(configuration={"hnsw": {"ef_search": ef}})
+        # A graph that is loaded keeps its old breadth: only what is opened anew takes the new one.
+        self.client.close()
+        self.client.clear_system_cache()
+        self.client = self._opened()
+        self.items = self.client.get_collection(name, embedding_function=None)
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
         found = self.items.query(query_embeddings=queries, n_results=k, include=[])

@@ -13,7 +13,7 @@ class FaissHnsw(FaissBackend):
     name = "faiss-hnsw"
     summary = "HNSW graph (faiss IndexHNSWFlat, IndexHNSWSQ, IndexBinaryHNSW)"
     build_grid = {"M": [16, 32], "ef_construction": [200]}
-    search_grid = {"ef": [16, 32, 64, 128, 256]}
+    search_grid = {"ef": [16, 32, 64, 128, 256, 512]}
     precisions = ("float32", "float16", "bfloat16", "int8", "int4", "binary")
 
     def build(self, vectors: np.ndarray, *, M: int, ef_construction: int) -> None:

@@ -13,7 +13,7 @@ class FaissIvf(FaissBackend):
     name = "faiss-ivf"
     summary = "inverted lists (faiss IndexIVFFlat, IndexIVFScalarQuantizer, IndexBinaryIVF)"
     build_grid = {"lists_per_sqrt_n": [1.0]}
-    search_grid = {"nprobe": [1, 2, 4, 8, 16, 32, 64]}
+    search_grid = {"nprobe": [1, 2, 4, 8, 16, 32, 64, 128]}
     precisions = ("float32", "float16", "bfloat16", "int8", "int4", "binary")
 
     def build(self, vectors: np.ndarray, *, lists_per_sqrt_n: float) -> None:

@@ -14,7 +14,7 @@ class FaissRefine(FaissBackend):
     name = "faiss-refine"
     summary = "product codes refined with the vectors (faiss IndexRefineFlat over IndexPQFastScan)"
     build_grid = {"components_per_code": [2, 4]}
-    search_grid = {"k_factor": [1.0, 2.0, 5.0, 10.0, 20.0, 50.0]}
+    search_grid = {"k_factor": [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]}
 
     def build(self, vectors: np.ndarray, *, components_per_code: int) -> None:
         library, d = faiss(), vectors.shape[1]

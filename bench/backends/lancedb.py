@@ -22,7 +22,7 @@ class Lancedb(Backend):
     licence = "Apache-2.0"
     summary = "LanceDB: IVF-Flat in columnar files (runs 55 to 120 threads of its own)"
     build_grid = {"lists_per_sqrt_n": [1.0]}
-    search_grid = {"nprobe": [1, 2, 4, 8, 16, 32, 64]}
+    search_grid = {"nprobe": [1, 2, 4, 8, 16, 32, 64, 128]}
 
     def build(self, vectors: np.ndarray, *, lists_per_sqrt_n: float) -> None:
         import lancedb

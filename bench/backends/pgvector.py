@@ -192,7 +192,7 @@ class PgvectorIvf(_Pgvector):
     summary = "PostgreSQL with pgvector: inverted lists over a prefix"
     access = "ivfflat"
     build_grid = {"lists_per_sqrt_n": [1.0]}
-    search_grid = {"nprobe": [1, 2, 4, 8, 16, 32, 64]}
+    search_grid = {"nprobe": [1, 2, 4, 8, 16, 32, 64, 128]}
 
     def _options(self, n: int, *, lists_per_sqrt_n: float) -> dict[str, int]:
         return {"lists": max(1, round(lists_per_sqrt_n * n**0.5))}

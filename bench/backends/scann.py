@@ -19,7 +19,7 @@ class Scann(Backend):
     summary = "partitions, anisotropic codes, rescoring (ScaNN)"
     deterministic = False  # its training draws a sample that cannot be seeded
     build_grid = {"leaves_per_sqrt_n": [1.0], "dimensions_per_block": [2]}
-    search_grid = {"leaves": [2, 4, 8, 16, 32, 64], "reorder": [100]}
+    search_grid = {"leaves": [2, 4, 8, 16, 32, 64, 128], "reorder": [100, 400]}
 
     def build(self, vectors: np.ndarray, *, leaves_per_sqrt_n: float, dimensions_per_block: int) -> None:
         import scann
