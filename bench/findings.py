@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from bench.stages import NATIVE
+from bench.study import canonical
 from bench.tables import (
     FEW_QUERIES,
     SYNTHETIC,
@@ -17,6 +19,7 @@ from bench.tables import (
     label,
     loads,
     other_reducers,
+    parameters,
     quality_of,
     savings,
     stored,
@@ -34,6 +37,7 @@ def findings(frame: pd.DataFrame) -> list[str]:
         *_curve(frame),
         *_precision(frame),
         *_stages(frame),
+        *_own_rescore(frame),
         *_speed(frame),
         *_encoding(frame),
         *_transport(frame),
@@ -158,6 +162,29 @@ def _stages(frame: pd.DataFrame) -> list[str]:
             for _, row in part.iterrows()
         ]
         found.append(f"{named} in several stages against its fastest in one: {'; '.join(told)}.")
+    return found
+
+
+def _own_rescore(frame: pd.DataFrame) -> list[str]:
+    """Say whether a database's own rescore is faster than ours, at the same settings, a sentence a backend."""
+    rows = timed(frame)
+    rows = rows[two_stage(rows)]
+    if rows.empty:
+        return []
+    stages = rows["stages"].map(parameters)
+    rows = rows.assign(
+        own=[bool(s.get(NATIVE)) for s in stages], rest=[canonical({**s, NATIVE: False}) for s in stages]
+    )
+    setting = ["backend", "reducer", "dim", "precision", "build_params", "search_params", "rest", "k", "threads"]
+    own, ours = (rows[rows["own"] == side] for side in (True, False))
+    pairs = own.merge(ours, on=setting, suffixes=("", "_ours"))
+    found = []
+    for backend, part in pairs.groupby("backend", sort=False):
+        ratio = float((part["latency_ms_p50_ours"] / part["latency_ms_p50"]).median())
+        found.append(
+            f"{backend}: its own rescore is {_times(ratio)} than one beside it at the same settings "
+            f"(median {part['latency_ms_p50'].median():.3g} against {part['latency_ms_p50_ours'].median():.3g} ms)."
+        )
     return found
 
 

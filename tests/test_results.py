@@ -95,10 +95,11 @@ def test_a_damaged_table_is_named(tmp_path, content):
 def test_a_table_of_an_older_schema_is_read_with_what_it_lacks_empty(tmp_path):
     Store(tmp_path).add(row("1"))
     path = next((tmp_path / "parts").glob("*.trials.parquet"))
-    older = pq.read_table(path).drop_columns(["map_at_100"])
+    older = pq.read_table(path).drop_columns(["map_at_100", "clients"])
     pq.write_table(older.replace_schema_metadata({b"matryoshka-bench.schema": b"1"}), tmp_path / "trials.parquet")
     path.unlink()
     assert load(tmp_path)["map_at_100"].isna().all()
+    assert load(tmp_path)["clients"].tolist() == [1]
 
 
 def test_a_foreign_table_is_refused(tmp_path):

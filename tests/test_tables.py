@@ -9,6 +9,7 @@ from rich.console import Console
 
 from bench.findings import findings
 from bench.show import as_records, show
+from bench.study import canonical
 from bench.tables import (
     FIDELITY,
     NDCG,
@@ -16,10 +17,14 @@ from bench.tables import (
     exact_rows,
     front,
     label,
+    loads,
+    parameters,
     pareto,
     quality_of,
     savings,
     stored,
+    timed,
+    two_stage,
     variant,
 )
 
@@ -118,6 +123,34 @@ def test_what_is_stored_at_lower_precision_is_told_apart_from_what_the_index_mis
         plain.loc["float32", "quality"] - plain.loc["int8", "quality"], abs=1e-12
     )
     assert plain["retained"]["float32"] == pytest.approx(dimension_table(frame).loc[8, "retained"])
+
+
+def several(row, clients, qps, p99):
+    return {**row, "clients": clients, "qps": qps, "latency_ms_p99": p99, "trial_id": f"{row['trial_id']}-{clients}"}
+
+
+def test_load_is_a_question_of_its_own(frame):
+    one = timed(frame).query("backend == 'faiss-hnsw' and dim == 8").iloc[:2]
+    rows = [several(row, n, 1000.0 * n, 1.0 * n) for _, row in one.iterrows() for n in (2, 4)]
+    both = pd.concat([frame, pd.DataFrame(rows)], ignore_index=True)
+    assert len(timed(both)) == len(timed(frame))
+    assert front(both)["trial_id"].tolist() == front(frame)["trial_id"].tolist()
+    found = loads(both)
+    assert sorted(found["clients"]) == [1, 2, 4]  # of the two settings the one that is fast at full quality
+    assert any("2 clients 2,000 a second, p99 2 ms; 4 clients 4,000 a second" in line for line in findings(both))
+    assert loads(frame).empty
+
+
+def test_a_databases_own_rescore_is_compared_with_ours(frame):
+    ours = frame[two_stage(frame)]
+    own = ours.assign(
+        trial_id=ours["trial_id"] + "-own",
+        stages=[canonical({**parameters(s), "native": True}) for s in ours["stages"]],
+        latency_ms_p50=ours["latency_ms_p50"] / 2,
+    )
+    told = findings(pd.concat([frame, own], ignore_index=True))
+    assert any("its own rescore is 2× faster than one beside it" in line for line in told)
+    assert not any("its own rescore" in line for line in findings(frame))
 
 
 def test_savings_compare_the_fastest_of_each_kind_at_equal_quality(frame):

@@ -3,12 +3,23 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bench.errors import UsageError
 from bench.figures import draw_all, figures, save_all
 from bench.report import report
-from bench.tables import dimension_table, stored, timed
+from bench.tables import dimension_table, loads, stored, timed
+
+
+@pytest.fixture
+def frame(frame):
+    """The measured trials, one of them as if it were a server's under load: so that there is data for every figure."""
+    one = timed(frame).iloc[0]
+    loads = [
+        {**one, "clients": n, "qps": 900.0 * n, "latency_ms_p99": 0.5 * n, "trial_id": f"load-{n}"} for n in (2, 4)
+    ]
+    return pd.concat([frame, pd.DataFrame(loads)], ignore_index=True)
 
 
 def test_every_figure_has_units_on_its_axes_and_shows_the_values(frame):
@@ -22,6 +33,7 @@ def test_every_figure_has_units_on_its_axes_and_shows_the_values(frame):
         "build_vs_dimension",
         "precision_heatmap",
         "stages",
+        "load",
         "loss",
     ]
     for figure in drawn.values():
@@ -35,6 +47,8 @@ def test_every_figure_has_units_on_its_axes_and_shows_the_values(frame):
     np.testing.assert_allclose(kept[0], table.query("precision == 'float32'")["retained"])
     line = drawn["quality_vs_dimension"].axes[0].lines[0]
     np.testing.assert_array_equal(line.get_ydata(), dimension_table(frame)["truncate"])
+    load = drawn["load"].axes[0].lines[0]
+    np.testing.assert_allclose(load.get_ydata(), loads(frame).sort_values("clients")["latency_ms_p99"])
     points = drawn["quality_vs_latency"].axes[0].lines
     shown = sorted(x for line in points if line.get_linestyle() == "None" for x in line.get_xdata())
     np.testing.assert_allclose(shown, sorted(timed(frame)["latency_ms_p50"]))
@@ -61,8 +75,6 @@ def test_files_are_the_same_for_the_same_table(frame, tmp_path):
 
 
 def test_several_datasets_are_panels_and_synthetic_says_so(frame):
-    import pandas as pd
-
     both = pd.concat(
         [frame, frame.assign(dataset="synthetic:n=5", synthetic=True, ndcg_at_10=np.nan)], ignore_index=True
     )
