@@ -238,7 +238,7 @@ def _speed(frame: pd.DataFrame) -> list[str]:
     single = timed(frame)
     single = single[~two_stage(single) & (single["reducer"] == "truncate") & (single["precision"] == "float32")]
     least = _shortest_usable(frame)
-    found = []
+    won: dict[tuple[int, int], dict[str, tuple[float, float]]] = {}
     for backend, part in single.groupby("backend", sort=False):
         part = part[part["dim"] >= least]
         short, full = part["dim"].min(), part["dim"].max()
@@ -248,11 +248,22 @@ def _speed(frame: pd.DataFrame) -> list[str]:
             continue
         faster = float((pairs["latency_ms_p50_full"] / pairs["latency_ms_p50"]).median())
         smaller = float((pairs["bytes_per_vector_full"] / pairs["bytes_per_vector"]).median())
-        found.append(
-            f"{backend}: {full} → {short} d is {full / short:.2g}× fewer numbers a vector, {smaller:.2g}× fewer bytes with the index, "
-            f"and {_times(faster)} at the same settings{': less than in proportion' if 0.95 <= faster < 0.6 * full / short else ''}."
-        )
-    return found
+        won.setdefault((int(short), int(full)), {})[str(backend)] = faster, smaller
+    return [_won(short, full, by_backend) for (short, full), by_backend in won.items()]
+
+
+def _won(short: int, full: int, by_backend: dict[str, tuple[float, float]]) -> str:
+    told = "; ".join(
+        f"{backend} {_times(faster)}{_smaller(smaller)}"
+        for backend, (faster, smaller) in sorted(by_backend.items(), key=lambda item: -item[1][0])
+    )
+    return f"{full} → {short} d is {full / short:.2g}× fewer numbers a vector. At the same settings, index included: {told}."
+
+
+def _smaller(times: float) -> str:
+    if np.isnan(times):
+        return ""
+    return f", {times:.2g}× smaller" if times >= 0.95 else f", {1 / times:.2g}× larger"
 
 
 def _shortest_usable(frame: pd.DataFrame) -> float:

@@ -10,6 +10,8 @@ from bench.errors import UsageError
 from bench.tables import Quality, groups, label, quality_of, timed
 
 RETAIN = 0.98
+_ALIKE = 1.1
+"""Sizes this near to each other are alike: then it is the speed that counts."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ def recommend(
 
     Surely: the lower bound of its paired 95 % interval against exact search at the full dimension is at least `retain`.
     A configuration with a `caution`, such as an adaptor that its own training found no better, is not chosen.
-    Cheapest: fewest bytes a vector, the index and all that it searches counted; of equals, the lower median latency.
+    Cheapest: fewest bytes a vector, the index and all that it searches counted; of those within a tenth of the fewest, the
+    lowest median latency.
     Raises UsageError for a `retain` outside 0…1 or a frame without a timed trial.
     """
     if not 0 < retain <= 1:
@@ -66,23 +69,26 @@ def _recommend(frame: pd.DataFrame, retain: float, max_p95: float | None, max_by
             f"The nearest is {_described(best, quality)}."
         )
         return Recommendation(dataset, encoder, None, "", why, "", "", {})
-    chosen = fit.iloc[0]
+    least = fit["bytes_per_vector"].min()
+    near = fit[fit["bytes_per_vector"] <= _ALIKE * least]
+    near = fit if near.empty else near  # no server tells its size
+    chosen = near.loc[near["latency_ms_p50"].idxmin()]
     why = (
-        f"Take {_described(chosen, quality)}: {chosen['bytes_per_vector']:,.0f} bytes a vector, "
+        f"Take {_described(chosen, quality)}: {_size(chosen)}, "
         f"p50 {chosen['latency_ms_p50']:.3f} ms, p95 {chosen['latency_ms_p95']:.3f} ms, "
         f"{chosen['speedup_vs_exact']:.1f}× the speed of exact search at {chosen['full_dim']} d."
     )
-    cheaper = ordered.iloc[: list(ordered["trial_id"]).index(chosen["trial_id"])]
+    cheaper = ordered[ordered["bytes_per_vector"] < least]
     why_not = "Nothing cheaper was measured."
     if len(cheaper):
         last = cheaper.iloc[-1]
-        why_not = f"Not the next cheaper one, {label(last)} ({last['bytes_per_vector']:,.0f} bytes a vector): {reasons[last.name]}."
+        why_not = f"Not the next cheaper one, {label(last)} ({_size(last)}): {reasons[last.name]}."
     quick = fit.loc[fit["latency_ms_p50"].idxmin()]
     fastest = ""
     if quick["trial_id"] != chosen["trial_id"]:
         fastest = (
             f"If speed matters more than memory: {_described(quick, quality)}, p50 {quick['latency_ms_p50']:.3f} ms "
-            f"({quick['speedup_vs_exact']:.1f}× exact search) at {quick['bytes_per_vector']:,.0f} bytes a vector."
+            f"({quick['speedup_vs_exact']:.1f}× exact search) at {_size(quick)}."
         )
     return Recommendation(dataset, encoder, chosen["trial_id"], label(chosen), why, why_not, fastest, _jsonable(chosen))
 
@@ -99,8 +105,8 @@ def _why_not(row: pd.Series, quality: Quality, retain: float, max_p95: float | N
         )
     if max_p95 is not None and row["latency_ms_p95"] > max_p95:
         return f"its p95 of {row['latency_ms_p95']:.3f} ms is above {max_p95:g} ms"
-    if max_bytes is not None and row["bytes_per_vector"] > max_bytes:
-        return f"its {row['bytes_per_vector']:,.0f} bytes a vector are above {max_bytes:g}"
+    if max_bytes is not None and not row["bytes_per_vector"] <= max_bytes:
+        return f"its {_size(row)} are above {max_bytes:g}"
     return ""
 
 
@@ -109,6 +115,11 @@ def _described(row: pd.Series, quality: Quality) -> str:
         f"{label(row)} (keeps {row[quality.retained]:.1%} [{row[quality.retained_low]:.1%}, {row[quality.retained_high]:.1%}] "
         f"of the {quality.label})"
     )
+
+
+def _size(row: pd.Series) -> str:
+    size = row["bytes_per_vector"]
+    return "a size that its server does not tell" if pd.isna(size) else f"{size:,.0f} bytes a vector"
 
 
 def _limits(max_p95: float | None, max_bytes: float | None) -> str:

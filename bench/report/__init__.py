@@ -21,7 +21,7 @@ from bench.tables import (
     exact_rows,
     front,
     groups,
-    label,
+    labels,
     other_reducers,
     quality_of,
     worth_showing,
@@ -71,7 +71,7 @@ def report(
         sections=[_section(part, (verdicts or {}).get(key)) for key, part in groups(frame)],
         figures=[(_caption(name), Markup(_inline(svg(figure)))) for name, figure in drawn.items()],
         columns=COLUMNS,
-        trials=[_trial(row) for _, row in frame.iterrows()],
+        trials=[_trial(row, name) for (_, row), name in zip(frame.iterrows(), labels(frame), strict=True)],
         provenance=_provenance(frame),
         other_machines=frame.attrs.get("other_machines", []),
     )
@@ -81,7 +81,7 @@ def report(
 
 
 def _section(part: pd.DataFrame, verdict: str | None) -> dict[str, Any]:
-    quality, first = quality_of(part), part.iloc[-1]
+    quality, first, told = quality_of(part), part.iloc[-1], labels(part)
     table = dimension_table(part) if len(exact_rows(part)) else pd.DataFrame()
     return {
         "dataset": first["dataset"],
@@ -92,14 +92,14 @@ def _section(part: pd.DataFrame, verdict: str | None) -> dict[str, Any]:
         "dimensions": [{"dim": dim, **row} for dim, row in table.to_dict("index").items()],
         "others": other_reducers(table) if len(table) else [],
         "front": [
-            {"label": label(row), "low": row[quality.retained_low], "high": row[quality.retained_high], **row}
+            {"label": told[row.name], "low": row[quality.retained_low], "high": row[quality.retained_high], **row}
             for _, row in worth_showing(front(part)).iterrows()
         ],
     }
 
 
-def _trial(row: pd.Series) -> dict[str, Any]:
-    name = f"{row['dataset']} {row['encoder']}: {label(row)}".replace(" :", ":")
+def _trial(row: pd.Series, configuration: str) -> dict[str, Any]:
+    name = f"{row['dataset']} {row['encoder']}: {configuration}".replace(" :", ":")
     cells = [None if pd.isna(row[c]) else (f"{row[c]:,.4g}" if isinstance(row[c], float) else row[c]) for c in COLUMNS]
     return {
         "id": row["trial_id"],
