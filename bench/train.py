@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,26 +19,18 @@ from typing import Any
 import numpy as np
 
 from bench.datasets import load_dataset
-from bench.embeddings import Embeddings, embed, encode_texts
+from bench.embeddings import Embeddings, embed
 from bench.encoders._extra import extra
 from bench.errors import UsageError
-from bench.exact import exact_topk
-from bench.passages import passages as passages_of
-from bench.quality import Bootstrap, overlap, relevance
+from bench.held_out import FIDELITY, OF_PASSAGES, Split
+from bench.quality import Bootstrap
 from bench.reducers import Reducer, get_reducer
 from bench.reducers.adaptor import Adaptor, save_adaptor, save_dense
-from bench.scoring import cosines
 from bench.vectors import normalise
 
 FORMS = ("linear", "residual")
 LOSSES = ("infonce", "passages", "kl", "l2", "cosine", "topk")
 _RANKING = ("infonce", "passages")
-HELD_OUT = 0.1
-"""Share of the training pairs (or documents) that training never sees: early stopping and the guard read them."""
-MEASURE, OF_PASSAGES, FIDELITY = "nDCG@10", "nDCG@10 of passages", "fidelity@10"
-_DEPTH = 10
-_MOST_HELD_OUT = 1_000
-_RUNS = 100
 _TEMPERATURE = 0.06
 PASSAGES = 50_000
 _PASSAGES_WEIGHT = 2.0
@@ -137,7 +129,7 @@ def train(
         raise UsageError("the loss passages reads documents: it needs a dataset of texts and --passages above 0")
 
     batch = batch or (512 if loss in _RANKING else 256)
-    split = _Split(data, seed)
+    split = Split(data, seed)
     if loss in _RANKING and encoder and passages:
         documents = load_dataset(dataset, "test" if data.qrels is None else "train").documents
         assert documents is not None
@@ -201,86 +193,8 @@ def _training_data(dataset: str, encoder: str, loss: str | None) -> Embeddings:
         return replace(embed(dataset, encoder), qrels=None)
 
 
-# ------------------------------------------------------------------------------------------------------- what is held out
-
-
-def held_out(n_documents: int, seed: int) -> np.ndarray:
-    """Return which documents are held out of training, (n,) bool.
-
-    Documents next to each other often have one source, and what resembles the training data says little: so whole runs.
-    """
-    run = np.arange(n_documents) * _RUNS // n_documents
-    return np.isin(run, np.random.default_rng(seed).choice(_RUNS, round(HELD_OUT * _RUNS), replace=False))
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """Queries held out of training, and what is relevant to each."""
-
-    measure: str
-    vectors: np.ndarray
-    ids: list[str]
-    qrels: dict[str, dict[str, int]]
-
-
-class _Split:
-    """Training pairs and documents, and those held out; a held-out pair's document is in no training pair."""
-
-    def __init__(self, data: Embeddings, seed: int) -> None:
-        self.corpus = data.corpus
-        held = held_out(len(data.corpus), seed)
-        self.documents = np.flatnonzero(~held)
-        pairs = [
-            (row, int(document))
-            for row, query in enumerate(data.query_ids)
-            for document, grade in (data.qrels or {}).get(query, {}).items()
-            if grade > 0 and document.isdigit()
-        ]
-        rows, documents = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-        self.queries = normalise(data.queries)
-        touched = np.zeros(len(data.queries), bool)
-        touched[rows[held[documents]]] = True
-        self.rows, self.targets = rows[~touched[rows]], documents[~touched[rows]]
-        asked = np.flatnonzero(touched)[:_MOST_HELD_OUT]
-        ids = [data.query_ids[i] for i in asked]
-        self.held_pairs = (
-            _Asked(MEASURE, self.queries[asked], ids, {query: data.qrels[query] for query in ids})
-            if data.qrels is not None and ids
-            else None
-        )
-        self.held_passages: _Asked | None = None
-        self.passages, self.owners = np.empty((0, data.full_dim), np.float32), np.empty(0, np.int64)
-        self.probes = normalise(data.corpus[np.flatnonzero(held)[:_MOST_HELD_OUT]])
-        self.own = np.flatnonzero(held)[:_MOST_HELD_OUT]
-
-    def add_passages(self, documents: Iterable[str], encoder: str, most: int, seed: int, alone: bool) -> None:
-        """Add what the documents that are not held out can be asked. `alone`: in place of the pairs, those held out too."""
-        texts, owners = passages_of(documents, most, seed)
-        vectors, kept = normalise(encode_texts(encoder, texts, "query")), np.isin(owners, self.documents)
-        self.passages, self.owners = vectors[kept], owners[kept]
-        if alone:
-            self.rows = self.targets = np.empty(0, np.int64)
-            asked = np.random.default_rng(seed).permutation(np.flatnonzero(~kept))[:_MOST_HELD_OUT]
-            qrels = {str(i): {str(owners[i]): 1} for i in asked}
-            self.held_passages = _Asked(OF_PASSAGES, vectors[asked], list(qrels), qrels)
-
-    def by_query(
-        self, transform: Callable[[np.ndarray], np.ndarray], dimensions: Sequence[int], held: _Asked | None
-    ) -> dict[int, np.ndarray]:
-        """Return each held-out query's nDCG@10, or (None) each held-out document's fidelity@10, at each dimension."""
-        if held is not None:
-            found = exact_topk(held.vectors, self.corpus, dimensions, _DEPTH, transform=transform)
-            return {d: relevance(ids, held.ids, held.qrels, _DEPTH)["ndcg_at_10"] for d, (ids, _) in found.items()}
-        full = self.corpus.shape[1]
-        if not hasattr(self, "nearest"):
-            self.nearest = exact_topk(self.probes, self.corpus, [full], _DEPTH, own=self.own)[full][0]
-        truth = cosines(self.probes, self.corpus, self.nearest)
-        found = exact_topk(self.probes, self.corpus, dimensions, _DEPTH, transform=transform, own=self.own)
-        return {d: overlap(ids, cosines(self.probes, self.corpus, ids), truth, _DEPTH) for d, (ids, _) in found.items()}
-
-
 def _guard(
-    split: _Split, adaptor: Adaptor, pca: Reducer, dimensions: list[int]
+    split: Split, adaptor: Adaptor, pca: Reducer, dimensions: list[int]
 ) -> tuple[str, dict[str, list[float]], list[bool]]:
     """Compare with truncation and PCA at each dimension on what training never saw."""
     held = split.held_pairs or split.held_passages
@@ -306,7 +220,7 @@ class _Fit:
     def __init__(
         self,
         data: Embeddings,
-        split: _Split,
+        split: Split,
         axes: np.ndarray,
         form: str,
         loss: str,

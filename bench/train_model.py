@@ -17,9 +17,10 @@ from bench.datasets import load_dataset
 from bench.encoders._extra import extra
 from bench.errors import UsageError
 from bench.exact import exact_topk
+from bench.held_out import MEASURE, held_out
 from bench.quality import relevance
 from bench.registry import split_name
-from bench.train import MEASURE, held_out, powers_of_two, warm_then_cosine
+from bench.train import powers_of_two, warm_then_cosine
 
 _DEPTH = 10
 

@@ -99,10 +99,10 @@ def test_the_residual_starts_as_the_linear_map_and_learns(folder, tmp_path):
 
 def test_nothing_that_is_held_out_is_trained_on(folder):
     from bench.embeddings import embed
-    from bench.train import _Split
+    from bench.held_out import Split
 
     data = embed(f"vectors:{folder}", None, split="train")
-    split = _Split(data, 0)
+    split = Split(data, 0)
     held = set(map(int, split.own))
     assert held.isdisjoint(split.documents)
     assert held.isdisjoint(split.targets)
@@ -204,7 +204,8 @@ def test_passages_are_prose_of_their_documents():
 
 
 def test_without_a_label_passages_are_learned_from(text_folder, tmp_path):
-    from bench.train import OF_PASSAGES, train
+    from bench.held_out import OF_PASSAGES
+    from bench.train import train
 
     dataset = f"beir:{text_folder}"
     found = train(dataset, "wordllama", tmp_path, loss="passages", form="linear", steps=5, dimensions=[16, 256])
