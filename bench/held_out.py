@@ -73,13 +73,14 @@ class Split:
 
     def add_passages(self, documents: Iterable[str], encoder: str, most: int, seed: int, alone: bool) -> None:
         """Add what the documents that are not held out can be asked. `alone`: in place of the pairs, those held out too."""
+        if alone:
+            self.rows = self.targets = np.empty(0, np.int64)
         texts, owners = passages_of(documents, most, seed)
         if not texts:
             return
         vectors, kept = normalise(encode_texts(encoder, texts, "query")), np.isin(owners, self.documents)
         self.passages, self.owners = vectors[kept], owners[kept]
         if alone:
-            self.rows = self.targets = np.empty(0, np.int64)
             asked = np.random.default_rng(seed).permutation(np.flatnonzero(~kept))[:_MOST]
             qrels = {str(i): {str(owners[i]): 1} for i in asked}
             self.held_passages = Asked(OF_PASSAGES, vectors[asked], list(qrels), qrels)

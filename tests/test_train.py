@@ -1,6 +1,7 @@
 """Training: what is learned is better, reproducible, never sees the test queries, and is told plainly where it is not."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -212,6 +213,13 @@ def test_without_a_label_passages_are_learned_from(text_folder, tmp_path):
     assert json.loads((tmp_path / "adaptor.json").read_text())["passages"] > 1
     assert found.measure == OF_PASSAGES
     assert "a passage is none" in found.lines()[-1]
+    bare = tmp_path / "bare"
+    shutil.copytree(text_folder, bare)
+    (bare / "corpus.jsonl").write_text(
+        "".join(json.dumps({**json.loads(line), "text": "1 2 3"}) + "\n" for line in (bare / "corpus.jsonl").open())
+    )
+    with pytest.raises(UsageError, match="nothing can be learned"):
+        train(f"beir:{bare}", "wordllama", tmp_path / "none", loss="passages")
     with pytest.raises(UsageError, match="reads documents"):
         train(dataset, "wordllama", tmp_path, loss="passages", passages=0)
 
