@@ -7,10 +7,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import json
 import os
+import pickle
 import signal
 import sys
 import time
@@ -32,8 +34,8 @@ from bench.vectors import normalise, truncate
 
 Emit = Callable[[dict[str, Any]], None]
 
-_EXACT_LAYOUT = 3
-"""Of the file that keeps exact results; another number makes it afresh."""
+_EXACT_LAYOUT = 4
+"""Of the files that keep exact results and fitted reducers; another number makes them afresh."""
 
 
 def main() -> None:
@@ -76,9 +78,8 @@ def exact_path(embeddings_folder: Path, job: dict[str, Any]) -> Path:
 def run_exact(job: dict[str, Any], emit: Emit) -> None:
     """Search exactly at every dimension with one reducer; emit one row a dimension, with quality at full depth."""
     embeddings = _embeddings(job)
-    path = exact_path(embeddings.folder, job)
+    path, reducer = exact_path(embeddings.folder, job), _reducer(embeddings, job)
     if not path.exists():
-        reducer = _reducer(embeddings, job)
         rows, documents = _relevant(embeddings)
         found = exact_search(
             embeddings.queries,
@@ -90,7 +91,6 @@ def run_exact(job: dict[str, Any], emit: Emit) -> None:
             own=embeddings.own,
             relevant=(rows, documents),
         )
-        path.parent.mkdir(exist_ok=True)
         unfinished = path.with_name(f".{path.stem}.{os.getpid()}.partial.npz")
         arrays: dict[str, Any] = {f"ids_{d}": ids for d, (ids, _) in found.nearest.items()}
         for d, (_, ranks) in found.relevant.items():
@@ -117,7 +117,7 @@ def run_exact(job: dict[str, Any], emit: Emit) -> None:
             "started_at": started,
             "bytes_per_vector": trial["dim"] * 4.0,
             "ann_recall_at_10": 1.0,
-            "caution": _reducer(embeddings, job, fit=False).caution(trial["dim"]),
+            "caution": reducer.caution(trial["dim"]),
             **figures,
         }
         emit({"event": "trial", "row": {"trial_id": trial["trial_id"], **row}, "queries": queries})
@@ -218,10 +218,19 @@ def _embeddings(job: dict[str, Any]) -> Embeddings:
     return open_embeddings(Path(job["embeddings"]), max_queries=job["max_queries"], seed=job["seed"])
 
 
-def _reducer(embeddings: Embeddings, job: dict[str, Any], fit: bool = True) -> Reducer:
+def _reducer(embeddings: Embeddings, job: dict[str, Any]) -> Reducer:
+    """Return the fitted reducer: the first child fits it and keeps it beside the exact results, the others read it."""
+    kept = exact_path(embeddings.folder, job).with_suffix(".reducer")
+    with contextlib.suppress(OSError, EOFError, ImportError, AttributeError, pickle.UnpicklingError):
+        found: Reducer = pickle.loads(kept.read_bytes())
+        return found
     reducer = get_reducer(job["reducer"])(job["encoder"], **parameters(job["reducer_params"]))
-    if fit:
-        reducer.fit(embeddings.corpus)
+    reducer.fit(embeddings.corpus)
+    kept.parent.mkdir(exist_ok=True)
+    unfinished = kept.with_name(f".{kept.stem}.{os.getpid()}.partial.reducer")
+    with contextlib.suppress(TypeError, AttributeError, pickle.PicklingError):  # one that cannot be kept is fitted anew
+        unfinished.write_bytes(pickle.dumps(reducer))
+        unfinished.replace(kept)
     return reducer
 
 

@@ -303,3 +303,21 @@ def test_results_say_where_they_come_from(finished):
     assert {"python", "matryoshka-bench", "numpy", "faiss-cpu"} <= set(versions)
     assert "cores" in row["machine"]
     assert len(row["dataset_fingerprint"]) >= 16
+
+
+def test_a_reducer_is_fitted_once(vector_folder, tmp_path, monkeypatch):
+    from bench.embeddings import embed
+    from bench.reducers.pca import Pca
+    from bench.trial import _reducer, exact_path
+
+    embeddings = embed(f"vectors:{vector_folder}")
+    job = {
+        "reducer": "pca", "reducer_params": "", "encoder": "", "dimensions": [3], "depth": 7, "max_queries": None, "seed": 5
+    }  # fmt: skip
+    first = _reducer(embeddings, job)
+    monkeypatch.setattr(Pca, "fit", lambda *_: pytest.fail("fitted again"))
+    np.testing.assert_array_equal(_reducer(embeddings, job).axes, first.axes)
+    kept = exact_path(embeddings.folder, job).with_suffix(".reducer")
+    kept.write_bytes(kept.read_bytes()[:50])
+    monkeypatch.undo()
+    np.testing.assert_array_equal(_reducer(embeddings, job).axes, first.axes)
