@@ -23,6 +23,7 @@ class Milvus(Server):
 
     name = "milvus"
     variable = "MATRYOSHKA_BENCH_MILVUS"
+    own_threads = True  # those of the client's connection
     module = "pymilvus"
     install = f"pip install pymilvus, and the URL of a server in {variable} (a token in {_KEY})"
     licence = "Apache-2.0"
