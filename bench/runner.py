@@ -35,6 +35,7 @@ from bench.reducers import Reducer, get_reducer
 from bench.stages import SHORTLIST
 from bench.study import EXACT, EXACT_DEPTH, Study, Trial, exact_reducers, load_study, parameters, plan
 from bench.tables import pareto
+from bench.tables import timed as timed_rows
 from bench.trial import exact_path
 
 BUDGET_SECONDS = 5.0
@@ -264,7 +265,7 @@ class _Run:
             self.rivals[embeddings.key] = []
             trials = results.load(self.store.folder) if self.done else None
             if trials is not None:
-                held = trials[trials["trial_id"].isin(self.done) & trials["latency_ms_p50"].notna()]
+                held = timed_rows(trials[trials["trial_id"].isin(self.done)])
                 held = held[(held["dataset"] == embeddings.dataset) & (held["encoder"] == embeddings.encoder)]
                 queries = dict(list(results.load_queries(self.store.folder).groupby("trial_id")))
                 for _, row in held.iterrows():
@@ -277,7 +278,8 @@ class _Run:
 
     def _rival(self, embeddings: Embeddings, row: dict[str, Any], queries: Mapping[str, Any]) -> None:
         by_query = list(queries["ndcg_at_10" if embeddings.qrels is not None else "fidelity_at_10"])
-        if None not in by_query:
+        # What does not tell its size cannot be held against what does.
+        if None not in by_query and pd.notna(row["bytes_per_vector"]):
             self.rivals[embeddings.key].append(
                 {"by_query": by_query, "ms": row["latency_ms_p50"], "bytes": row["bytes_per_vector"]}
             )
@@ -363,7 +365,7 @@ class _Run:
             "started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
         rankings = None
-        if queries is not None and embeddings.key in self.rivals:
+        if queries is not None and embeddings.key in self.rivals and trial.clients == 1:
             self._rival(embeddings, row, queries)
         if queries is not None:
             ids = embeddings.doc_ids
