@@ -189,14 +189,13 @@ def a_saved_index_answers_alike(cls: type[Backend], precision: str) -> str:
     """What is saved and taken up by another finds what the built one finds."""
     if cls.kind != LIBRARY:
         raise _NotApplicable("a database keeps its own files")
+    if cls.save is Backend.save:
+        raise _NotApplicable("it does not say how")
     vectors = _clustered(N, 32)
     backend = _needed(cls, vectors, precision)
     built = backend.search(vectors[:50], 10)
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            backend.save(Path(folder))
-        except NotImplementedError as error:
-            raise _NotApplicable(str(error)) from error
+        backend.save(Path(folder))
         backend.close()
         again = cls(precision, vectors.shape[1], 1)
         again.restore(Path(folder))

@@ -6,13 +6,8 @@ the trial that it was at gets that status, and a fresh child goes on with the re
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import importlib.metadata
 import json
-import os
-import re
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,13 +19,14 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from bench import __version__, results, timing
+from bench import results, timing
 from bench.backends import get_backend
 from bench.child import GRACE_SECONDS, Child
 from bench.embeddings import Embeddings, embed
 from bench.errors import UsageError
 from bench.halving import GRID, PARETO
 from bench.progress import Progress
+from bench.provenance import versions, without_secrets
 from bench.reducers import Reducer, get_reducer
 from bench.stages import SHORTLIST
 from bench.study import EXACT, EXACT_DEPTH, Study, Trial, exact_reducers, load_study, parameters, plan
@@ -180,7 +176,7 @@ class _Run:
             "queries": self.study.queries,
             "seed": self.study.seed,
             "repeats": self.study.repeats,
-            "versions": versions(trial),
+            "versions": _versions(trial),
             "machine": self.machine.name,
             "reducer_identity": self._reducer(embeddings, trial.reducer, trial.reducer_params).identity,
         }
@@ -348,7 +344,7 @@ class _Run:
         self, embeddings: Embeddings, trial: Trial, row: dict[str, Any], queries: dict[str, Any] | None = None
     ) -> None:
         if row.get("error"):
-            row = {**row, "error": _without_secrets(row["error"])}
+            row = {**row, "error": without_secrets(row["error"])}
         described = {
             **asdict(trial),
             "study": self.study.name,
@@ -359,7 +355,7 @@ class _Run:
             "n_corpus": len(embeddings.corpus),
             "n_queries": len(embeddings.query_ids),
             "full_dim": embeddings.full_dim,
-            "library_versions": json.dumps(versions(trial) | self._server(row), sort_keys=True),
+            "library_versions": json.dumps(_versions(trial) | self._server(row), sort_keys=True),
             "machine": self.machine.name,
             "notes": "\n".join(embeddings.notes),
             "started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -379,29 +375,6 @@ class _Run:
         return {name: version} if name else {}
 
 
-def _without_secrets(text: str) -> str:
-    """Return an error's text without the passwords of URLs and without the keys that the environment names for servers."""
-    for name, value in os.environ.items():
-        if name.startswith("MATRYOSHKA_BENCH_") and name.endswith("_KEY") and value:
-            text = text.replace(value, "…")
-    return re.sub(r"://[^/@\s]*@", "://…@", text)
-
-
-def versions(trial: Trial) -> dict[str, str]:
-    """Return the versions that a trial's figures depend on: Python, this package, numpy, faiss and the backend's library."""
-    modules = {"numpy", "faiss"} | ({get_backend(trial.backend).module} if trial.backend != EXACT else set())
-    found = {"python": ".".join(map(str, sys.version_info[:3])), "matryoshka-bench": __version__}
-    for module in sorted(modules):
-        for distribution in _distributions().get(module, [module]):
-            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-                found[distribution] = importlib.metadata.version(distribution)
-    return found
-
-
-_packages: dict[str, list[str]] = {}
-
-
-def _distributions() -> dict[str, list[str]]:
-    if not _packages:
-        _packages.update(importlib.metadata.packages_distributions())
-    return _packages
+def _versions(trial: Trial) -> dict[str, str]:
+    """Return the versions that a trial's figures depend on."""
+    return versions("numpy", "faiss", *([] if trial.backend == EXACT else [get_backend(trial.backend).module]))

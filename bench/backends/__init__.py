@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import importlib.metadata
 import importlib.util
 import tempfile
 from abc import ABC, abstractmethod
@@ -15,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bench import registry
+from bench.provenance import installed
 
 LIBRARY, DATABASE, SERVER = "library", "database", "server"
 
@@ -69,10 +68,7 @@ class Backend(ABC):
     @classmethod
     def version(cls) -> str:
         """Return the installed version of the library; empty where it is not installed."""
-        for distribution in importlib.metadata.packages_distributions().get(cls.module, [cls.module]):
-            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-                return importlib.metadata.version(distribution)
-        return ""
+        return next(iter(installed(cls.module).values()), "")
 
     @classmethod
     def load(cls) -> None:
@@ -108,11 +104,11 @@ class Backend(ABC):
 
     def save(self, folder: Path) -> None:
         """Write the built index into an empty folder; asked of a `LIBRARY` only: a database keeps its own files."""
-        raise NotImplementedError(f"{self.name} cannot be saved")
+        raise TypeError(f"{self.name} cannot be saved")
 
     def restore(self, folder: Path) -> None:
         """Take up what `save` wrote, in place of `build`; `configure` comes after it, as after a build."""
-        raise NotImplementedError(f"{self.name} cannot be restored")
+        raise TypeError(f"{self.name} cannot be restored")
 
     def size_bytes(self) -> int | None:
         """Bytes of the index as it is saved, measured, not computed; None where a server does not tell."""

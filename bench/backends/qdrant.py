@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import Any
 
@@ -12,6 +11,8 @@ from bench.backends import DATABASE, Backend, padded
 from bench.backends._servers import Server, fresh_name, leftovers, named
 
 _KEY = "MATRYOSHKA_BENCH_QDRANT_KEY"
+_IMITATION = ":memory:"
+"""In place of a URL: the client's own imitation of a server, which makes no requests and no snapshots. Of use for a test."""
 
 
 class Qdrant(Server):
@@ -35,9 +36,8 @@ class Qdrant(Server):
     def reconnect(self) -> None:
         from qdrant_client import QdrantClient
 
-        # ":memory:" is the client's own imitation of a server: of use for a test.
         url = named(self.variable)
-        where = {"location": url} if url == ":memory:" else {"url": url, "api_key": named(_KEY) or None}
+        where = {"location": url} if url == _IMITATION else {"url": url, "api_key": named(_KEY) or None}
         self.connection = QdrantClient(**where, timeout=600)
 
     def ping(self) -> object:
@@ -122,22 +122,22 @@ class Qdrant(Server):
     def server_ms(self, queries: np.ndarray, k: int) -> np.ndarray | None:
         from qdrant_client import models
 
-        with contextlib.suppress(NotImplementedError):  # the imitation has no requests
-            ask, taken = self.connection.http.search_api.query_points, []
-            for query in queries:
-                told = self._nearest(query, k)
-                request = models.QueryRequest(
-                    query=told["query"], using="prefix", limit=k, params=self.parameters, with_payload=False
-                )
-                taken.append(float(ask(self.collection, query_request=request).time or 0) * 1e3)
-            return np.array(taken)
-        return None
+        if named(self.variable) == _IMITATION:
+            return None
+        ask, taken = self.connection.http.search_api.query_points, []
+        for query in queries:
+            told = self._nearest(query, k)
+            request = models.QueryRequest(
+                query=told["query"], using="prefix", limit=k, params=self.parameters, with_payload=False
+            )
+            taken.append(float(ask(self.collection, query_request=request).time or 0) * 1e3)
+        return np.array(taken)
 
     def size_bytes(self) -> int | None:
+        if named(self.variable) == _IMITATION:
+            return None
         # A snapshot is the collection as it lies on the disk, in one file.
-        snapshot = None
-        with contextlib.suppress(NotImplementedError):
-            snapshot = self.connection.create_snapshot(self.collection)
+        snapshot = self.connection.create_snapshot(self.collection)
         if snapshot is None:
             return None
         self.connection.delete_snapshot(self.collection, snapshot.name)

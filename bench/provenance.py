@@ -1,0 +1,42 @@
+"""Where a row comes from: the versions behind its figures, and nothing that must not be told."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import re
+import sys
+from functools import cache
+
+from bench import __version__
+
+
+def versions(*modules: str) -> dict[str, str]:
+    """Return the versions of Python, this package and the distributions of `modules`, by name."""
+    found = {"python": ".".join(map(str, sys.version_info[:3])), "matryoshka-bench": __version__}
+    for module in sorted(set(modules)):
+        found |= installed(module)
+    return found
+
+
+def installed(module: str) -> dict[str, str]:
+    """Return the installed distributions that bring `module`, with their versions; none where it is not installed."""
+    found = {}
+    for distribution in _distributions().get(module, [module]):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[distribution] = importlib.metadata.version(distribution)
+    return found
+
+
+def without_secrets(text: str) -> str:
+    """Return `text` without the passwords of URLs and without the keys that the environment names for servers."""
+    for name, value in os.environ.items():
+        if name.startswith("MATRYOSHKA_BENCH_") and name.endswith("_KEY") and value:
+            text = text.replace(value, "…")
+    return re.sub(r"://[^/@\s]*@", "://…@", text)
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    return dict(importlib.metadata.packages_distributions())
