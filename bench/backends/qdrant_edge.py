@@ -23,6 +23,7 @@ class QdrantEdge(Backend):
     licence = "Apache-2.0"
     summary = "Qdrant's engine in this process: HNSW over a prefix, the full vectors for its own rescore"
     precisions = ("float32", "float16", "int8", "binary")
+    own_threads = True  # beside its search pool of the size it is told, now and then one more
     full_width = True
     native_stages = True
     deterministic = False
