@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench import timing
+from bench import machine
 
 _POLL_SECONDS = 0.1
 GRACE_SECONDS = 60.0
@@ -40,7 +40,7 @@ class Child:
             stdout=self.errors,
             stderr=self.errors,
             pass_fds=[write],
-            env={**os.environ, **timing.thread_environment(self.threads)},
+            env={**os.environ, **machine.thread_environment(self.threads)},
             # A group of its own: a Ctrl-C reaches the runner alone, and whatever a library starts is ended with the child.
             start_new_session=True,
         )

@@ -245,7 +245,7 @@ def _train(dataset: str, encoder: str, out: Path, form: str, quiet: bool, **chos
 def _check(backend: str, as_json: bool) -> None:
     """Hold a backend to the rules that all keep, against brute force; exit status 1 where it breaks one."""
     from bench.backends import get_backend
-    from bench.conformance import conformance
+    from bench.testing import conformance
 
     cls = get_backend(backend)
     if not cls.available():

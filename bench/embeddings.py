@@ -21,13 +21,13 @@ from typing import Any
 
 import filelock
 import numpy as np
-import platformdirs
 from rich.console import Console
 from rich.progress import Progress
 
 from bench.datasets import Dataset, load_dataset
 from bench.encoders import Encoder, Role, get_encoder
 from bench.errors import UsageError
+from bench.files import cache_folder
 
 _SAMPLE_TEXTS = 50
 """Query texts kept with the vectors, so that the encoding of a single query can be timed later."""
@@ -69,11 +69,6 @@ class Embeddings:
         """The documents' ids by position."""
         ids: list[str] = json.loads((self.folder / "doc_ids.json").read_text(encoding="utf-8"))
         return ids
-
-
-def cache_folder() -> Path:
-    """Return where embeddings are kept: ``$MATRYOSHKA_BENCH_CACHE``, or the user's cache folder."""
-    return Path(os.environ.get("MATRYOSHKA_BENCH_CACHE") or platformdirs.user_cache_dir("matryoshka-bench"))
 
 
 def embed(

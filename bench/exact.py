@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bench.timing import usable_cores
+from bench.machine import usable_cores
 
 METRICS = ("cosine", "inner_product", "l2")
 

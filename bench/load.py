@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import timing
+from bench import machine
 from bench.backends import Backend
 
 SECONDS = 3.0
@@ -112,7 +112,7 @@ def _gathered(reports: list[tuple[np.ndarray, dict[int, np.ndarray]]], n_queries
 def _client(ask: Ask, client: int, clients: int, seconds: float, barrier: threading.Barrier, end: Connection) -> None:
     """Ask from a place of one's own among the queries on, around and around; report (position, begun, ended) of each."""
     try:
-        timing.pin(ask.cores)
+        machine.pin(ask.cores)
         ask.backend.reconnect()
         ask.backend.configure(**ask.search_params)
         n = len(ask.queries)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import timing
+from bench import machine, timing
 from bench.backends import Backend
 from bench.embeddings import Embeddings
 from bench.halving import PARETO, Rival, halve
@@ -135,8 +135,8 @@ class Measure:
             "bytes_per_vector": self._bytes_per_vector(search, built["index_bytes"]),
             **measured,
             "encode_ms_p50": job["encode_ms_p50"],
-            "threads_seen": timing.threads_running(),
-            "threads_started": max(0, timing.threads_running() - self.threads_before),
+            "threads_seen": machine.threads_running(),
+            "threads_started": max(0, machine.threads_running() - self.threads_before),
         }
         search.close()
         exact_ids = search.exhaustive(self.exact)

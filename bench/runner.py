@@ -19,14 +19,14 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from bench import results, timing
+from bench import machine, results
 from bench.backends import get_backend
 from bench.child import GRACE_SECONDS, Child
 from bench.embeddings import Embeddings, embed
 from bench.errors import UsageError
 from bench.halving import GRID, PARETO
+from bench.libraries import versions, without_secrets
 from bench.progress import Progress
-from bench.provenance import versions, without_secrets
 from bench.reducers import Reducer, get_reducer
 from bench.stages import SHORTLIST
 from bench.study import EXACT, EXACT_DEPTH, Study, Trial, exact_reducers, load_study, parameters, plan
@@ -84,7 +84,7 @@ class _Run:
         self.done = {trial_id for trial_id, status in done.items() if status == "ok" or not (retry or status in again)}
         self.rivals: dict[str, list[dict[str, Any]]] = {}
         limit = study.memory_gib * 2**30 if study.memory_gib else 0.8 * psutil.virtual_memory().total
-        self.machine = _Machine(timing.machine(), timing.usable_cores(), 0.0, limit)
+        self.machine = _Machine(machine.description(), machine.usable_cores(), 0.0, limit)
         if max(study.threads) > len(self.machine.cores):
             raise UsageError(
                 f"threads = {max(study.threads)}, but this process may use {len(self.machine.cores)} cores: name fewer threads"

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import gc
-import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import psutil
 
 WARM_UP = 50
 PAIRED_ROUNDS = 15
@@ -105,89 +99,3 @@ def paired_speedup(
         times = {side: block(side, positions) for side in sides}
         ratios.append(times[reference] / times[search] if search is not reference else 1.0)
     return np.array(ratios)
-
-
-def unique_bytes() -> int:
-    """Return this process's unique set size (USS) after free memory went back to the system, bytes."""
-    gc.collect()
-    with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).malloc_trim(0)
-    return int(psutil.Process().memory_full_info().uss)
-
-
-def reset_peak() -> None:
-    """Begin a new peak of the resident set size, where the kernel allows it."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_bytes() -> int | None:
-    """Return the peak of the resident set size since `reset_peak`, bytes; None where the kernel does not tell."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
-
-
-def threads_running() -> int:
-    """Return how many threads this process has."""
-    return int(psutil.Process().num_threads())
-
-
-def memory_bandwidth(megabytes: int = 256, repeats: int = 5) -> float:
-    """Return the bytes a second that one thread reads from main memory, the best of `repeats`.
-
-    A dot product reads two arrays far larger than any cache and writes nothing. Source: the read kernel of STREAM.
-    """
-    count = megabytes * 1_000_000 // 8
-    left, right = np.ones(count, np.float32), np.ones(count, np.float32)
-    best = float("inf")
-    for _ in range(repeats):
-        before = time.perf_counter_ns()
-        np.dot(left, right)
-        best = min(best, (time.perf_counter_ns() - before) / 1e9)
-    return (left.nbytes + right.nbytes) / best
-
-
-def pin(cores: Sequence[int]) -> None:
-    """Keep this process, and what it starts, on `cores`, where the system can."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, set(cores))
-
-
-def usable_cores() -> list[int]:
-    """Return the processors that this process may use."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
-
-
-def machine() -> str:
-    """Return what makes times comparable, one line: processor, usable cores, memory, system."""
-    model = ""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    except OSError:
-        pass
-    memory = round(psutil.virtual_memory().total / 2**30)
-    return f"{model or platform.processor() or platform.machine()}, {len(usable_cores())} cores, {memory} GiB, {platform.system()} {platform.machine()}"
-
-
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "RAYON_NUM_THREADS",
-    "POLARS_MAX_THREADS",
-    "TOKIO_WORKER_THREADS",
-    "LANCE_CPU_THREADS",
-)
-
-
-def thread_environment(threads: int) -> dict[str, str]:
-    """Return the environment that holds every thread pool at `threads`; it must be set before a library is loaded."""
-    return {**dict.fromkeys(THREAD_VARIABLES, str(threads)), "TOKENIZERS_PARALLELISM": "false"}

@@ -20,9 +20,9 @@ import numpy as np
 
 from bench.datasets import load_dataset
 from bench.embeddings import Embeddings, embed
-from bench.encoders._extra import extra
 from bench.errors import UsageError
 from bench.held_out import FIDELITY, OF_PASSAGES, Split
+from bench.libraries import extra
 from bench.quality import Bootstrap
 from bench.reducers import Reducer, get_reducer
 from bench.reducers.adaptor import Adaptor, save_adaptor, save_dense

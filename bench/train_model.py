@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from bench.datasets import load_dataset
-from bench.encoders._extra import extra
 from bench.errors import UsageError
 from bench.exact import exact_topk
 from bench.held_out import MEASURE, held_out
+from bench.libraries import extra
 from bench.quality import relevance
 from bench.registry import split_name
 from bench.train import powers_of_two, warm_then_cosine

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import timing
+from bench import machine, timing
 from bench.backends import SERVER, get_backend
 from bench.embeddings import Embeddings, open_embeddings
 from bench.exact import exact_search
@@ -42,7 +42,7 @@ def main() -> None:
     """Run the job on standard input."""
     _end_with(int(sys.argv[2]))
     job = json.load(sys.stdin)
-    timing.pin(job["cores"])
+    machine.pin(job["cores"])
     with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as channel:
 
         def emit(event: dict[str, Any]) -> None:
@@ -144,21 +144,21 @@ def run_build(job: dict[str, Any], emit: Emit) -> None:
     reference_class = get_backend("faiss-flat")
     reference_class.load()
     backend = get_backend(job["backend"])(job["precision"], job["dim"], job["threads"])
-    threads_before = timing.threads_running()
+    threads_before = machine.threads_running()
     backend.load()
     reducer = _reducer(embeddings, job)
     vectors = reduced(reducer, embeddings.corpus, embeddings.full_dim if backend.full_width else job["dim"])
 
-    before = timing.unique_bytes()
-    timing.reset_peak()
+    before = machine.unique_bytes()
+    machine.reset_peak()
     begun = time.perf_counter_ns()
     backend.build(vectors, **parameters(job["build_params"]))
     build_seconds = (time.perf_counter_ns() - begun) / 1e9
-    peak = timing.peak_bytes()
+    peak = machine.peak_bytes()
     built = {
         "build_seconds": build_seconds,
         # A server's memory is another process's.
-        "memory_bytes": None if backend.kind == SERVER else max(0, timing.unique_bytes() - before),
+        "memory_bytes": None if backend.kind == SERVER else max(0, machine.unique_bytes() - before),
         "peak_memory_bytes": None if peak is None or backend.kind == SERVER else max(0, peak - before),
         "index_bytes": backend.size_bytes(),
         "server": backend.server_version(),
@@ -208,7 +208,7 @@ def run_encode(job: dict[str, Any], emit: Emit) -> None:
 
 def run_bandwidth(job: dict[str, Any], emit: Emit) -> None:
     """Measure what one pinned thread reads from memory, bytes a second."""
-    emit({"event": "bandwidth", "bandwidth": timing.memory_bandwidth()})
+    emit({"event": "bandwidth", "bandwidth": machine.memory_bandwidth()})
 
 
 # ---------------------------------------------------------------------------------------------------------------- helpers

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.embeddings import cache_folder
+from bench.files import cache_folder
 
 # No test reaches a hub; read by its client when it is loaded.
 os.environ["HF_HUB_OFFLINE"] = "1"

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bench import registry
-from bench.provenance import installed
+from bench.libraries import installed
 
 LIBRARY, DATABASE, SERVER = "library", "database", "server"
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from bench.datasets import Dataset, Source
 from bench.datasets._files import Fingerprint, distinct, own_documents, scored_queries
-from bench.encoders._extra import extra
 from bench.errors import UsageError, near_miss
+from bench.libraries import extra
 
 
 class Mteb(Source):

@@ -115,7 +115,7 @@ def _versions() -> dict[str, str]:
 
 def _cached_entries() -> list[_Entry]:
     """Return the docstrings, from a cache keyed by the versions: parsing the sources takes many seconds."""
-    from bench.embeddings import cache_folder
+    from bench.files import cache_folder
 
     key = hashlib.blake2b(json.dumps([_LAYOUT, _versions()]).encode(), digest_size=8).hexdigest()
     path = cache_folder() / f"pydoc-{key}.json"

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from bench.encoders import Encoder, Role
-from bench.encoders._extra import extra
 from bench.errors import UsageError
+from bench.libraries import extra
 
 
 class MtebEncoder(Encoder):

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.encoders import Encoder, Role
-from bench.encoders._extra import extra
 from bench.errors import UsageError
+from bench.libraries import extra
 
 LAYER_NORM = ("nomic-embed-text-v1.5",)
 """Models whose cards ask for layer normalisation before a vector is cut, which the models themselves leave out."""

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from bench.encoders._extra import extra
 from bench.errors import UsageError
+from bench.libraries import extra
 from bench.reducers import Reducer
 
 _WEIGHTS, _META = "adaptor.safetensors", "adaptor.json"

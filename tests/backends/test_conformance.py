@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from bench.backends import backends
 from bench.cli import commands
-from bench.conformance import conformance
 from bench.runner import run
+from bench.testing import conformance
 
 SLOW = ("pynndescent",)
 """Compile themselves for minutes."""

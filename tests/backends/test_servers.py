@@ -16,7 +16,7 @@ import pytest
 
 from bench.backends import get_backend
 from bench.backends._servers import Connection, fresh_name
-from bench.conformance import conformance
+from bench.testing import conformance
 from bench.vectors import normalise
 
 D, PREFIX = 8, 4

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import sys
 
-from bench import timing
+from bench import machine, timing
 
-os.environ |= timing.thread_environment(1)
+os.environ |= machine.thread_environment(1)
 
 import time
 
@@ -41,7 +41,7 @@ def bare_milliseconds(backend, singles, k):
 
 
 def main(rounds: int = 15) -> None:
-    timing.pin(timing.usable_cores()[-1:])
+    machine.pin(machine.usable_cores()[-1:])
     rng = np.random.default_rng(0)
     print(f"{N:,} vectors, {QUERIES} queries, {rounds} rounds, one thread: recorded / bare median latency")
     for name, build, search in (

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from bench import timing
+from bench import machine
 from bench.stages import MultiStage, Step
 
 DIMENSION = 768
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=200)
     parser.add_argument("--documents", type=int, default=200_000)
     asked = parser.parse_args()
-    timing.pin(timing.usable_cores()[-1:])
+    machine.pin(machine.usable_cores()[-1:])
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((asked.documents, DIMENSION), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -42,7 +42,7 @@ def main() -> None:
             before = time.perf_counter_ns()
             run(i)
             taken[name].append((time.perf_counter_ns() - before) / 1e3)
-    bandwidth = timing.memory_bandwidth()
+    bandwidth = machine.memory_bandwidth()
     bytes_alone = asked.candidates * DIMENSION * 4 / bandwidth * 1e6
     medians = {name: float(np.median(times[100:])) for name, times in taken.items()}
     print(

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import sys
 
-from bench import timing
+from bench import machine
 
-os.environ |= timing.thread_environment(1)
+os.environ |= machine.thread_environment(1)
 
 import tempfile
 import time
@@ -117,7 +117,7 @@ def main(rounds: int = 5) -> None:
     """Print each one's median figures, and the median ratios of what is recorded to the others."""
     data = embed("pydoc", "wordllama")
     vectors, queries = truncate(data.corpus, D), truncate(data.queries, D)
-    cores = timing.usable_cores()
+    cores = machine.usable_cores()
     print(
         f"{len(vectors):,} × {D} vectors of pydoc, {len(queries)} queries, ef {EF}, M {M}, one thread, {rounds} rounds"
     )
@@ -125,9 +125,9 @@ def main(rounds: int = 5) -> None:
         rows = []
         for _ in range(rounds):
             with tempfile.TemporaryDirectory() as folder:
-                timing.pin(cores)
+                machine.pin(cores)
                 row = {"recorded": recorded(kind, Path(folder))}
-            timing.pin(cores[-1:])
+            machine.pin(cores[-1:])
             row |= {"bare": bare(kind, vectors, queries), "vicinity": by_vicinity(kind, vectors, queries)}
             rows.append(row)
         for who in ("recorded", "bare", "vicinity"):

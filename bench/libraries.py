@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.metadata
 import os
 import re
 import sys
 from functools import cache
+from types import ModuleType
 
 from bench import __version__
+from bench.errors import UsageError
 
 
 def versions(*modules: str) -> dict[str, str]:
@@ -40,3 +43,13 @@ def without_secrets(text: str) -> str:
 @cache
 def _distributions() -> dict[str, list[str]]:
     return dict(importlib.metadata.packages_distributions())
+
+
+def extra(module: str, what: str, name: str = "mteb") -> ModuleType:
+    """Import a library of the extra `name`; raises UsageError that says how to install it for `what`."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise UsageError(
+            f"{what} needs {module}: pip install 'matryoshka-bench[{name}]' (or make install-all)"
+        ) from error

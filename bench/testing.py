@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import timing
+from bench import machine
 from bench.backends import LIBRARY, Backend, get_backend
 from bench.vectors import normalise
 
@@ -48,8 +48,8 @@ class _NotApplicable(Exception):
 
 def conformance(name: str, precision: str, timeout: float = TIMEOUT_SECONDS) -> list[Check]:
     """Run every check on a backend at a precision, in a process of its own; a crash or hang is a failed check."""
-    command = [sys.executable, "-m", "bench.conformance", name, precision]
-    environment = {**os.environ, **timing.thread_environment(1)}
+    command = [sys.executable, "-m", "bench.testing", name, precision]
+    environment = {**os.environ, **machine.thread_environment(1)}
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment, check=False)
     except subprocess.TimeoutExpired:
@@ -256,7 +256,7 @@ def memory_comes_back(cls: type[Backend], precision: str) -> str:
         backend.close()
         del backend
         gc.collect()
-        taken.append(timing.unique_bytes())
+        taken.append(machine.unique_bytes())
     grown = taken[-1] - taken[1]
     if not cls.returns_memory:
         raise _NotApplicable(f"it says that it keeps it ({grown / 2**20:+.1f} MiB over three indexes)")
@@ -268,11 +268,11 @@ def memory_comes_back(cls: type[Backend], precision: str) -> str:
 
 def threads_are_held(cls: type[Backend], precision: str) -> str:
     """With one thread allowed no more than one is started, or the backend says that it starts its own."""
-    before = timing.threads_running()
+    before = machine.threads_running()
     vectors = _clustered(N, 64)
     backend = _needed(cls, vectors, precision)
     backend.search(vectors[:100], 10)
-    started = timing.threads_running() - before
+    started = machine.threads_running() - before
     backend.close()
     assert cls.own_threads or started <= 1, f"{started} threads started, and it does not say that it starts its own"
     return f"{started} started"
