@@ -14,7 +14,7 @@ _PUBLIC = {
     "load_dataset": "bench.datasets",
     "get_encoder": "bench.encoders",
     "get_backend": "bench.backends",
-    "exact_topk": "bench.exact",
+    "exact_topk": "bench.exact.one_pass",
     "run": "bench.runner",
     "load": "bench.results",
     "load_queries": "bench.results",

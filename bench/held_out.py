@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.embeddings import Embeddings, encode_texts
-from bench.exact import exact_topk
+from bench.exact.one_pass import exact_topk
 from bench.passages import passages as passages_of
 from bench.quality import overlap, relevance
 from bench.scoring import cosines

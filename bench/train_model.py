@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.datasets import load_dataset
 from bench.errors import UsageError
-from bench.exact import exact_topk
+from bench.exact.one_pass import exact_topk
 from bench.held_out import MEASURE, held_out
 from bench.libraries import extra
 from bench.quality import relevance

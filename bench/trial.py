@@ -25,7 +25,7 @@ import numpy as np
 from bench import machine, timing
 from bench.backends import SERVER, get_backend
 from bench.embeddings import Embeddings, open_embeddings
-from bench.exact import exact_search
+from bench.exact.one_pass import exact_search
 from bench.measure import Measure, reduced
 from bench.reducers import Reducer, get_reducer
 from bench.scoring import Scorer

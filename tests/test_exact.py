@@ -4,7 +4,7 @@ import faiss
 import numpy as np
 import pytest
 
-from bench.exact import exact_search, exact_topk
+from bench.exact.one_pass import exact_search, exact_topk
 from bench.vectors import truncate
 
 DIMENSIONS = [1, 7, 16, 50, 64]

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from bench.cli import commands
 from bench.errors import UsageError
-from bench.exact import exact_topk
+from bench.exact.one_pass import exact_topk
 from bench.quality import relevance
 from bench.recommendation import recommend
 from bench.reducers.adaptor import Adaptor

@@ -1,7 +1,7 @@
 """Reducers: D → d dimensions. One file a method.
 
 Every reducer here is *nested*: it maps the full vectors once (a rotation, a permutation, a learned map, nothing), and its
-d-dimensional reduction is the prefix of length d of the mapped vectors. So one pass of `bench.exact` over the mapped
+d-dimensional reduction is the prefix of length d of the mapped vectors. So one pass of `bench.exact.one_pass` over the mapped
 vectors serves all dimensions, and a vector stored once serves every stage of a search.
 """
 

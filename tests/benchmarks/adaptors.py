@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.embeddings import embed
-from bench.exact import exact_topk
+from bench.exact.one_pass import exact_topk
 from bench.quality import Bootstrap, relevance
 from bench.reducers import get_reducer
 from bench.train import train

@@ -17,7 +17,7 @@ import faiss
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bench.exact import exact_topk
+from bench.exact.one_pass import exact_topk
 
 DIMENSIONS = (32, 64, 100, 128, 256, 384, 512, 768)
 BLOCK = 16_384

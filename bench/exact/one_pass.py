@@ -109,7 +109,7 @@ class _Pass:
         own: np.ndarray | None,
         threads: int | None,
     ) -> None:
-        from bench import kernels  # compiled on first use: only who searches waits for it
+        from bench.exact import kernels  # compiled on first use: only who searches waits for it
 
         self.kernels = kernels
         self.corpus, self.transform, self.steps, self.k, self.own = np.asarray(corpus), transform, steps, k, own
