@@ -13,7 +13,7 @@ import pandas as pd
 
 from bench import __version__
 from bench.errors import UsageError
-from bench.quality import MEASURES
+from bench.quality.measures import MEASURES
 from bench.results import load_rankings
 from bench.tables import labels
 

@@ -16,9 +16,10 @@ from bench.backends import Backend
 from bench.embeddings import Embeddings
 from bench.halving import PARETO, Rival, halve
 from bench.load import Ask, under_load
-from bench.quality import median_interval, overlap
+from bench.quality.intervals import median_interval
+from bench.quality.measures import overlap
+from bench.quality.scorer import DEPTH, Scorer, cosines
 from bench.reducers import Reducer
-from bench.scoring import DEPTH, Scorer, cosines
 from bench.stages import DISK, NATIVE, SHORTLIST, VECTORS, Cold, MultiStage, steps
 from bench.study import parameters
 from bench.vectors import normalise, truncate

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.errors import UsageError
-from bench.quality import MEASURES
+from bench.quality.measures import MEASURES
 
 SCHEMA_VERSION = 4
 _VERSION_KEY = b"matryoshka-bench.schema"

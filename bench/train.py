@@ -23,7 +23,7 @@ from bench.embeddings import Embeddings, embed
 from bench.errors import UsageError
 from bench.held_out import FIDELITY, OF_PASSAGES, Split
 from bench.libraries import extra
-from bench.quality import Bootstrap
+from bench.quality.intervals import Bootstrap
 from bench.reducers import Reducer, get_reducer
 from bench.reducers.adaptor import Adaptor, save_adaptor, save_dense
 from bench.vectors import normalise

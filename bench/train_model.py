@@ -18,7 +18,7 @@ from bench.errors import UsageError
 from bench.exact.one_pass import exact_topk
 from bench.held_out import MEASURE, held_out
 from bench.libraries import extra
-from bench.quality import relevance
+from bench.quality.measures import relevance
 from bench.registry import split_name
 from bench.train import powers_of_two, warm_then_cosine
 

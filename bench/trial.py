@@ -27,8 +27,8 @@ from bench.backends import SERVER, get_backend
 from bench.embeddings import Embeddings, open_embeddings
 from bench.exact.one_pass import exact_search
 from bench.measure import Measure, reduced
+from bench.quality.scorer import Scorer
 from bench.reducers import Reducer, get_reducer
-from bench.scoring import Scorer
 from bench.study import parameters
 from bench.vectors import normalise, truncate
 

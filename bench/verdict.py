@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from bench.errors import UsageError
-from bench.quality import LEVEL, Bootstrap
+from bench.quality.intervals import LEVEL, Bootstrap
 from bench.tables import Quality, dims_text, exact_rows, groups, quality_of
 
 MARGIN = 0.02

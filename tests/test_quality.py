@@ -5,7 +5,8 @@ import pytest
 import pytrec_eval
 from scipy import stats
 
-from bench.quality import Bootstrap, overlap, relevance
+from bench.quality.intervals import Bootstrap
+from bench.quality.measures import overlap, relevance
 
 
 @pytest.fixture

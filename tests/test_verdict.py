@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from bench.errors import UsageError
-from bench.quality import Bootstrap
+from bench.quality.intervals import Bootstrap
 from bench.results import load_queries
 from bench.verdict import verdict_sentences, verdicts
 

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from bench.figures import draw_all, figures, svg
 from bench.findings import findings
-from bench.quality import MEASURES
+from bench.quality.measures import MEASURES
 from bench.tables import (
     dimension_table,
     exact_rows,

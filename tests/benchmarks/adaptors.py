@@ -11,7 +11,8 @@ import numpy as np
 
 from bench.embeddings import embed
 from bench.exact.one_pass import exact_topk
-from bench.quality import Bootstrap, relevance
+from bench.quality.intervals import Bootstrap
+from bench.quality.measures import relevance
 from bench.reducers import get_reducer
 from bench.train import train
 from bench.vectors import normalise

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from bench.embeddings import Embeddings
-from bench.quality import MEASURES, Bootstrap, overlap, relevance
+from bench.quality.intervals import Bootstrap
+from bench.quality.measures import MEASURES, overlap, relevance
 from bench.vectors import normalise
 
 DEPTH = 10
