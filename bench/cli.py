@@ -342,7 +342,7 @@ def _listing(kind: str) -> list[dict[str, Any]]:
         from bench.figures import figures as found
 
         return [{"name": name, "is": module.TITLE} for name, module in found().items()]
-    from bench.study import shipped
+    from bench.study.reader import shipped
 
     return [{"name": name} for name in shipped()]
 

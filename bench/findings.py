@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bench.stages import NATIVE
-from bench.study import canonical
+from bench.study.plan import canonical
+from bench.study.schema import NATIVE
 from bench.tables import (
     FEW_QUERIES,
     SYNTHETIC,

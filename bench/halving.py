@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-GRID, PARETO = "grid", "pareto"
 SHARES = (0.125, 0.25, 0.5, 1.0)
 """Shares of the queries asked, round by round."""
 LEAST = 40

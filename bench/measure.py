@@ -14,14 +14,15 @@ import numpy as np
 from bench import machine, timing
 from bench.backends import Backend
 from bench.embeddings import Embeddings
-from bench.halving import PARETO, Rival, halve
+from bench.halving import Rival, halve
 from bench.load import Ask, under_load
 from bench.quality.intervals import median_interval
 from bench.quality.measures import overlap
 from bench.quality.scorer import DEPTH, Scorer, cosines
 from bench.reducers import Reducer
-from bench.stages import DISK, NATIVE, SHORTLIST, VECTORS, Cold, MultiStage, steps
-from bench.study import parameters
+from bench.stages import Cold, MultiStage, steps
+from bench.study.plan import parameters
+from bench.study.schema import DISK, NATIVE, PARETO, SHORTLIST, VECTORS
 from bench.vectors import normalise, truncate
 
 _ROWS = 16_384

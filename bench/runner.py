@@ -24,12 +24,12 @@ from bench.backends import get_backend
 from bench.child import GRACE_SECONDS, Child
 from bench.embeddings import Embeddings, embed
 from bench.errors import UsageError
-from bench.halving import GRID, PARETO
 from bench.libraries import versions, without_secrets
 from bench.progress import Progress
 from bench.reducers import Reducer, get_reducer
-from bench.stages import SHORTLIST
-from bench.study import EXACT, EXACT_DEPTH, Study, Trial, exact_reducers, load_study, parameters, plan
+from bench.study.plan import EXACT, EXACT_DEPTH, Trial, exact_reducers, parameters, plan
+from bench.study.reader import load_study
+from bench.study.schema import GRID, PARETO, SHORTLIST, Study
 from bench.tables import pareto
 from bench.tables import timed as timed_rows
 from bench.trial import exact_path

@@ -15,10 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.backends import Backend
-
-SHORTLIST, DIMENSION, FUNNEL, VECTORS, NATIVE = "shortlist", "dimension", "funnel", "vectors", "native"
-"""The keys of `stages` in a study."""
-MEMORY, DISK = "memory", "disk"
+from bench.study.schema import DIMENSION, FUNNEL, SHORTLIST
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bench.results import CONFIGURATION
-from bench.study import EXACT
+from bench.study.plan import EXACT
 
 SYNTHETIC = "synthetic vectors: for speed and scale only"
 FEW_QUERIES = 50

@@ -29,7 +29,7 @@ from bench.exact.one_pass import exact_search
 from bench.measure import Measure, reduced
 from bench.quality.scorer import Scorer
 from bench.reducers import Reducer, get_reducer
-from bench.study import parameters
+from bench.study.plan import parameters
 from bench.vectors import normalise, truncate
 
 Emit = Callable[[dict[str, Any]], None]

@@ -15,7 +15,7 @@ import bench
 from bench.backends import SERVER, Backend
 from bench.errors import UsageError
 from bench.load import Ask, under_load
-from bench.study import load_study
+from bench.study.reader import load_study
 from bench.vectors import normalise
 
 SLEEP = 0.002

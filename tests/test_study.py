@@ -5,7 +5,8 @@ import json
 import pytest
 
 from bench.errors import UsageError
-from bench.study import exact_reducers, load_study, plan, shipped
+from bench.study.plan import exact_reducers, plan
+from bench.study.reader import load_study, shipped
 
 BASE = """
 name = "s"

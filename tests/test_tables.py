@@ -9,7 +9,7 @@ from rich.console import Console
 
 from bench.findings import findings
 from bench.show import as_records, show
-from bench.study import canonical
+from bench.study.plan import canonical
 from bench.tables import (
     FIDELITY,
     NDCG,

@@ -1,0 +1,132 @@
+"""From a study to its trials."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.backends import Backend, get_backend
+from bench.errors import UsageError, near_miss
+from bench.reducers import get_reducer
+from bench.registry import split_name
+from bench.study.schema import (
+    DIMENSION,
+    NATIVE,
+    Configuration,
+    ReducerChoice,
+    Study,
+    listed,
+    product,
+)
+
+EXACT = "exact"
+"""What stands in the column `backend` for the exact pass over every reducer and dimension: quality, no times."""
+EXACT_DEPTH = 100
+"""Depth of the exact pass's results, so that every quality figure can be given."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One configuration, before it meets an embeddings set. Parameters are canonical JSON text."""
+
+    reducer: str
+    reducer_params: str
+    dim: int
+    precision: str
+    backend: str
+    build_params: str
+    search_params: str
+    stages: str
+    k: int
+    threads: int
+    clients: int = 1
+
+    @property
+    def build_key(self) -> tuple[Any, ...]:
+        """Trials with the same key share one built index."""
+        return (
+            self.reducer,
+            self.reducer_params,
+            self.dim,
+            self.precision,
+            self.backend,
+            self.build_params,
+            self.threads,
+        )
+
+
+def canonical(parameters: Mapping[str, Any]) -> str:
+    """Return JSON text that is the same for the same parameters; empty for none."""
+    return json.dumps(dict(parameters), sort_keys=True) if parameters else ""
+
+
+def parameters(text: str) -> dict[str, Any]:
+    """Return what `canonical` wrote."""
+    return json.loads(text) if text else {}
+
+
+def exact_reducers(study: Study) -> list[tuple[str, str]]:
+    """Return (reducer, reducer_params) of everything the exact pass measures; plain truncation is always among them."""
+    choices = itertools.chain(["truncate"], study.reducers, *(c.reducer for c in study.configurations))
+    return list(dict.fromkeys(pair for choice in choices for pair in reducer_grid(choice)))
+
+
+def plan(study: Study) -> list[Trial]:
+    """Return the timed trials of a study in the order they are run, each once; those that share an index together."""
+    trials = (trial for configuration in study.configurations for trial in _expand(configuration, study))
+    unique = list(dict.fromkeys(trials))
+    first: dict[tuple[Any, ...], int] = {}
+    for position, trial in enumerate(unique):
+        first.setdefault(trial.build_key, position)
+    return sorted(unique, key=lambda trial: first[trial.build_key])
+
+
+def reducer_grid(choice: str | ReducerChoice) -> list[tuple[str, str]]:
+    name, argument = split_name(choice if isinstance(choice, str) else choice.name)
+    given = {} if isinstance(choice, str) else {k: listed(v) for k, v in (choice.model_extra or {}).items()}
+    reducer = get_reducer(name)
+    grid = reducer.grid
+    if argument:
+        if not reducer.argument:
+            raise UsageError(f"reducer '{name}' takes no argument, so not '{argument}'")
+        given[reducer.argument] = [argument]
+    for parameter in given:
+        if parameter not in grid:
+            raise UsageError(f"reducer '{name}' has no parameter '{parameter}'{near_miss(parameter, grid)}")
+    return [(name, canonical(values)) for values in product({**grid, **given})]
+
+
+def _expand(configuration: Configuration, study: Study) -> Iterable[Trial]:
+    reducers = [pair for choice in configuration.reducer for pair in reducer_grid(choice)]
+    dimensions = configuration.dimensions or study.dimensions
+    for name, (reducer, reducer_params), threads, dim in itertools.product(
+        configuration.backend, reducers, study.threads, dimensions
+    ):
+        backend: type[Backend] = get_backend(name)
+        precisions = configuration.precision or backend.precisions[:1]
+        builds = product({**backend.build_grid, **configuration.build})
+        searches = product({**backend.search_grid, **configuration.search})
+        stages = configuration.stages.swept(backend) if configuration.stages else [{}]
+        # A second stage no longer than the first adds nothing.
+        stages = [stage for stage in stages if stage.get(DIMENSION, dim + 1) > dim]
+        for precision, build, stage, search, k, clients in itertools.product(
+            precisions, builds, stages, searches, study.k, configuration.clients
+        ):
+            if clients > 1 and stage and not stage.get(NATIVE):
+                continue  # a rescore outside the server is the application's own, not a load on it
+            yield Trial(
+                reducer,
+                reducer_params,
+                dim,
+                precision,
+                name,
+                canonical(build),
+                canonical(search),
+                canonical(stage),
+                k,
+                threads,
+                clients,
+            )

@@ -1,0 +1,135 @@
+"""A study file: TOML → validated Study → plan of trials."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from bench.backends import SERVER, get_backend
+from bench.errors import UsageError, near_miss
+from bench.study.plan import reducer_grid
+from bench.study.schema import (
+    Configuration,
+    Stages,
+    Study,
+)
+
+_SHIPPED = resources.files("bench.study") / "shipped"
+
+
+def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
+    """Read and validate a study file, or one that ships (by its name); ``overrides`` are ``key=value`` in TOML's form.
+
+    Raises UsageError with the file, the key and the near miss.
+    """
+    source = _find(path)
+    try:
+        table = tomllib.loads(source.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not TOML: {error}") from error
+    for override in overrides:
+        _override(table, override)
+    try:
+        study = Study.model_validate(table)
+    except ValidationError as error:
+        raise UsageError(f"{path}: {_one_line(error)}") from error
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", study.name) or ".." in study.name:
+        raise UsageError(
+            f"{path}: the name '{study.name}' becomes a folder: use letters, digits, '.', '_' and '-' only"
+        )
+    for configuration in study.configurations:
+        _check(configuration, path)
+    for choice in study.reducers:
+        reducer_grid(choice)
+    return study
+
+
+def shipped() -> list[str]:
+    """Return the names of the study files that ship."""
+    return sorted(f.name.removesuffix(".toml") for f in _SHIPPED.iterdir() if f.name.endswith(".toml"))
+
+
+def _find(path: str | Path) -> Path:
+    path = Path(path)
+    if path.is_file():
+        return path
+    if str(path) in shipped():
+        return Path(str(_SHIPPED / f"{path}.toml"))
+    kind = "is a folder, not" if path.is_dir() else "is not"
+    raise UsageError(f"{path} {kind} a study file, nor one that ships ({', '.join(shipped())})")
+
+
+def _override(table: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"--set takes key=value, not '{override}'")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise UsageError(f"--set {key}: '{parent}' is not a table that has keys")
+    table[last] = value
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if isinstance(part, str))
+    index = next((part for part in first["loc"] if isinstance(part, int)), None)
+    if first["loc"][0] == "configurations" and index is not None:
+        where = where.replace("configurations", f"configurations[{index + 1}]", 1)
+    if first["type"] == "extra_forbidden":
+        model: type[BaseModel] = Study
+        if first["loc"][0] == "configurations":
+            model = Stages if "stages" in first["loc"] else Configuration
+        return f"unknown key '{where}'{near_miss(str(first['loc'][-1]), model.model_fields)}"
+    if first["type"] == "missing":
+        return f"the key '{where}' is missing"
+    return f"{where} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def _check(configuration: Configuration, path: str | Path) -> None:
+    for name in configuration.backend:
+        backend = get_backend(name)
+        for kind, given, known in (
+            ("build", configuration.build, backend.build_grid),
+            ("search", configuration.search, backend.search_grid),
+        ):
+            for parameter in given:
+                if parameter not in known:
+                    has = "" if known else f"; '{name}' has none"
+                    raise UsageError(
+                        f"{path}: backend '{name}' has no {kind} parameter '{parameter}'{has or near_miss(parameter, known)}"
+                    )
+        for given, known in ((configuration.build, backend.build_grid), (configuration.search, backend.search_grid)):
+            for parameter, values in given.items():
+                wanted = type(known[parameter][0])
+                for value in values:
+                    if type(value) is not wanted and not (wanted is float and type(value) is int):
+                        raise UsageError(
+                            f"{path}: backend '{name}': {parameter} = {value!r} is not {_article(wanted.__name__)}, as {known[parameter][0]!r} is"
+                        )
+        if max(configuration.clients) > 1 and backend.kind != SERVER:
+            raise UsageError(
+                f"{path}: clients = {max(configuration.clients)} is for servers, and '{name}' is none: leave it out"
+            )
+        for precision in configuration.precision or ():
+            if precision not in backend.precisions:
+                raise UsageError(
+                    f"{path}: backend '{name}' has no precision '{precision}'{near_miss(precision, backend.precisions)}"
+                )
+    for choice in configuration.reducer:
+        reducer_grid(choice)
+
+
+def _article(kind: str) -> str:
+    return {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}.get(kind, kind)
