@@ -98,7 +98,7 @@ def _run(study: str, out: Path | None, overrides: tuple[str, ...], retry: bool, 
 
     frame = run(study, out, overrides, progress=not quiet, retry=retry)
     if not quiet:
-        from bench.results import load_queries
+        from bench.results.store import load_queries
         from bench.show import show
         from bench.verdict import verdict_sentences
 
@@ -111,7 +111,7 @@ def _run(study: str, out: Path | None, overrides: tuple[str, ...], retry: bool, 
 @_json
 def _show(results: Path, margin: float, as_json: bool) -> None:
     """Print what each dimension costs and the Pareto-optimal configurations."""
-    from bench.results import load, load_queries
+    from bench.results.store import load, load_queries
     from bench.show import as_records, show
     from bench.verdict import verdict_sentences
 
@@ -128,7 +128,7 @@ def _show(results: Path, margin: float, as_json: bool) -> None:
 def _figures(results: Path, out: Path | None) -> None:
     """Draw every figure as PNG and SVG."""
     from bench.figures import save_all
-    from bench.results import load
+    from bench.results.store import load
 
     for path in save_all(load(results), out or _folder(results) / "figures"):
         print(path)
@@ -142,8 +142,8 @@ def _report(results: Path, retain: float, margin: float) -> None:
     """Write one self-contained HTML page: the decision, figures, tables, provenance."""
     from bench.recommendation import recommend
     from bench.report import report
-    from bench.results import load, load_queries
-    from bench.tables import timed
+    from bench.results.rows import timed
+    from bench.results.store import load, load_queries
     from bench.verdict import verdict_sentences
 
     frame = load(results)
@@ -163,7 +163,7 @@ def _recommend(
 ) -> None:
     """Print the cheapest configuration that surely keeps the quality asked for, and why not the next cheaper one."""
     from bench.recommendation import recommend
-    from bench.results import load
+    from bench.results.store import load
 
     decisions = recommend(load(results), retain, max_p95_ms, max_bytes_per_vector)
     if as_json:
@@ -184,7 +184,7 @@ def _recommend(
 def _export(results: Path, kind: str, out: Path | None) -> None:
     """Write the results as other tools read them; print how many files, and where."""
     from bench.export import export_mteb, export_trec
-    from bench.results import load
+    from bench.results.store import load
 
     folder, frame = _folder(results), load(results)
     target = out or folder / kind
@@ -270,7 +270,7 @@ def _check(backend: str, as_json: bool) -> None:
 def _compare(baseline: Path, head: Path, as_json: bool) -> None:
     """Say what got worse since a baseline; exit status 1 when anything did, or is missing."""
     from bench.comparison import compare
-    from bench.results import load
+    from bench.results.store import load
 
     found = compare(load(baseline), load(head))
     if as_json:

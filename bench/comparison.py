@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bench.errors import UsageError
-from bench.results import CONFIGURATION
+from bench.results.schema import CONFIGURATION
 
 QUALITY = ("ndcg_at_10", "recall_at_10", "recall_at_100", "mrr_at_10", "ann_recall_at_10", "fidelity_at_10")
 SAME_MACHINE_TOLERANCE = 1e-6

@@ -14,7 +14,7 @@ import pandas as pd
 from bench import __version__
 from bench.errors import UsageError
 from bench.quality.measures import MEASURES
-from bench.results import load_rankings
+from bench.results.store import load_rankings
 from bench.tables import labels
 
 MAIN_SCORE = "ndcg_at_10"

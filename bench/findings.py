@@ -5,26 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bench.study.plan import canonical
+from bench.results.rows import Quality, is_synthetic, loads, quality_of, timed, two_stage
+from bench.study.plan import canonical, parameters
 from bench.study.schema import NATIVE
 from bench.tables import (
     FEW_QUERIES,
     SYNTHETIC,
     WORTH_SHOWING,
-    Quality,
     dimension_table,
     dims_text,
     front,
-    is_synthetic,
     label,
-    loads,
     other_reducers,
-    parameters,
-    quality_of,
     savings,
     stored,
-    timed,
-    two_stage,
 )
 
 

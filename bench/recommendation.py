@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.errors import UsageError
-from bench.tables import Quality, groups, label, quality_of, timed
+from bench.results.rows import Quality, groups, quality_of, timed
+from bench.tables import label
 
 RETAIN = 0.98
 _ALIKE = 1.1

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from bench import machine, results
+from bench import machine
 from bench.backends import get_backend
 from bench.child import GRACE_SECONDS, Child
 from bench.embeddings import Embeddings, embed
@@ -27,11 +27,12 @@ from bench.errors import UsageError
 from bench.libraries import versions, without_secrets
 from bench.progress import Progress
 from bench.reducers import Reducer, get_reducer
+from bench.results.rows import pareto
+from bench.results.rows import timed as timed_rows
+from bench.results.store import Store, load, load_queries
 from bench.study.plan import EXACT, EXACT_DEPTH, Trial, exact_reducers, parameters, plan
 from bench.study.reader import load_study
 from bench.study.schema import GRID, PARETO, SHORTLIST, Study
-from bench.tables import pareto
-from bench.tables import timed as timed_rows
 from bench.trial import exact_path
 
 BUDGET_SECONDS = 5.0
@@ -62,7 +63,7 @@ def run(
     """
     if not isinstance(study, Study):
         study = load_study(study, overrides)
-    store = results.Store(out or Path("results") / study.name)
+    store = Store(out or Path("results") / study.name)
     lock = filelock.FileLock(store.folder / ".lock")
     try:
         lock.acquire(timeout=0)
@@ -72,11 +73,11 @@ def run(
         ) from error
     with lock:
         _Run(study, store, progress, retry).go()
-    return results.load(store.folder)
+    return load(store.folder)
 
 
 class _Run:
-    def __init__(self, study: Study, store: results.Store, progress: bool, retry: bool) -> None:
+    def __init__(self, study: Study, store: Store, progress: bool, retry: bool) -> None:
         self.study, self.store, self.show = study, store, progress
         done = store.done()
         # What a search for the front left out was not measured, should now the whole grid be asked for.
@@ -259,11 +260,11 @@ class _Run:
             return []
         if embeddings.key not in self.rivals:
             self.rivals[embeddings.key] = []
-            trials = results.load(self.store.folder) if self.done else None
+            trials = load(self.store.folder) if self.done else None
             if trials is not None:
                 held = timed_rows(trials[trials["trial_id"].isin(self.done)])
                 held = held[(held["dataset"] == embeddings.dataset) & (held["encoder"] == embeddings.encoder)]
-                queries = dict(list(results.load_queries(self.store.folder).groupby("trial_id")))
+                queries = dict(list(load_queries(self.store.folder).groupby("trial_id")))
                 for _, row in held.iterrows():
                     self._rival(
                         embeddings, dict(row), queries[row["trial_id"]].set_index("query_id").loc[embeddings.query_ids]

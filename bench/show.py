@@ -11,17 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.findings import findings
-from bench.tables import (
-    dimension_table,
-    evenly,
-    exact_rows,
-    front,
-    groups,
-    labels,
-    other_reducers,
-    quality_of,
-    worth_showing,
-)
+from bench.results.rows import exact_rows, groups, quality_of
+from bench.tables import dimension_table, evenly, front, labels, other_reducers, worth_showing
 
 ROWS = 16
 WIDTH = 124

@@ -6,7 +6,8 @@ import pandas as pd
 
 from bench.errors import UsageError
 from bench.quality.intervals import LEVEL, Bootstrap
-from bench.tables import Quality, dims_text, exact_rows, groups, quality_of
+from bench.results.rows import Quality, exact_rows, groups, quality_of
+from bench.tables import dims_text
 
 MARGIN = 0.02
 

@@ -94,7 +94,7 @@ def measured(tmp_path_factory, vector_folder) -> Path:
 @pytest.fixture
 def frame(measured):
     """The trials of `measured`, a fresh copy."""
-    from bench.results import load
+    from bench.results.store import load
 
     return load(measured)
 

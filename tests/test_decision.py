@@ -11,7 +11,7 @@ import pytest
 from bench import compare, recommend
 from bench.errors import UsageError
 from bench.figures import figures
-from bench.tables import timed
+from bench.results.rows import timed
 
 
 def test_recommends_the_cheapest_whose_lower_bound_holds(frame):
@@ -109,7 +109,7 @@ def test_a_regression_is_exit_status_1(measured, tmp_path, frame):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from bench.results import TRIALS
+    from bench.results.schema import TRIALS
 
     worse = frame.assign(ndcg_at_10=np.maximum(frame["ndcg_at_10"] - 0.1, 0))
     pq.write_table(

@@ -9,7 +9,7 @@ import pytrec_eval
 from bench.cli import main
 from bench.errors import UsageError
 from bench.export import export_mteb, export_trec
-from bench.results import load, load_queries
+from bench.results.store import load, load_queries
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.halving import LEAST, MARGIN, Rival, halve
-from bench.results import load
+from bench.results.store import load
 from bench.runner import run
 
 N = 400

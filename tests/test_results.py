@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench import results
 from bench.errors import UsageError
-from bench.results import QUERIES, TRIALS, Store, load, load_queries
+from bench.results.schema import QUERIES, TRIALS
+from bench.results.store import Store, load, load_queries
 
 
 def row(trial_id, **values):
@@ -115,7 +115,7 @@ def test_a_full_disk_loses_nothing_measured(tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(results.pq, "write_table", full)
+    monkeypatch.setattr("bench.results.store.pq.write_table", full)
     with pytest.raises(UsageError, match="No space left on device"):
         store.add(row("b"))
     monkeypatch.undo()

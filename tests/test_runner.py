@@ -13,8 +13,9 @@ import pandas as pd
 import psutil
 import pytest
 
-from bench import results
 from bench.errors import UsageError
+from bench.results.schema import CONFIGURATION
+from bench.results.store import Store, load, load_queries
 from bench.runner import run
 
 STUDY = """
@@ -137,7 +138,7 @@ def test_a_run_measures_every_trial(finished):
         assert timed[column].notna().all(), column
     assert timed["recall_at_100"].isna().all(), "a search of ten has no recall at a hundred"
     assert frame.loc[frame["backend"] == "exact", "recall_at_100"].notna().all()
-    queries = results.load_queries(out)
+    queries = load_queries(out)
     assert len(queries) == len(frame) * 40
     means = queries.groupby("trial_id")["ndcg_at_10"].mean()
     np.testing.assert_allclose(frame.set_index("trial_id")["ndcg_at_10"], means.loc[frame["trial_id"]], atol=1e-12)
@@ -224,10 +225,10 @@ def test_ten_kills_at_random_moments_lose_nothing(tmp_path, finished, vector_fol
         process.send_signal(signal.SIGKILL)
         process.wait()
         if (out / "parts").exists():
-            results.Store(out).done()  # reads every file: none is half a file
+            Store(out).done()  # reads every file: none is half a file
     subprocess.run(command(path, out), check=True)
-    frame = results.load(out)
-    key = list(results.CONFIGURATION)
+    frame = load(out)
+    key = list(CONFIGURATION)
     base = undisturbed[undisturbed["dim"] != 16]
     assert set(map(tuple, frame[key].to_numpy().tolist())) == set(map(tuple, base[key].to_numpy().tolist()))
     assert set(frame["trial_id"]) == set(base["trial_id"])

@@ -8,25 +8,10 @@ import pytest
 from rich.console import Console
 
 from bench.findings import findings
+from bench.results.rows import FIDELITY, NDCG, exact_rows, loads, pareto, quality_of, timed, two_stage
 from bench.show import as_records, show
-from bench.study.plan import canonical
-from bench.tables import (
-    FIDELITY,
-    NDCG,
-    dimension_table,
-    exact_rows,
-    front,
-    label,
-    loads,
-    parameters,
-    pareto,
-    quality_of,
-    savings,
-    stored,
-    timed,
-    two_stage,
-    variant,
-)
+from bench.study.plan import canonical, parameters
+from bench.tables import dimension_table, front, label, savings, stored, variant
 
 
 def test_pareto_is_its_definition():

@@ -7,7 +7,7 @@ from scipy import stats
 
 from bench.errors import UsageError
 from bench.quality.intervals import Bootstrap
-from bench.results import load_queries
+from bench.results.store import load_queries
 from bench.verdict import verdict_sentences, verdicts
 
 

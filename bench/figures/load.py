@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.figures._style import COLUMN, heading, looks, needed, panels, plain_log
-from bench.tables import groups, labels, loads
+from bench.results.rows import groups, loads
+from bench.tables import labels
 
 TITLE = "Queries per second against p99 latency, as more clients ask at once"
 ORDER = 5.8

@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.figures._style import COLOURS, COLUMN, heading, needed, panels
-from bench.tables import NDCG, evenly, front, groups, labels, timed, worth_showing
+from bench.results.rows import NDCG, groups, timed
+from bench.tables import evenly, front, labels, worth_showing
 
 TITLE = "Loss of nDCG@10 on the Pareto front: by dimension, precision and search"
 ORDER = 6

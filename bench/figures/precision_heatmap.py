@@ -9,7 +9,8 @@ from matplotlib.patches import Rectangle
 
 from bench.errors import UsageError
 from bench.figures._style import COLUMN, heading, panels
-from bench.tables import BITS, exact_rows, groups, stored
+from bench.results.rows import exact_rows, groups
+from bench.tables import BITS, stored
 
 TITLE = "Share of the quality kept at each dimension and precision, with the bytes of a vector"
 ORDER = 5

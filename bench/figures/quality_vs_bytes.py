@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.figures._style import COLUMN, look, needed, panels, plain_log
-from bench.tables import BITS, exact_rows, groups, quality_of, stored
+from bench.results.rows import exact_rows, groups, quality_of
+from bench.tables import BITS, stored
 
 TITLE = "Quality against bytes a vector: ways to shorten it, and ways to store it"
 ORDER = 4

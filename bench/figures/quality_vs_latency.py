@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.figures._style import COLUMN, heading, looks, needed, panels, plain_log
-from bench.tables import groups, labels, pareto, quality_of, timed, two_stage
+from bench.results.rows import groups, pareto, quality_of, timed, two_stage
+from bench.tables import labels
 
 TITLE = "Quality against latency: every configuration, with the Pareto front"
 ORDER = 2

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.figures._style import COLUMN, heading, legend_below, looks, needed, panels, plain_log
-from bench.tables import groups, timed, two_stage
+from bench.results.rows import groups, timed, two_stage
 
 TITLE = "ANN recall against queries per second, one panel a dimension"
 ORDER = 3

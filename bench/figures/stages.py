@@ -7,7 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.figures._style import COLUMN, heading, look, looks, needed, panels, plain_log
-from bench.tables import groups, parameters, pareto, quality_of, savings, timed, two_stage
+from bench.results.rows import groups, pareto, quality_of, timed, two_stage
+from bench.study.plan import parameters
+from bench.tables import savings
 
 TITLE = "One stage against several: latency at equal quality, and the share that rescoring takes"
 ORDER = 5.5

@@ -16,16 +16,8 @@ from markupsafe import Markup
 from bench.figures import draw_all, figures, svg
 from bench.findings import findings
 from bench.quality.measures import MEASURES
-from bench.tables import (
-    dimension_table,
-    exact_rows,
-    front,
-    groups,
-    labels,
-    other_reducers,
-    quality_of,
-    worth_showing,
-)
+from bench.results.rows import exact_rows, groups, quality_of
+from bench.tables import dimension_table, front, labels, other_reducers, worth_showing
 
 COLUMNS = (
     "status",

@@ -63,9 +63,9 @@ def canonical(parameters: Mapping[str, Any]) -> str:
     return json.dumps(dict(parameters), sort_keys=True) if parameters else ""
 
 
-def parameters(text: str) -> dict[str, Any]:
-    """Return what `canonical` wrote."""
-    return json.loads(text) if text else {}
+def parameters(text: object) -> dict[str, Any]:
+    """Return what `canonical` wrote; nothing where a table's cell is empty or null."""
+    return json.loads(text) if isinstance(text, str) and text else {}
 
 
 def exact_reducers(study: Study) -> list[tuple[str, str]]:

@@ -9,7 +9,8 @@ import pytest
 from bench.errors import UsageError
 from bench.figures import draw_all, figures, save_all
 from bench.report import report
-from bench.tables import dimension_table, loads, stored, timed
+from bench.results.rows import loads, timed
+from bench.tables import dimension_table, stored
 
 
 @pytest.fixture
