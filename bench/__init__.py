@@ -15,7 +15,7 @@ _PUBLIC = {
     "get_encoder": "bench.encoders",
     "get_backend": "bench.backends",
     "exact_topk": "bench.exact.one_pass",
-    "run": "bench.runner",
+    "run": "bench.measuring.runner",
     "load": "bench.results.store",
     "load_queries": "bench.results.store",
     "recommend": "bench.recommendation",

@@ -94,7 +94,7 @@ def _run(study: str, out: Path | None, overrides: tuple[str, ...], retry: bool, 
 
     What is measured already is skipped, so that a run that was stopped goes on where it was.
     """
-    from bench.runner import run
+    from bench.measuring.runner import run
 
     frame = run(study, out, overrides, progress=not quiet, retry=retry)
     if not quiet:

@@ -85,7 +85,7 @@ def measured(tmp_path_factory, vector_folder) -> Path:
         precision = ["int8", "binary"]
         """
     )
-    from bench.runner import run
+    from bench.measuring.runner import run
 
     run(folder / "study.toml", folder / "results", progress=False)
     return folder / "results"

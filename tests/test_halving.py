@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from bench.halving import LEAST, MARGIN, Rival, halve
+from bench.measuring.pruning import LEAST, MARGIN, Rival, halve
+from bench.measuring.runner import run
 from bench.results.store import load
-from bench.runner import run
 
 N = 400
 

@@ -14,7 +14,7 @@ import pytest
 import bench
 from bench.backends import SERVER, Backend
 from bench.errors import UsageError
-from bench.load import Ask, under_load
+from bench.measuring.clients import Ask, under_load
 from bench.study.reader import load_study
 from bench.vectors import normalise
 

@@ -13,7 +13,7 @@ DIMENSIONS = (16, 64, 100, 256)
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory, shared_beir):
     """Exact search at four dimensions, and HNSW at one, on a real collection."""
-    from bench.runner import run
+    from bench.measuring.runner import run
 
     folder, collection = tmp_path_factory.mktemp("agreement"), shared_beir("cranfield")
     (folder / "study.toml").write_text(

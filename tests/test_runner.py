@@ -14,9 +14,9 @@ import psutil
 import pytest
 
 from bench.errors import UsageError
+from bench.measuring.runner import run
 from bench.results.schema import CONFIGURATION
 from bench.results.store import Store, load, load_queries
-from bench.runner import run
 
 STUDY = """
 name = "s"
@@ -308,8 +308,8 @@ def test_results_say_where_they_come_from(finished):
 
 def test_a_reducer_is_fitted_once(vector_folder, tmp_path, monkeypatch):
     from bench.embeddings import embed
+    from bench.measuring.prepared import _reducer, exact_path
     from bench.reducers.pca import Pca
-    from bench.trial import _reducer, exact_path
 
     embeddings = embed(f"vectors:{vector_folder}")
     job = {

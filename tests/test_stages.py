@@ -5,7 +5,7 @@ import pytest
 
 from bench.backends import get_backend
 from bench.backends.faiss_flat import FaissFlat
-from bench.stages import Cold, MultiStage, Step, steps
+from bench.measuring.stages import Cold, MultiStage, Step, steps
 from bench.vectors import truncate
 
 

@@ -10,10 +10,10 @@ from click.testing import CliRunner
 from bench.cli import commands
 from bench.errors import UsageError
 from bench.exact.one_pass import exact_topk
+from bench.measuring.runner import run
 from bench.quality.measures import relevance
 from bench.recommendation import recommend
 from bench.reducers.adaptor import Adaptor
-from bench.runner import run
 from bench.vectors import normalise
 
 torch = pytest.importorskip("torch", reason="training needs the extra train")

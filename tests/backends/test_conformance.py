@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from bench.backends import backends
 from bench.cli import commands
-from bench.runner import run
+from bench.measuring.runner import run
 from bench.testing import conformance
 
 SLOW = ("pynndescent",)

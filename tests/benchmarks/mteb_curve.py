@@ -27,7 +27,7 @@ def main(folder: Path, encoder_name: str, rounds: int) -> None:
     """Time both, in turn."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     from bench.encoders import get_encoder
-    from bench.runner import run
+    from bench.measuring.runner import run
     from tests.mteb_task import LocalModel, mteb_scores
 
     encoder = get_encoder(encoder_name)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
-from bench import machine, timing
+from bench import machine
+from bench.measuring import clock
 
 os.environ |= machine.thread_environment(1)
 
@@ -25,7 +26,7 @@ N, QUERIES = 10_000, 500
 
 def recorded_milliseconds(backend, singles, k):
     """Median as a trial records it."""
-    latency = timing.time_queries(lambda i: backend.search(singles[i], k), len(singles), 1, 60)
+    latency = clock.time_queries(lambda i: backend.search(singles[i], k), len(singles), 1, 60)
     return float(np.median(latency.nanoseconds)) / 1e6
 
 

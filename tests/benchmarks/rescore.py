@@ -9,7 +9,7 @@ import time
 import numpy as np
 
 from bench import machine
-from bench.stages import MultiStage, Step
+from bench.measuring.stages import MultiStage, Step
 
 DIMENSION = 768
 

@@ -21,11 +21,12 @@ import psutil
 
 from bench import machine
 from bench.backends import get_backend
-from bench.child import GRACE_SECONDS, Child
 from bench.embeddings import Embeddings, embed
 from bench.errors import UsageError
 from bench.libraries import versions, without_secrets
-from bench.progress import Progress
+from bench.measuring.prepared import exact_path
+from bench.measuring.progress import Progress
+from bench.measuring.supervisor import GRACE_SECONDS, Child
 from bench.reducers import Reducer, get_reducer
 from bench.results.rows import pareto
 from bench.results.rows import timed as timed_rows
@@ -33,7 +34,6 @@ from bench.results.store import Store, load, load_queries
 from bench.study.plan import EXACT, EXACT_DEPTH, Trial, exact_reducers, parameters, plan
 from bench.study.reader import load_study
 from bench.study.schema import GRID, PARETO, SHORTLIST, Study
-from bench.trial import exact_path
 
 BUDGET_SECONDS = 5.0
 """No further repeat of a trial's timed queries is begun after this long."""

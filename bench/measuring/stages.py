@@ -57,10 +57,10 @@ class MultiStage:
 
     def narrow(self, shortlists: np.ndarray, full_queries: np.ndarray) -> np.ndarray:
         """Do the steps after the index's own: (q, s) int64 with -1 pads → (q, k) int64."""
-        from bench.exact import kernels  # compiled on first use: only who rescores waits for it
+        from bench.measuring import rescoring
 
         found = np.empty((len(shortlists), int(self.keeps[-1])), dtype=np.int64)
-        kernels.rescore(self.vectors, self.unit, full_queries, shortlists, self.dimensions, self.keeps, found)
+        rescoring.rescore(self.vectors, self.unit, full_queries, shortlists, self.dimensions, self.keeps, found)
         return found
 
 

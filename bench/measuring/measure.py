@@ -11,21 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from bench import machine, timing
+from bench import machine
 from bench.backends import Backend
 from bench.embeddings import Embeddings
-from bench.halving import Rival, halve
-from bench.load import Ask, under_load
+from bench.measuring import clock
+from bench.measuring.clients import Ask, under_load
+from bench.measuring.prepared import reduced
+from bench.measuring.pruning import Rival, halve
+from bench.measuring.stages import Cold, MultiStage, steps
 from bench.quality.intervals import median_interval
 from bench.quality.measures import overlap
 from bench.quality.scorer import DEPTH, Scorer, cosines
 from bench.reducers import Reducer
-from bench.stages import Cold, MultiStage, steps
 from bench.study.plan import parameters
 from bench.study.schema import DISK, NATIVE, PARETO, SHORTLIST, VECTORS
 from bench.vectors import normalise, truncate
 
-_ROWS = 16_384
 _SCOUTED = 64
 """Queries whose median stands for a configuration's latency where it is only to be told whether to time it."""
 
@@ -102,7 +103,7 @@ class Measure:
         n_queries = len(self.queries)
         for trial in trials:
             search = _Search(self, trial)
-            few = timing.time_queries(search.one, min(_SCOUTED, n_queries), 1, math.inf, search.cold)
+            few = clock.time_queries(search.one, min(_SCOUTED, n_queries), 1, math.inf, search.cold)
             costs[trial["trial_id"]] = (
                 float(np.median(few.nanoseconds) / 1e6),
                 # What does not tell its size is beaten by time and quality alone.
@@ -156,8 +157,8 @@ class Measure:
         def reference(i: int) -> np.ndarray:
             return self.reference.search(full_singles[i], search.asked)
 
-        latency = timing.time_queries(search.one, n_queries, job["repeats"], job["budget_seconds"], search.cold)
-        speedups = timing.paired_speedup(search.one, reference, n_queries, job["seed"], search.cold)
+        latency = clock.time_queries(search.one, n_queries, job["repeats"], job["budget_seconds"], search.cold)
+        speedups = clock.paired_speedup(search.one, reference, n_queries, job["seed"], search.cold)
         batches = []
         for _ in range(job["repeats"]):
             begun = time.perf_counter_ns()
@@ -209,7 +210,7 @@ class Measure:
         if not search.stages or search.stages.get(NATIVE):
             return None
         shortlists = self.backend.search(self.index_queries, search.multi.shortlist)
-        taken = timing.time_queries(
+        taken = clock.time_queries(
             lambda i: search.multi.narrow(shortlists[i : i + 1], self.stored_queries[i : i + 1]),
             len(shortlists),
             1,
@@ -319,11 +320,3 @@ def without_own(ids: np.ndarray, own: np.ndarray | None) -> np.ndarray:
     keep = np.ones_like(drop)
     keep[np.arange(len(ids)), first] = False
     return ids[keep].reshape(len(ids), -1)
-
-
-def reduced(reducer: Reducer, corpus: np.ndarray, dimension: int) -> np.ndarray:
-    """Return the whole corpus at `dimension`, (n, d) float32 unit length, without a second full-width copy."""
-    reduced = np.empty((len(corpus), dimension), dtype=np.float32)
-    for start in range(0, len(corpus), _ROWS):
-        reduced[start : start + _ROWS] = truncate(reducer.map(normalise(corpus[start : start + _ROWS])), dimension)
-    return reduced

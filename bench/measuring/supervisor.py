@@ -24,7 +24,7 @@ GRACE_SECONDS = 60.0
 
 
 class Child:
-    """One `python -m bench.trial`, watched: `events` yields what it reports; `status` and `error` say how it ended."""
+    """One `python -m bench.measuring.worker`, watched: `events` yields what it reports; `status` and `error` say how it ended."""
 
     def __init__(self, job: dict[str, Any], cores: list[int], timeout: float, memory_limit: float) -> None:
         self.job, self.timeout, self.memory_limit = {**job, "cores": cores}, timeout, memory_limit
@@ -35,7 +35,7 @@ class Child:
         read, write = os.pipe()
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "bench.trial", str(write), str(os.getpid())],
+            [sys.executable, "-m", "bench.measuring.worker", str(write), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=self.errors,
             stderr=self.errors,
