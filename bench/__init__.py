@@ -18,8 +18,8 @@ _PUBLIC = {
     "run": "bench.measuring.runner",
     "load": "bench.results.store",
     "load_queries": "bench.results.store",
-    "recommend": "bench.recommendation",
-    "compare": "bench.comparison",
+    "recommend": "bench.analysis.recommendation",
+    "compare": "bench.analysis.regression",
     "MtebIndex": "bench.mteb_index",
     "UsageError": "bench.errors",
 }

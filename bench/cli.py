@@ -98,9 +98,9 @@ def _run(study: str, out: Path | None, overrides: tuple[str, ...], retry: bool, 
 
     frame = run(study, out, overrides, progress=not quiet, retry=retry)
     if not quiet:
+        from bench.analysis.non_inferiority import verdict_sentences
         from bench.results.store import load_queries
         from bench.show import show
-        from bench.verdict import verdict_sentences
 
         show(frame, verdicts=verdict_sentences(frame, load_queries(out or Path("results") / frame["study"].iloc[-1])))
 
@@ -111,9 +111,9 @@ def _run(study: str, out: Path | None, overrides: tuple[str, ...], retry: bool, 
 @_json
 def _show(results: Path, margin: float, as_json: bool) -> None:
     """Print what each dimension costs and the Pareto-optimal configurations."""
+    from bench.analysis.non_inferiority import verdict_sentences
     from bench.results.store import load, load_queries
     from bench.show import as_records, show
-    from bench.verdict import verdict_sentences
 
     frame = load(results)
     if as_json:
@@ -140,11 +140,11 @@ def _figures(results: Path, out: Path | None) -> None:
 @_margin
 def _report(results: Path, retain: float, margin: float) -> None:
     """Write one self-contained HTML page: the decision, figures, tables, provenance."""
-    from bench.recommendation import recommend
+    from bench.analysis.non_inferiority import verdict_sentences
+    from bench.analysis.recommendation import recommend
     from bench.report import report
     from bench.results.rows import timed
     from bench.results.store import load, load_queries
-    from bench.verdict import verdict_sentences
 
     frame = load(results)
     decisions = recommend(frame, retain) if len(timed(frame)) else []
@@ -162,7 +162,7 @@ def _recommend(
     results: Path, retain: float, max_p95_ms: float | None, max_bytes_per_vector: float | None, as_json: bool
 ) -> None:
     """Print the cheapest configuration that surely keeps the quality asked for, and why not the next cheaper one."""
-    from bench.recommendation import recommend
+    from bench.analysis.recommendation import recommend
     from bench.results.store import load
 
     decisions = recommend(load(results), retain, max_p95_ms, max_bytes_per_vector)
@@ -269,7 +269,7 @@ def _check(backend: str, as_json: bool) -> None:
 @_json
 def _compare(baseline: Path, head: Path, as_json: bool) -> None:
     """Say what got worse since a baseline; exit status 1 when anything did, or is missing."""
-    from bench.comparison import compare
+    from bench.analysis.regression import compare
     from bench.results.store import load
 
     found = compare(load(baseline), load(head))

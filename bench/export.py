@@ -12,10 +12,10 @@ from typing import Any
 import pandas as pd
 
 from bench import __version__
+from bench.analysis.labels import labels
 from bench.errors import UsageError
 from bench.quality.measures import MEASURES
 from bench.results.store import load_rankings
-from bench.tables import labels
 
 MAIN_SCORE = "ndcg_at_10"
 

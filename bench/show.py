@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.findings import findings
+from bench.analysis.findings import findings
+from bench.analysis.labels import labels
+from bench.analysis.tables import dimension_table, evenly, front, other_reducers, worth_showing
 from bench.results.rows import exact_rows, groups, quality_of
-from bench.tables import dimension_table, evenly, front, labels, other_reducers, worth_showing
 
 ROWS = 16
 WIDTH = 124

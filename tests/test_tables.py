@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bench.findings import findings
+from bench.analysis.findings import findings
+from bench.analysis.labels import label, variant
+from bench.analysis.tables import dimension_table, front, savings, stored
 from bench.results.rows import FIDELITY, NDCG, exact_rows, loads, pareto, quality_of, timed, two_stage
 from bench.show import as_records, show
 from bench.study.plan import canonical, parameters
-from bench.tables import dimension_table, front, label, savings, stored, variant
 
 
 def test_pareto_is_its_definition():

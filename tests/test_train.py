@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from bench.analysis.recommendation import recommend
 from bench.cli import commands
 from bench.errors import UsageError
 from bench.exact.one_pass import exact_topk
 from bench.measuring.runner import run
 from bench.quality.measures import relevance
-from bench.recommendation import recommend
 from bench.reducers.adaptor import Adaptor
 from bench.vectors import normalise
 

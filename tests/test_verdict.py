@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from bench.analysis.non_inferiority import verdict_sentences, verdicts
 from bench.errors import UsageError
 from bench.quality.intervals import Bootstrap
 from bench.results.store import load_queries
-from bench.verdict import verdict_sentences, verdicts
 
 
 @pytest.mark.parametrize("shift", [-0.01, 0.0, 0.01, 0.02, 0.05])

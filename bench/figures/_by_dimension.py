@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bench.analysis.labels import varying
 from bench.figures._style import COLUMN, dimension_axis, heading, looks, needed, panels, plain_log
 from bench.results.rows import groups, timed, two_stage
 from bench.study.plan import parameters
-from bench.tables import varying
 
 
 def draw_by_dimension(frame: pd.DataFrame, column: str, unit: str, with_rescore: bool) -> Figure:

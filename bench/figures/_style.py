@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+from bench.analysis.tables import SYNTHETIC
 from bench.errors import UsageError
 from bench.results.rows import is_synthetic
-from bench.tables import SYNTHETIC
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 """Okabe & Ito 2008, told apart with every common colour blindness; markers and lines differ too, for grey printing."""

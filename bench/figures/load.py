@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bench.analysis.labels import labels
 from bench.figures._style import COLUMN, heading, looks, needed, panels, plain_log
 from bench.results.rows import groups, loads
-from bench.tables import labels
 
 TITLE = "Queries per second against p99 latency, as more clients ask at once"
 ORDER = 5.8

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bench.analysis.labels import labels
+from bench.analysis.tables import evenly, front, worth_showing
 from bench.figures._style import COLOURS, COLUMN, heading, needed, panels
 from bench.results.rows import NDCG, groups, timed
-from bench.tables import evenly, front, labels, worth_showing
 
 TITLE = "Loss of nDCG@10 on the Pareto front: by dimension, precision and search"
 ORDER = 6

@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from bench.analysis.tables import BITS, stored
 from bench.errors import UsageError
 from bench.figures._style import COLUMN, heading, panels
 from bench.results.rows import exact_rows, groups
-from bench.tables import BITS, stored
 
 TITLE = "Share of the quality kept at each dimension and precision, with the bytes of a vector"
 ORDER = 5

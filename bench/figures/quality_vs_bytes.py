@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.analysis.tables import BITS, stored
 from bench.figures._style import COLUMN, look, needed, panels, plain_log
 from bench.results.rows import exact_rows, groups, quality_of
-from bench.tables import BITS, stored
 
 TITLE = "Quality against bytes a vector: ways to shorten it, and ways to store it"
 ORDER = 4

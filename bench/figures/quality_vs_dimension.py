@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bench.analysis.tables import dimension_table, other_reducers
 from bench.figures._style import dimension_axis, heading, legend_below, look, needed, panels
 from bench.results.rows import exact_rows, groups, quality_of
-from bench.tables import dimension_table, other_reducers
 
 TITLE = "Quality against dimension: truncation with its interval, random subsets, PCA"
 ORDER = 1

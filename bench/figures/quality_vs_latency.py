@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bench.analysis.labels import labels
 from bench.figures._style import COLUMN, heading, looks, needed, panels, plain_log
 from bench.results.rows import groups, pareto, quality_of, timed, two_stage
-from bench.tables import labels
 
 TITLE = "Quality against latency: every configuration, with the Pareto front"
 ORDER = 2

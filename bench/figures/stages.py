@@ -6,10 +6,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.analysis.tables import savings
 from bench.figures._style import COLUMN, heading, look, looks, needed, panels, plain_log
 from bench.results.rows import groups, pareto, quality_of, timed, two_stage
 from bench.study.plan import parameters
-from bench.tables import savings
 
 TITLE = "One stage against several: latency at equal quality, and the share that rescoring takes"
 ORDER = 5.5

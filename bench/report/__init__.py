@@ -13,11 +13,12 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from bench.analysis.findings import findings
+from bench.analysis.labels import labels
+from bench.analysis.tables import dimension_table, front, other_reducers, worth_showing
 from bench.figures import draw_all, figures, svg
-from bench.findings import findings
 from bench.quality.measures import MEASURES
 from bench.results.rows import exact_rows, groups, quality_of
-from bench.tables import dimension_table, front, labels, other_reducers, worth_showing
 
 COLUMNS = (
     "status",

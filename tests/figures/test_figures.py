@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.analysis.tables import dimension_table, stored
 from bench.errors import UsageError
 from bench.figures import draw_all, figures, save_all
 from bench.report import report
 from bench.results.rows import loads, timed
-from bench.tables import dimension_table, stored
 
 
 @pytest.fixture

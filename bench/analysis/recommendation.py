@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from bench.analysis.labels import label
 from bench.errors import UsageError
 from bench.results.rows import Quality, groups, quality_of, timed
-from bench.tables import label
 
 RETAIN = 0.98
 _ALIKE = 1.1

@@ -5,21 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bench.results.rows import Quality, is_synthetic, loads, quality_of, timed, two_stage
-from bench.study.plan import canonical, parameters
-from bench.study.schema import NATIVE
-from bench.tables import (
+from bench.analysis.labels import dims_text, label
+from bench.analysis.tables import (
     FEW_QUERIES,
     SYNTHETIC,
     WORTH_SHOWING,
     dimension_table,
-    dims_text,
     front,
-    label,
     other_reducers,
     savings,
     stored,
 )
+from bench.results.rows import Quality, is_synthetic, loads, quality_of, timed, two_stage
+from bench.study.plan import canonical, parameters
+from bench.study.schema import NATIVE
 
 
 def findings(frame: pd.DataFrame) -> list[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from bench.analysis.labels import dims_text
 from bench.errors import UsageError
 from bench.quality.intervals import LEVEL, Bootstrap
 from bench.results.rows import Quality, exact_rows, groups, quality_of
-from bench.tables import dims_text
 
 MARGIN = 0.02
 
