@@ -99,8 +99,8 @@ def _run(study: str, out: Path | None, overrides: tuple[str, ...], retry: bool, 
     frame = run(study, out, overrides, progress=not quiet, retry=retry)
     if not quiet:
         from bench.analysis.non_inferiority import verdict_sentences
+        from bench.report.terminal import show
         from bench.results.store import load_queries
-        from bench.show import show
 
         show(frame, verdicts=verdict_sentences(frame, load_queries(out or Path("results") / frame["study"].iloc[-1])))
 
@@ -112,8 +112,8 @@ def _run(study: str, out: Path | None, overrides: tuple[str, ...], retry: bool, 
 def _show(results: Path, margin: float, as_json: bool) -> None:
     """Print what each dimension costs and the Pareto-optimal configurations."""
     from bench.analysis.non_inferiority import verdict_sentences
+    from bench.report.terminal import as_records, show
     from bench.results.store import load, load_queries
-    from bench.show import as_records, show
 
     frame = load(results)
     if as_json:

@@ -10,8 +10,8 @@ from rich.console import Console
 from bench.analysis.findings import findings
 from bench.analysis.labels import label, variant
 from bench.analysis.tables import dimension_table, front, savings, stored
+from bench.report.terminal import as_records, show
 from bench.results.rows import FIDELITY, NDCG, exact_rows, loads, pareto, quality_of, timed, two_stage
-from bench.show import as_records, show
 from bench.study.plan import canonical, parameters
 
 
