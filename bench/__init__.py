@@ -20,7 +20,7 @@ _PUBLIC = {
     "load_queries": "bench.results.store",
     "recommend": "bench.analysis.recommendation",
     "compare": "bench.analysis.regression",
-    "MtebIndex": "bench.mteb_index",
+    "MtebIndex": "bench.interop.mteb_index",
     "UsageError": "bench.errors",
 }
 __all__ = ["__version__", *_PUBLIC]

@@ -183,7 +183,7 @@ def _recommend(
 @click.option("--out", type=_folder_type, help="RESULTS/FORMAT when left out.")
 def _export(results: Path, kind: str, out: Path | None) -> None:
     """Write the results as other tools read them; print how many files, and where."""
-    from bench.export import export_mteb, export_trec
+    from bench.interop.export import export_mteb, export_trec
     from bench.results.store import load
 
     folder, frame = _folder(results), load(results)

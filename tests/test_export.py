@@ -8,7 +8,7 @@ import pytrec_eval
 
 from bench.cli import main
 from bench.errors import UsageError
-from bench.export import export_mteb, export_trec
+from bench.interop.export import export_mteb, export_trec
 from bench.results.store import load, load_queries
 
 

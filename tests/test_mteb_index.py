@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.errors import UsageError
-from bench.mteb_index import MtebIndex
+from bench.interop.mteb_index import MtebIndex
 
 FIGURES = ("ndcg_at_10", "recall_at_100", "mrr_at_10")
 DIMENSIONS = (16, 64, 100, 256)

@@ -1,0 +1,1 @@
+"""Results in the formats of other tools, and our indexes inside them: MTEB, TREC."""
