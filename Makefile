@@ -41,7 +41,7 @@ baseline: .venv/.core ## measure results/baseline afresh, to be committed after 
 	$(BENCH) run regress --out results/baseline
 
 adaptor: .venv/.all ## train the adaptor that ships for wordllama anew, on the training modules of pydoc (two minutes)
-	$(BENCH) train pydoc wordllama --out bench/adaptors/wordllama
+	$(BENCH) train pydoc wordllama --out bench/reducers/shipped/wordllama
 
 lint: .venv/.all ## ruff and mypy
 	.venv/bin/ruff check bench tests

@@ -228,13 +228,13 @@ def _train(dataset: str, encoder: str, out: Path, form: str, quiet: bool, **chos
     given = {name: value for name, value in chosen.items() if value is not None}
     progress = None if quiet else (lambda line: print(line, file=sys.stderr))
     if form == "model":
-        from bench.train_model import train_model
+        from bench.training.model import train_model
 
         if unfit := {"loss", "weights", "anchor", "passages", "dense"} & set(given):
             raise UsageError(f"--{min(unfit)} is for adaptors; --form model has the loss of sentence-transformers")
         print("\n".join(train_model(dataset, encoder, out, progress=progress, **given)))
     else:
-        from bench.train import train
+        from bench.training.adaptor import train
 
         print("\n".join(train(dataset, encoder, out, form=form, progress=progress, **given).lines()))
 

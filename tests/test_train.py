@@ -46,7 +46,7 @@ def folder(tmp_path_factory):
 
 
 def trained(folder, out, **chosen):
-    from bench.train import train
+    from bench.training.adaptor import train
 
     return train(
         f"vectors:{folder}",
@@ -100,7 +100,7 @@ def test_the_residual_starts_as_the_linear_map_and_learns(folder, tmp_path):
 
 def test_nothing_that_is_held_out_is_trained_on(folder):
     from bench.embeddings import embed
-    from bench.held_out import Split
+    from bench.training.held_out import Split
 
     data = embed(f"vectors:{folder}", None, split="train")
     split = Split(data, 0)
@@ -191,7 +191,7 @@ def test_the_command_line_trains(folder, tmp_path):
 
 
 def test_passages_are_prose_of_their_documents():
-    from bench.passages import passages
+    from bench.training.passages import passages
 
     documents = [
         "Short one.\n\nThe lazy dog jumps over nothing. It sleeps all day long instead.",
@@ -205,8 +205,8 @@ def test_passages_are_prose_of_their_documents():
 
 
 def test_without_a_label_passages_are_learned_from(text_folder, tmp_path):
-    from bench.held_out import OF_PASSAGES
-    from bench.train import train
+    from bench.training.adaptor import train
+    from bench.training.held_out import OF_PASSAGES
 
     dataset = f"beir:{text_folder}"
     found = train(dataset, "wordllama", tmp_path, loss="passages", form="linear", steps=5, dimensions=[16, 256])
@@ -227,7 +227,7 @@ def test_without_a_label_passages_are_learned_from(text_folder, tmp_path):
 @pytest.mark.slow
 def test_a_model_of_texts_is_trained_and_named_in_a_study(text_folder, tmp_path):
     from bench import get_encoder
-    from bench.train_model import train_model
+    from bench.training.model import train_model
 
     # Its queries are few, so the test split stands in for the training split.
     (text_folder / "qrels" / "train.tsv").write_text((text_folder / "qrels" / "test.tsv").read_text())

@@ -44,7 +44,7 @@ class Adaptor(Reducer):
     def folder(self) -> Path:
         """Where its files lie; raises UsageError when no adaptor is there."""
         path = self.parameters["path"]
-        shipped = Path(str(resources.files("bench"))) / "adaptors" / self.encoder
+        shipped = Path(str(resources.files("bench.reducers"))) / "shipped" / self.encoder
         folder = Path(path) if path else shipped
         if not (folder / _WEIGHTS).is_file() or not (folder / _META).is_file():
             raise UsageError(

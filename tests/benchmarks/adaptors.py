@@ -14,7 +14,7 @@ from bench.exact.one_pass import exact_topk
 from bench.quality.intervals import Bootstrap
 from bench.quality.measures import relevance
 from bench.reducers import get_reducer
-from bench.train import train
+from bench.training.adaptor import train
 from bench.vectors import normalise
 
 

@@ -21,11 +21,11 @@ import numpy as np
 from bench.datasets import load_dataset
 from bench.embeddings import Embeddings, embed
 from bench.errors import UsageError
-from bench.held_out import FIDELITY, OF_PASSAGES, Split
 from bench.libraries import extra
 from bench.quality.intervals import Bootstrap
 from bench.reducers import Reducer, get_reducer
 from bench.reducers.adaptor import Adaptor, save_adaptor, save_dense
+from bench.training.held_out import FIDELITY, OF_PASSAGES, Split
 from bench.vectors import normalise
 
 FORMS = ("linear", "residual")
@@ -101,7 +101,7 @@ def train(
     alone: it can win far more, and loses where passages are unlike the queries. `form` is ``linear`` or ``residual`` (a
     zero-initialised MLP is added to the linear map). `dimensions` are the prefixes trained, powers of two when left out, with
     their `weights` (all one). `passages` is how many passages of the dataset's documents stand beside the training pairs in
-    ``infonce``, a passage asking for its document (`bench.passages`; none for ready vectors): few pairs alone would bend the
+    ``infonce``, a passage asking for its document (`bench.training.passages`; none for ready vectors): few pairs alone would bend the
     map to themselves. `anchor` holds the linear map to the PCA rotation that it starts from (squared distance), and the
     residual to zero: 0.015 where there are pairs and no passages, else 0.
     `batch` is 512, and 256 without labels. Stops early when what is held out no longer gains. `dense` is a folder for

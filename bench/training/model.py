@@ -16,11 +16,11 @@ import numpy as np
 from bench.datasets import load_dataset
 from bench.errors import UsageError
 from bench.exact.one_pass import exact_topk
-from bench.held_out import MEASURE, held_out
 from bench.libraries import extra
 from bench.quality.measures import relevance
 from bench.registry import split_name
-from bench.train import powers_of_two, warm_then_cosine
+from bench.training.adaptor import powers_of_two, warm_then_cosine
+from bench.training.held_out import MEASURE, held_out
 
 _DEPTH = 10
 

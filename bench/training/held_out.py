@@ -9,9 +9,9 @@ import numpy as np
 
 from bench.embeddings import Embeddings, encode_texts
 from bench.exact.one_pass import exact_topk
-from bench.passages import passages as passages_of
 from bench.quality.measures import overlap, relevance
 from bench.quality.scorer import cosines
+from bench.training.passages import passages as passages_of
 from bench.vectors import normalise
 
 HELD_OUT = 0.1
