@@ -28,7 +28,7 @@ def main(folder: Path, encoder_name: str, rounds: int) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     from bench.encoders import get_encoder
     from bench.measuring.runner import run
-    from tests.mteb_task import LocalModel, mteb_scores
+    from tests.interop.mteb_task import LocalModel, mteb_scores
 
     encoder = get_encoder(encoder_name)
     encoder.encode(["warm"])

@@ -174,7 +174,7 @@ def test_pydoc_is_deterministic_split_by_module_and_without_copies():
 @pytest.mark.slow
 def test_mteb_task_is_the_same_as_its_beir_folder(text_folder, monkeypatch):
     mteb = pytest.importorskip("mteb")
-    from tests.mteb_task import local_task
+    from tests.interop.mteb_task import local_task
 
     monkeypatch.setattr(mteb, "get_task", lambda name: local_task(text_folder))
     ours, theirs = load_dataset(f"beir:{text_folder}"), load_dataset("mteb:Local")

@@ -40,7 +40,7 @@ def sweep(tmp_path_factory, shared_beir):
 def test_mteb_evaluate_and_bench_run_give_the_same_figures(sweep, shared_beir, dimension):
     pytest.importorskip("mteb")
     from bench.encoders import get_encoder
-    from tests.mteb_task import LocalModel, mteb_scores
+    from tests.interop.mteb_task import LocalModel, mteb_scores
 
     theirs = mteb_scores(LocalModel(get_encoder("wordllama"), dimension), shared_beir("cranfield"))
     ours = sweep[(sweep["backend"] == "exact") & (sweep["dim"] == dimension)].iloc[0]
@@ -55,7 +55,7 @@ def test_an_index_of_ours_scored_by_mteb_has_the_figures_of_bench_run(sweep, sha
     from mteb.models import SearchEncoderWrapper
 
     from bench.encoders import get_encoder
-    from tests.mteb_task import LocalModel, mteb_scores
+    from tests.interop.mteb_task import LocalModel, mteb_scores
 
     faiss.omp_set_num_threads(1)  # as the study has it: the graph depends on the order of insertion
     index = MtebIndex("faiss-hnsw", 64, build={"M": 8, "ef_construction": 40}, search={"ef": 16})
