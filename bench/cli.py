@@ -26,7 +26,9 @@ class _Numbers(click.ParamType):
     def __init__(self, kind: type[int] | type[float]) -> None:
         self.kind = kind
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[float]:
         try:
             return [self.kind(part) for part in value.split(",")]
         except ValueError:
@@ -86,10 +88,14 @@ def commands() -> None:
 @commands.command("run")
 @click.argument("study", metavar="STUDY.toml")
 @click.option("--out", type=_folder_type, help="Results folder; results/NAME when left out.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a key of the study.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a key of the study."
+)
 @click.option("--retry", is_flag=True, help="Measure again what did not end ok.")
 @click.option("--quiet", is_flag=True, help="Show no progress and no table.")
-def _run(study: str, out: Path | None, overrides: tuple[str, ...], retry: bool, quiet: bool) -> None:
+def _run(
+    study: str, out: Path | None, overrides: tuple[str, ...], retry: bool, quiet: bool
+) -> None:
     """Measure a study: a TOML file, or the name of one that ships.
 
     What is measured already is skipped, so that a run that was stopped goes on where it was.
@@ -102,7 +108,12 @@ def _run(study: str, out: Path | None, overrides: tuple[str, ...], retry: bool, 
         from bench.report.terminal import show
         from bench.results.store import load_queries
 
-        show(frame, verdicts=verdict_sentences(frame, load_queries(out or Path("results") / frame["study"].iloc[-1])))
+        show(
+            frame,
+            verdicts=verdict_sentences(
+                frame, load_queries(out or Path("results") / frame["study"].iloc[-1])
+            ),
+        )
 
 
 @commands.command("show")
@@ -149,7 +160,14 @@ def _report(results: Path, retain: float, margin: float) -> None:
     frame = load(results)
     decisions = recommend(frame, retain) if len(timed(frame)) else []
     lines = [line for decision in decisions for line in decision.lines()]
-    print(report(frame, _folder(results), lines, verdict_sentences(frame, load_queries(_folder(results)), margin)))
+    print(
+        report(
+            frame,
+            _folder(results),
+            lines,
+            verdict_sentences(frame, load_queries(_folder(results)), margin),
+        )
+    )
 
 
 @commands.command("recommend")
@@ -159,7 +177,11 @@ def _report(results: Path, retain: float, margin: float) -> None:
 @click.option("--max-bytes-per-vector", type=float, help="Most bytes a vector allowed.")
 @_json
 def _recommend(
-    results: Path, retain: float, max_p95_ms: float | None, max_bytes_per_vector: float | None, as_json: bool
+    results: Path,
+    retain: float,
+    max_p95_ms: float | None,
+    max_bytes_per_vector: float | None,
+    as_json: bool,
 ) -> None:
     """Print the cheapest configuration that surely keeps the quality asked for, and why not the next cheaper one."""
     from bench.analysis.recommendation import recommend
@@ -171,14 +193,22 @@ def _recommend(
         return
     for decision in decisions:
         if len(decisions) > 1:
-            print(f"{decision.dataset} with {decision.encoder}" if decision.encoder else decision.dataset)
+            print(
+                f"{decision.dataset} with {decision.encoder}"
+                if decision.encoder
+                else decision.dataset
+            )
         print("\n".join(decision.lines()))
 
 
 @commands.command("export")
 @_results
 @click.option(
-    "--format", "kind", type=click.Choice(["mteb", "trec"]), required=True, help="MTEB result JSON, or TREC runs."
+    "--format",
+    "kind",
+    type=click.Choice(["mteb", "trec"]),
+    required=True,
+    help="MTEB result JSON, or TREC runs.",
 )
 @click.option("--out", type=_folder_type, help="RESULTS/FORMAT when left out.")
 def _export(results: Path, kind: str, out: Path | None) -> None:
@@ -208,16 +238,28 @@ def _export(results: Path, kind: str, out: Path | None) -> None:
     type=click.Choice(["infonce", "passages", "kl", "l2", "cosine", "topk"]),
     help="infonce where there are training pairs, else kl; passages wins more or loses more.",
 )
-@click.option("--dimensions", type=_Numbers(int), help="Prefixes trained, as 16,64,256; powers of two when left out.")
+@click.option(
+    "--dimensions",
+    type=_Numbers(int),
+    help="Prefixes trained, as 16,64,256; powers of two when left out.",
+)
 @click.option("--weights", type=_Numbers(float), help="A weight for each of --dimensions.")
 @click.option("--steps", type=click.IntRange(1))
 @click.option("--batch", type=click.IntRange(2))
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True))
-@click.option("--anchor", type=click.FloatRange(0), help="How firmly an adaptor is held to the PCA rotation.")
 @click.option(
-    "--passages", type=click.IntRange(0), help="Passages of documents that stand beside the pairs; 0 for none."
+    "--anchor", type=click.FloatRange(0), help="How firmly an adaptor is held to the PCA rotation."
 )
-@click.option("--dense", type=_folder_type, help="Folder for a linear map as a Dense module of sentence-transformers.")
+@click.option(
+    "--passages",
+    type=click.IntRange(0),
+    help="Passages of documents that stand beside the pairs; 0 for none.",
+)
+@click.option(
+    "--dense",
+    type=_folder_type,
+    help="Folder for a linear map as a Dense module of sentence-transformers.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def _train(dataset: str, encoder: str, out: Path, form: str, quiet: bool, **chosen: Any) -> None:
@@ -231,12 +273,16 @@ def _train(dataset: str, encoder: str, out: Path, form: str, quiet: bool, **chos
         from bench.training.model import train_model
 
         if unfit := {"loss", "weights", "anchor", "passages", "dense"} & set(given):
-            raise UsageError(f"--{min(unfit)} is for adaptors; --form model has the loss of sentence-transformers")
+            raise UsageError(
+                f"--{min(unfit)} is for adaptors; --form model has the loss of sentence-transformers"
+            )
         print("\n".join(train_model(dataset, encoder, out, progress=progress, **given)))
     else:
         from bench.training.adaptor import train
 
-        print("\n".join(train(dataset, encoder, out, form=form, progress=progress, **given).lines()))
+        print(
+            "\n".join(train(dataset, encoder, out, form=form, progress=progress, **given).lines())
+        )
 
 
 @commands.command("check")
@@ -252,7 +298,9 @@ def _check(backend: str, as_json: bool) -> None:
         raise UsageError(f"backend '{backend}' is not installed: {cls.install}")
     found = {precision: conformance(backend, precision) for precision in cls.precisions}
     if as_json:
-        _print_json({precision: [vars(check) for check in checks] for precision, checks in found.items()})
+        _print_json(
+            {precision: [vars(check) for check in checks] for precision, checks in found.items()}
+        )
     else:
         for precision, checks in found.items():
             for check in checks:
@@ -318,7 +366,10 @@ def _listing(kind: str) -> list[dict[str, Any]]:
     if kind == "reducers":
         from bench.reducers import reducers
 
-        return [{"name": r.name, "is": r.summary, "parameters": r.grid or ""} for r in reducers().values()]
+        return [
+            {"name": r.name, "is": r.summary, "parameters": r.grid or ""}
+            for r in reducers().values()
+        ]
     if kind == "backends":
         from bench.backends import backends
 

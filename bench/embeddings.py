@@ -27,7 +27,7 @@ from rich.progress import Progress
 from bench.datasets import Dataset, load_dataset
 from bench.encoders import Encoder, Role, get_encoder
 from bench.errors import UsageError
-from bench.files import cache_folder
+from bench.files import cache_folder, whole
 
 _SAMPLE_TEXTS = 50
 """Query texts kept with the vectors, so that the encoding of a single query can be timed later."""
@@ -94,7 +94,9 @@ def embed(
             raise UsageError(f"dataset '{dataset}' has ready vectors: leave the encoder out")
         model, identity = None, ""
     elif not encoder:
-        raise UsageError(f"dataset '{dataset}' is text and needs an encoder, for example encoder = \"wordllama\"")
+        raise UsageError(
+            f"dataset '{dataset}' is text and needs an encoder, for example encoder = \"wordllama\""
+        )
     else:
         model = get_encoder(encoder)
         identity = model.identity
@@ -111,7 +113,9 @@ def embed(
     return replace(found, dataset=dataset, encoder=encoder or "")
 
 
-def encode_texts(encoder: str, texts: Sequence[str], role: Role, progress: bool = True) -> np.ndarray:
+def encode_texts(
+    encoder: str, texts: Sequence[str], role: Role, progress: bool = True
+) -> np.ndarray:
     """Return texts that belong to no dataset encoded, (n, D) float32 memory-mapped, from the cache where it holds them."""
     cache, model = cache_folder(), get_encoder(encoder)
     try:
@@ -128,10 +132,14 @@ def open_embeddings(folder: Path, max_queries: int | None = None, seed: int = 0)
     """Open a folder that `embed` made; `max_queries` and `seed` give the same sample each time."""
     meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     matrices = folder.parent.parent / "matrices"
-    corpus, queries = (np.load(matrices / f"{meta[role]}.npy", mmap_mode="r") for role in ("corpus", "queries"))
+    corpus, queries = (
+        np.load(matrices / f"{meta[role]}.npy", mmap_mode="r") for role in ("corpus", "queries")
+    )
     asked = np.arange(len(queries))
     if max_queries is not None and max_queries < len(queries):
-        asked = np.sort(np.random.default_rng(seed).choice(len(queries), max_queries, replace=False))
+        asked = np.sort(
+            np.random.default_rng(seed).choice(len(queries), max_queries, replace=False)
+        )
     query_ids = [meta["query_ids"][i] for i in asked]
     qrels = meta["qrels"]
     return Embeddings(
@@ -152,14 +160,20 @@ def open_embeddings(folder: Path, max_queries: int | None = None, seed: int = 0)
 
 
 def _unwritable(cache: Path, error: OSError) -> UsageError:
-    full = "; what was encoded is kept: free some room and run again" if error.errno == errno.ENOSPC else ""
+    full = (
+        "; what was encoded is kept: free some room and run again"
+        if error.errno == errno.ENOSPC
+        else ""
+    )
     return UsageError(f"the cache {cache} cannot be written: {error.strerror or error}{full}")
 
 
 # ----------------------------------------------------------------------------------------------------------- making a set
 
 
-def _make(folder: Path, cache: Path, data: Dataset, model: Encoder | None, identity: str, progress: bool) -> None:
+def _make(
+    folder: Path, cache: Path, data: Dataset, model: Encoder | None, identity: str, progress: bool
+) -> None:
     if model is None:
         assert data.corpus_vectors is not None
         assert data.query_vectors is not None
@@ -179,7 +193,9 @@ def _make(folder: Path, cache: Path, data: Dataset, model: Encoder | None, ident
             queries = _encode(cache, model, identity, "query", data.queries, data.query_ids, bar)
         zeros = _check(cache / "matrices" / f"{corpus}.npy", data.doc_ids, "document")
         zeros += _check(cache / "matrices" / f"{queries}.npy", data.query_ids, "query")
-    position = {doc_id: str(i) for i, doc_id in enumerate(data.doc_ids)} if data.qrels is not None else {}
+    position = (
+        {doc_id: str(i) for i, doc_id in enumerate(data.doc_ids)} if data.qrels is not None else {}
+    )
     meta = {
         "dataset": data.name,
         "dataset_fingerprint": data.fingerprint,
@@ -190,7 +206,10 @@ def _make(folder: Path, cache: Path, data: Dataset, model: Encoder | None, ident
         "query_ids": list(data.query_ids),
         "qrels": None
         if data.qrels is None
-        else {q: {position.get(d, f"?{d}"): int(g) for d, g in data.qrels[q].items()} for q in data.query_ids},
+        else {
+            q: {position.get(d, f"?{d}"): int(g) for d, g in data.qrels[q].items()}
+            for q in data.query_ids
+        },
         "own": None if data.own is None else np.asarray(data.own).tolist(),
         "sample_texts": list(islice(data.queries or (), _SAMPLE_TEXTS)),
     }
@@ -213,7 +232,13 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _encode(
-    cache: Path, model: Encoder, identity: str, role: Role, texts: Iterable[str], ids: Sequence[Any], bar: Progress
+    cache: Path,
+    model: Encoder,
+    identity: str,
+    role: Role,
+    texts: Iterable[str],
+    ids: Sequence[Any],
+    bar: Progress,
 ) -> str:
     """Encode `texts` into ``matrices/KEY.npy`` unless it is there; return the key."""
     key = _digest(_LAYOUT, identity, role, "float32", _texts_digest(texts))
@@ -226,14 +251,18 @@ def _encode(
             return key
         done = _begin(partial, shape)
         task = bar.add_task(
-            f"encoding {'documents' if role == 'document' else 'queries'}", total=len(ids), completed=done
+            f"encoding {'documents' if role == 'document' else 'queries'}",
+            total=len(ids),
+            completed=done,
         )
         with partial.open("r+b") as file:
             file.seek(0, os.SEEK_END)
             for batch in _batches(islice(texts, done, None), model.batch_size):
                 vectors = np.ascontiguousarray(model.encode_full(batch, role), dtype=np.float32)
                 if vectors.shape != (len(batch), model.dimension):
-                    raise UsageError(f"the encoder gave vectors of shape {vectors.shape} for {len(batch)} texts")
+                    raise UsageError(
+                        f"the encoder gave vectors of shape {vectors.shape} for {len(batch)} texts"
+                    )
                 file.write(vectors.tobytes())
                 file.flush()
                 bar.advance(task, len(batch))
@@ -245,7 +274,9 @@ def _begin(partial: Path, shape: tuple[int, int]) -> int:
     """Open a part file: write its header if it is new, cut off half a row if it is not; return the whole rows it holds."""
     if not partial.exists():
         with partial.open("wb") as file:
-            np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+            np.lib.format.write_array_header_1_0(
+                file, {"descr": "<f4", "fortran_order": False, "shape": shape}
+            )
         return 0
     with partial.open("r+b") as file:
         np.lib.format.read_magic(file)
@@ -263,12 +294,12 @@ def _store_vectors(cache: Path, vectors: np.ndarray) -> str:
     key = digest.hexdigest()
     path = cache / "matrices" / f"{key}.npy"
     if not _has_shape(path, vectors.shape):
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        with partial.open("wb") as file:
-            np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": vectors.shape})
+        with whole(path) as partial, partial.open("wb") as file:
+            np.lib.format.write_array_header_1_0(
+                file, {"descr": "<f4", "fortran_order": False, "shape": vectors.shape}
+            )
             for block in _blocks(vectors):
                 file.write(block.tobytes())
-        partial.replace(path)
     return key
 
 
@@ -298,9 +329,13 @@ def _check(path: Path, ids: Sequence[str], what: str) -> list[str]:
     if bad:
         path.unlink()
         raise UsageError(f"the encoder gave NaN or infinite vectors for {_named(bad, what)}")
-    notes = [f"{_named(zero, what)} encoded to an all-zero vector: similar to nothing"] if zero else []
+    notes = (
+        [f"{_named(zero, what)} encoded to an all-zero vector: similar to nothing"] if zero else []
+    )
     if what == "document" and len(seen) < len(vectors):
-        notes.append(f"{len(vectors) - len(seen)} of {len(vectors)} documents are exact copies of another, as vectors")
+        notes.append(
+            f"{len(vectors) - len(seen)} of {len(vectors)} documents are exact copies of another, as vectors"
+        )
     return notes
 
 

@@ -66,7 +66,11 @@ def pin(cores: Sequence[int]) -> None:
 
 def usable_cores() -> list[int]:
     """Return the processors that this process may use."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    return (
+        sorted(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else list(range(os.cpu_count() or 1))
+    )
 
 
 def description() -> str:
@@ -74,7 +78,9 @@ def description() -> str:
     model = ""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+        model = next(
+            (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), ""
+        )
     except OSError:
         pass
     memory = round(psutil.virtual_memory().total / 2**30)

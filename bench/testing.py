@@ -51,14 +51,24 @@ def conformance(name: str, precision: str, timeout: float = TIMEOUT_SECONDS) -> 
     command = [sys.executable, "-m", "bench.testing", name, precision]
     environment = {**os.environ, **machine.thread_environment(1)}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout, env=environment, check=False
+        )
     except subprocess.TimeoutExpired:
         return [Check("process", False, f"took longer than {timeout:g} s")]
-    lines = [line.removeprefix(_MARK) for line in done.stdout.splitlines() if line.startswith(_MARK)]
+    lines = [
+        line.removeprefix(_MARK) for line in done.stdout.splitlines() if line.startswith(_MARK)
+    ]
     found = [Check(**json.loads(line)) for line in lines]
     if done.returncode or len(found) != len(_CHECKS):
         last = done.stderr.strip().splitlines()[-1:] or ["no word"]
-        found.append(Check("process", False, f"ended with {done.returncode} after {len(found)} checks: {last[0]}"))
+        found.append(
+            Check(
+                "process",
+                False,
+                f"ended with {done.returncode} after {len(found)} checks: {last[0]}",
+            )
+        )
     return found
 
 
@@ -108,7 +118,9 @@ def same_seed_same_result(cls: type[Backend], precision: str) -> str:
         backend.close()
     if not cls.deterministic:
         raise _NotApplicable("it says that its builds are not alike")
-    assert np.array_equal(answers[0], answers[1]), f"{(answers[0] != answers[1]).mean():.1%} of the places differ"
+    assert np.array_equal(answers[0], answers[1]), (
+        f"{(answers[0] != answers[1]).mean():.1%} of the places differ"
+    )
     return ""
 
 
@@ -137,7 +149,9 @@ def ids_follow_a_permutation(cls: type[Backend], precision: str) -> str:
         answers.append(backend.search(queries, 10))
         backend.close()
     if cls.exact and precision == "float32":
-        assert np.array_equal(order[answers[1]], answers[0]), "an exact search finds others, or in another order"
+        assert np.array_equal(order[answers[1]], answers[0]), (
+            "an exact search finds others, or in another order"
+        )
     share = _shared(order[answers[1]], answers[0])
     floor = 0.9 if precision in FLOORS else 0.2
     assert share >= floor, f"{share:.3f} are the same, below {floor}"
@@ -153,7 +167,9 @@ def wider_finds_no_less(cls: type[Backend], precision: str) -> str:
     backend = _needed(cls, vectors, precision)
     shares, answers = [], []
     for edge in (0, -1):
-        backend.configure(**{parameter: values[edge] for parameter, values in cls.search_grid.items()})
+        backend.configure(
+            **{parameter: values[edge] for parameter, values in cls.search_grid.items()}
+        )
         answers.append(backend.search(queries, 10))
         shares.append(_shared(answers[-1], true))
     backend.close()
@@ -212,12 +228,16 @@ def its_own_rescore_reads_the_full_vectors(cls: type[Backend], precision: str) -
         raise _NotApplicable("it does not rescore by itself")
     vectors, queries = _clustered(N, 32), _clustered(40, 32, seed=1)
     backend = cls(precision, 16, 1)
-    backend.build(vectors, **{parameter: values[-1] for parameter, values in cls.build_grid.items()})
+    backend.build(
+        vectors, **{parameter: values[-1] for parameter, values in cls.build_grid.items()}
+    )
     backend.configure(**_widest(cls))
     shortlists, found = backend.search(queries, 60), backend.search_stages(queries, 60, 10)
     backend.close()
     scores = np.einsum("qd,qkd->qk", queries, vectors[shortlists])
-    true = np.take_along_axis(shortlists, np.argsort(-scores, axis=1, kind="stable")[:, :10], axis=1)
+    true = np.take_along_axis(
+        shortlists, np.argsort(-scores, axis=1, kind="stable")[:, :10], axis=1
+    )
     share = _shared(found, true)
     assert share >= 0.99, f"{share:.3f} of its results are those of the shortlist's best"
     return f"{share:.3f} are the shortlist's best"
@@ -259,7 +279,9 @@ def memory_comes_back(cls: type[Backend], precision: str) -> str:
         taken.append(machine.unique_bytes())
     grown = taken[-1] - taken[1]
     if not cls.returns_memory:
-        raise _NotApplicable(f"it says that it keeps it ({grown / 2**20:+.1f} MiB over three indexes)")
+        raise _NotApplicable(
+            f"it says that it keeps it ({grown / 2**20:+.1f} MiB over three indexes)"
+        )
     assert grown < 3 * vectors.nbytes, (
         f"{grown / 2**20:.0f} MiB more after three more indexes of {vectors.nbytes / 2**20:.0f} MiB"
     )
@@ -274,7 +296,9 @@ def threads_are_held(cls: type[Backend], precision: str) -> str:
     backend.search(vectors[:100], 10)
     started = machine.threads_running() - before
     backend.close()
-    assert cls.own_threads or started <= 1, f"{started} threads started, and it does not say that it starts its own"
+    assert cls.own_threads or started <= 1, (
+        f"{started} threads started, and it does not say that it starts its own"
+    )
     return f"{started} started"
 
 
@@ -320,7 +344,9 @@ def _made(cls: type[Backend], vectors: np.ndarray, precision: str) -> Backend | 
     d = vectors.shape[1]
     backend = cls(precision, d, 1)
     # A parameter that is itself a dimension cannot exceed that of the vectors.
-    build: dict[str, Any] = {p: min(v[-1], d) if p.endswith("_dimension") else v[-1] for p, v in cls.build_grid.items()}
+    build: dict[str, Any] = {
+        p: min(v[-1], d) if p.endswith("_dimension") else v[-1] for p, v in cls.build_grid.items()
+    }
     try:
         backend.build(vectors, **build)
     except ValueError as error:
@@ -348,7 +374,14 @@ def _clustered(n: int, d: int, seed: int = 0) -> np.ndarray:
 
 
 def _shared(found: np.ndarray, true: np.ndarray) -> float:
-    return float(np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(found.tolist(), true.tolist(), strict=True)]))
+    return float(
+        np.mean(
+            [
+                len(set(a) & set(b)) / len(b)
+                for a, b in zip(found.tolist(), true.tolist(), strict=True)
+            ]
+        )
+    )
 
 
 def main() -> None:

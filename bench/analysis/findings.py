@@ -44,11 +44,17 @@ def findings(frame: pd.DataFrame) -> list[str]:
 def _caveats(frame: pd.DataFrame) -> list[str]:
     found = []
     if is_synthetic(frame):
-        found.append(f"{SYNTHETIC[0].upper()}{SYNTHETIC[1:]}: they have no relevance and no prefix structure.")
+        found.append(
+            f"{SYNTHETIC[0].upper()}{SYNTHETIC[1:]}: they have no relevance and no prefix structure."
+        )
     queries = frame["n_queries"].min()
-    found += list(dict.fromkeys(_sentence(n) for n in "\n".join(frame["notes"].dropna()).splitlines() if n))
+    found += list(
+        dict.fromkeys(_sentence(n) for n in "\n".join(frame["notes"].dropna()).splitlines() if n)
+    )
     if queries < FEW_QUERIES:
-        found.append(f"Only {queries} queries: the intervals are wide, and differences smaller than them mean nothing.")
+        found.append(
+            f"Only {queries} queries: the intervals are wide, and differences smaller than them mean nothing."
+        )
     samples = frame[["dataset_fingerprint", "n_queries"]].drop_duplicates()
     if len(samples) > 1:
         found.append(
@@ -93,7 +99,9 @@ def _against_pca(below: pd.DataFrame, quality: Quality) -> list[str]:
         return []
     better = known[known["pca"] > known["truncate"]]
     if better.empty:
-        return ["Truncation is at least as good as PCA at every dimension measured below the full one."]
+        return [
+            "Truncation is at least as good as PCA at every dimension measured below the full one."
+        ]
     gain = (better["pca"] - better["truncate"]).max()
     return [
         f"PCA is better than truncation at {dims_text(better.index)}, by up to {gain:.3f} {quality.label}, with no training."
@@ -137,7 +145,9 @@ def _precision(frame: pd.DataFrame) -> list[str]:
                 f"({best['bytes']:,.0f} bytes) {best['retained']:.0%}"
             )
     return (
-        [f"A byte spent on precision or on dimensions (vectors alone, exhaustive search): {'; '.join(found)}."]
+        [
+            f"A byte spent on precision or on dimensions (vectors alone, exhaustive search): {'; '.join(found)}."
+        ]
         if found
         else []
     )
@@ -166,9 +176,20 @@ def _own_rescore(frame: pd.DataFrame) -> list[str]:
         return []
     stages = rows["stages"].map(parameters)
     rows = rows.assign(
-        own=[bool(s.get(NATIVE)) for s in stages], rest=[canonical({**s, NATIVE: False}) for s in stages]
+        own=[bool(s.get(NATIVE)) for s in stages],
+        rest=[canonical({**s, NATIVE: False}) for s in stages],
     )
-    setting = ["backend", "reducer", "dim", "precision", "build_params", "search_params", "rest", "k", "threads"]
+    setting = [
+        "backend",
+        "reducer",
+        "dim",
+        "precision",
+        "build_params",
+        "search_params",
+        "rest",
+        "k",
+        "threads",
+    ]
     own, ours = (rows[rows["own"] == side] for side in (True, False))
     pairs = own.merge(ours, on=setting, suffixes=("", "_ours"))
     found = []
@@ -184,7 +205,11 @@ def _own_rescore(frame: pd.DataFrame) -> list[str]:
 def _threads(frame: pd.DataFrame) -> list[str]:
     """Name the backends that started threads of their own where they were allowed few."""
     rows = timed(frame)
-    more = rows[rows["threads_started"] > rows["threads"]].groupby("backend", sort=False)["threads_started"].max()
+    more = (
+        rows[rows["threads_started"] > rows["threads"]]
+        .groupby("backend", sort=False)["threads_started"]
+        .max()
+    )
     if more.empty:
         return []
     told = ", ".join(f"{backend} ({count:.0f})" for backend, count in more.items())
@@ -208,11 +233,15 @@ def _curve(frame: pd.DataFrame) -> list[str]:
     found = []
     falls = [
         f"{a} → {b} d"
-        for (a, left), (b, right) in zip(table.iloc[:-1].iterrows(), table.iloc[1:].iterrows(), strict=True)
+        for (a, left), (b, right) in zip(
+            table.iloc[:-1].iterrows(), table.iloc[1:].iterrows(), strict=True
+        )
         if right["truncate_high"] < left["truncate_low"]
     ]
     if falls:
-        found.append(f"The curve is not monotonic beyond its intervals: quality falls from {', '.join(falls)}.")
+        found.append(
+            f"The curve is not monotonic beyond its intervals: quality falls from {', '.join(falls)}."
+        )
     # At the full dimension the ratio is one but for the last digits of a mean.
     better = table[(table["retained_low"] > 1 + 1e-9) & (table.index < frame["full_dim"].max())]
     if len(better):
@@ -229,14 +258,20 @@ def _speed(frame: pd.DataFrame) -> list[str]:
     The shorter vector is the shortest that keeps `WORTH_SHOWING` of the quality: that an unusable one is fast says nothing.
     """
     single = timed(frame)
-    single = single[~two_stage(single) & (single["reducer"] == "truncate") & (single["precision"] == "float32")]
+    single = single[
+        ~two_stage(single) & (single["reducer"] == "truncate") & (single["precision"] == "float32")
+    ]
     least = _shortest_usable(frame)
     won: dict[tuple[int, int], dict[str, tuple[float, float]]] = {}
     for backend, part in single.groupby("backend", sort=False):
         part = part[part["dim"] >= least]
         short, full = part["dim"].min(), part["dim"].max()
-        settings = [c for c in ("build_params", "search_params", "threads", "k") if part[c].notna().all()]
-        pairs = part[part["dim"] == short].merge(part[part["dim"] == full], on=settings, suffixes=("", "_full"))
+        settings = [
+            c for c in ("build_params", "search_params", "threads", "k") if part[c].notna().all()
+        ]
+        pairs = part[part["dim"] == short].merge(
+            part[part["dim"] == full], on=settings, suffixes=("", "_full")
+        )
         if pairs.empty or short == full:
             continue
         faster = float((pairs["latency_ms_p50_full"] / pairs["latency_ms_p50"]).median())

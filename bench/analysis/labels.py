@@ -64,8 +64,12 @@ def varying(frame: pd.DataFrame) -> set[str]:
 
 def variant(reducer: str, reducer_params: object) -> str:
     """Return a reducer with what was chosen of its parameters, its seed aside: ``pca``, ``pca whiten``, ``adaptor mine``."""
-    chosen = {k: v for k, v in parameters(reducer_params).items() if k != "seed" and v not in (False, "")}
-    words = [k if v is True else Path(v).name if k == "path" else f"{k}={v}" for k, v in chosen.items()]
+    chosen = {
+        k: v for k, v in parameters(reducer_params).items() if k != "seed" and v not in (False, "")
+    }
+    words = [
+        k if v is True else Path(v).name if k == "path" else f"{k}={v}" for k, v in chosen.items()
+    ]
     return " ".join([reducer, *words])
 
 

@@ -35,11 +35,15 @@ def verdicts(frame: pd.DataFrame, queries: pd.DataFrame, margin: float = MARGIN)
     return pd.DataFrame(rows, columns=columns)
 
 
-def verdict_sentences(frame: pd.DataFrame, queries: pd.DataFrame, margin: float = MARGIN) -> dict[tuple[str, str], str]:
+def verdict_sentences(
+    frame: pd.DataFrame, queries: pd.DataFrame, margin: float = MARGIN
+) -> dict[tuple[str, str], str]:
     """Return the verdict of each dataset and encoder that was tested, a sentence each."""
     told = {}
     for key, part in groups(verdicts(frame, queries, margin)):
-        kept, lost = (list(part.loc[part["non_inferior"] == is_kept, "dim"]) for is_kept in (True, False))
+        kept, lost = (
+            list(part.loc[part["non_inferior"] == is_kept, "dim"]) for is_kept in (True, False)
+        )
         words = [f"shown for {dims_text(kept)}"] if kept else []
         words += [f"not shown for {dims_text(lost)}"] if lost else []
         told[key] = (
@@ -49,11 +53,17 @@ def verdict_sentences(frame: pd.DataFrame, queries: pd.DataFrame, margin: float 
     return told
 
 
-def _p_values(part: pd.DataFrame, queries: pd.DataFrame, quality: Quality, margin: float) -> dict[int, float]:
+def _p_values(
+    part: pd.DataFrame, queries: pd.DataFrame, quality: Quality, margin: float
+) -> dict[int, float]:
     plain = exact_rows(part)
-    plain = plain[plain["reducer"] == "truncate"].drop_duplicates("dim", keep="last").sort_values("dim")
+    plain = (
+        plain[plain["reducer"] == "truncate"].drop_duplicates("dim", keep="last").sort_values("dim")
+    )
     by_query = {
-        int(row["dim"]): queries[queries["trial_id"] == row["trial_id"]].set_index("query_id")[quality.column]
+        int(row["dim"]): queries[queries["trial_id"] == row["trial_id"]].set_index("query_id")[
+            quality.column
+        ]
         for _, row in plain.iterrows()
     }
     full = by_query.pop(int(part["full_dim"].max()), pd.Series(dtype=float))

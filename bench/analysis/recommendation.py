@@ -52,14 +52,22 @@ def recommend(
         raise UsageError(f"--retain is a share between 0 and 1, not {retain}")
     measured = timed(frame)
     if measured.empty:
-        raise UsageError("there is no timed trial to choose from; a study's [[configurations]] name what is timed")
-    return [_recommend(part, retain, max_p95_ms, max_bytes_per_vector) for _, part in groups(measured)]
+        raise UsageError(
+            "there is no timed trial to choose from; a study's [[configurations]] name what is timed"
+        )
+    return [
+        _recommend(part, retain, max_p95_ms, max_bytes_per_vector) for _, part in groups(measured)
+    ]
 
 
-def _recommend(frame: pd.DataFrame, retain: float, max_p95: float | None, max_bytes: float | None) -> Recommendation:
+def _recommend(
+    frame: pd.DataFrame, retain: float, max_p95: float | None, max_bytes: float | None
+) -> Recommendation:
     quality = quality_of(frame)
     ordered = frame.sort_values(["bytes_per_vector", "latency_ms_p50", "trial_id"], kind="stable")
-    reasons = ordered.apply(_why_not, axis=1, quality=quality, retain=retain, max_p95=max_p95, max_bytes=max_bytes)
+    reasons = ordered.apply(
+        _why_not, axis=1, quality=quality, retain=retain, max_p95=max_p95, max_bytes=max_bytes
+    )
     dataset, encoder = str(ordered["dataset"].iloc[0]), str(ordered["encoder"].iloc[0])
     fit = ordered[reasons == ""]
     if fit.empty:
@@ -91,10 +99,21 @@ def _recommend(frame: pd.DataFrame, retain: float, max_p95: float | None, max_by
             f"If speed matters more than memory: {_described(quick, quality)}, p50 {quick['latency_ms_p50']:.3f} ms "
             f"({quick['speedup_vs_exact']:.1f}× exact search) at {_size(quick)}."
         )
-    return Recommendation(dataset, encoder, chosen["trial_id"], label(chosen), why, why_not, fastest, _jsonable(chosen))
+    return Recommendation(
+        dataset,
+        encoder,
+        chosen["trial_id"],
+        label(chosen),
+        why,
+        why_not,
+        fastest,
+        _jsonable(chosen),
+    )
 
 
-def _why_not(row: pd.Series, quality: Quality, retain: float, max_p95: float | None, max_bytes: float | None) -> str:
+def _why_not(
+    row: pd.Series, quality: Quality, retain: float, max_p95: float | None, max_bytes: float | None
+) -> str:
     if isinstance(row["caution"], str) and row["caution"]:
         return row["caution"]
     low = row[quality.retained_low]
@@ -120,7 +139,9 @@ def _described(row: pd.Series, quality: Quality) -> str:
 
 def _size(row: pd.Series) -> str:
     size = row["bytes_per_vector"]
-    return "a size that its server does not tell" if pd.isna(size) else f"{size:,.0f} bytes a vector"
+    return (
+        "a size that its server does not tell" if pd.isna(size) else f"{size:,.0f} bytes a vector"
+    )
 
 
 def _limits(max_p95: float | None, max_bytes: float | None) -> str:
@@ -131,5 +152,7 @@ def _limits(max_p95: float | None, max_bytes: float | None) -> str:
 
 def _jsonable(row: pd.Series) -> dict[str, object]:
     return {
-        name: (value.item() if hasattr(value, "item") else value) for name, value in row.items() if not pd.isna(value)
+        name: (value.item() if hasattr(value, "item") else value)
+        for name, value in row.items()
+        if not pd.isna(value)
     }

@@ -10,7 +10,14 @@ import pandas as pd
 from bench.errors import UsageError
 from bench.results.schema import CONFIGURATION
 
-QUALITY = ("ndcg_at_10", "recall_at_10", "recall_at_100", "mrr_at_10", "ann_recall_at_10", "fidelity_at_10")
+QUALITY = (
+    "ndcg_at_10",
+    "recall_at_10",
+    "recall_at_100",
+    "mrr_at_10",
+    "ann_recall_at_10",
+    "fidelity_at_10",
+)
 SAME_MACHINE_TOLERANCE = 1e-6
 """Quality is deterministic: this is for the order of float summation alone."""
 OTHER_MACHINE_TOLERANCE = 0.01
@@ -18,7 +25,11 @@ OTHER_MACHINE_TOLERANCE = 0.01
 SPEED_MARGIN = 3.0
 """A speed-up must fall below 1/this of the baseline's, its interval beyond the baseline's too, to be a regression."""
 
-_KEY = [c for c in CONFIGURATION if c not in ("n_corpus", "n_queries", "full_dim", "synthetic", "dataset_fingerprint")]
+_KEY = [
+    c
+    for c in CONFIGURATION
+    if c not in ("n_corpus", "n_queries", "full_dim", "synthetic", "dataset_fingerprint")
+]
 
 
 @dataclass(frozen=True)
@@ -54,7 +65,9 @@ def compare(
     before, after = _by_configuration(base), _by_configuration(head)
     common = before.keys() & after.keys()
     if not common:
-        raise UsageError("the two results have no configuration in common: compare runs of the same study")
+        raise UsageError(
+            "the two results have no configuration in common: compare runs of the same study"
+        )
     for key in common:
         prints = before[key]["dataset_fingerprint"], after[key]["dataset_fingerprint"]
         if prints[0] != prints[1]:
@@ -67,7 +80,9 @@ def compare(
     usual = SAME_MACHINE_TOLERANCE if same_machine else OTHER_MACHINE_TOLERANCE
     tolerance = usual if quality_tolerance is None else quality_tolerance
     if not same_machine:
-        found.notes.append(f"measured on unlike machines: quality is compared to within {tolerance:g}")
+        found.notes.append(
+            f"measured on unlike machines: quality is compared to within {tolerance:g}"
+        )
     for key, was in before.items():
         name = _name(was)
         if was["status"] != "ok":
@@ -86,7 +101,12 @@ def _by_configuration(frame: pd.DataFrame) -> dict[tuple[Any, ...], dict[str, An
 
 
 def _compare_trial(
-    name: str, was: dict[str, Any], now: dict[str, Any], found: Comparison, tolerance: float, margin: float
+    name: str,
+    was: dict[str, Any],
+    now: dict[str, Any],
+    found: Comparison,
+    tolerance: float,
+    margin: float,
 ) -> None:
     for column in QUALITY:
         if pd.isna(was[column]):
@@ -100,14 +120,21 @@ def _compare_trial(
     if pd.isna(before):
         return
     line = f"{name}: {before:.2f}× → {after:.2f}× the speed of exact search"
-    if pd.isna(after) or (after * margin < before and now["speedup_vs_exact_high"] < was["speedup_vs_exact_low"]):
+    if pd.isna(after) or (
+        after * margin < before and now["speedup_vs_exact_high"] < was["speedup_vs_exact_low"]
+    ):
         found.regressions.append(line)
     elif after > before * margin and now["speedup_vs_exact_low"] > was["speedup_vs_exact_high"]:
         found.improvements.append(line)
 
 
 def _name(configuration: dict[str, Any]) -> str:
-    parts = [configuration["dataset"], configuration["encoder"], configuration["backend"], f"{configuration['dim']} d"]
+    parts = [
+        configuration["dataset"],
+        configuration["encoder"],
+        configuration["backend"],
+        f"{configuration['dim']} d",
+    ]
     shown = ["reducer", "reducer_params", "precision", "build_params", "search_params", "stages"]
     usual = {"reducer": "truncate", "precision": "float32"}
     parts += [configuration[c] for c in shown if configuration[c] != usual.get(c, "")]

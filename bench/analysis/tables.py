@@ -20,7 +20,12 @@ def dimension_table(frame: pd.DataFrame) -> pd.DataFrame:
     parameters (the mean over seeds), bytes (a vector, float32). Columns of what was not measured are left out.
     """
     quality, exact = quality_of(frame), exact_rows(frame)
-    plain = exact[exact["reducer"] == "truncate"].drop_duplicates("dim", keep="last").set_index("dim").sort_index()
+    plain = (
+        exact[exact["reducer"] == "truncate"]
+        .drop_duplicates("dim", keep="last")
+        .set_index("dim")
+        .sort_index()
+    )
     table = pd.DataFrame(
         {
             "truncate": plain[quality.column],
@@ -33,7 +38,11 @@ def dimension_table(frame: pd.DataFrame) -> pd.DataFrame:
     )
     subsets = exact[exact["reducer"] == "random_subset"].groupby("dim")[quality.column]
     if len(subsets):
-        table["subset"], table["subset_low"], table["subset_high"] = subsets.mean(), subsets.min(), subsets.max()
+        table["subset"], table["subset_low"], table["subset_high"] = (
+            subsets.mean(),
+            subsets.min(),
+            subsets.max(),
+        )
     others = exact[~exact["reducer"].isin(["truncate", "random_subset"])]
     for variant, part in others.groupby(variants(others), sort=False):
         table[variant] = part.groupby("dim")[quality.column].mean()
@@ -67,7 +76,15 @@ def worth_showing(best: pd.DataFrame) -> pd.DataFrame:
     return shown if len(shown) else best
 
 
-BITS = {"float32": 32, "float16": 16, "bfloat16": 16, "int8": 8, "int4": 4, "binary": 1, "binary_asymmetric": 1}
+BITS = {
+    "float32": 32,
+    "float16": 16,
+    "bfloat16": 16,
+    "int8": 8,
+    "int4": 4,
+    "binary": 1,
+    "binary_asymmetric": 1,
+}
 """Bits of a component at a precision whose size does not depend on the index."""
 LEVELS = (0.90, 0.95, 0.98, 0.99)
 """Shares of the full dimension's quality at which latencies are compared."""
@@ -82,11 +99,17 @@ def stored(frame: pd.DataFrame) -> pd.DataFrame:
     """
     quality, exact = quality_of(frame), exact_rows(frame)
     rows = timed(frame)
-    rows = rows[~two_stage(rows) & rows["precision"].isin(set(BITS) - {"float32"}) & rows["loss_search"].notna()]
+    rows = rows[
+        ~two_stage(rows)
+        & rows["precision"].isin(set(BITS) - {"float32"})
+        & rows["loss_search"].notna()
+    ]
     both = pd.concat([exact, rows])
     # One row for each: the one that searched most nearly in full.
     both = both.assign(variant=variants(both), missed=both["loss_search"].fillna(0).abs())
-    both = both.sort_values("missed", kind="stable").drop_duplicates(["variant", "dim", "precision", "reducer_params"])
+    both = both.sort_values("missed", kind="stable").drop_duplicates(
+        ["variant", "dim", "precision", "reducer_params"]
+    )
     added = both["loss_search"].fillna(0)
     full = frame.loc[exact.index[exact["dim"] == exact["full_dim"]], quality.column]
     table = pd.DataFrame(
@@ -100,7 +123,9 @@ def stored(frame: pd.DataFrame) -> pd.DataFrame:
             "high": both[quality.high] + added,
         }
     )
-    plain = table[(table["variant"] == "truncate") & (table["precision"] == "float32")].set_index("dim")["quality"]
+    plain = table[(table["variant"] == "truncate") & (table["precision"] == "float32")].set_index(
+        "dim"
+    )["quality"]
     table["retained"] = table["quality"] / (
         plain.get(frame["full_dim"].max(), float("nan")) if len(full) else float("nan")
     )
@@ -129,5 +154,15 @@ def savings(frame: pd.DataFrame) -> pd.DataFrame:
                 where = {"backend": backend, "variant": kind_of_reducer, "level": level}
                 found.append({**where, **times, "saving": saving, **names})
     return pd.DataFrame(
-        found, columns=["backend", "variant", "level", "single_ms", "multi_ms", "saving", "single", "multi"]
+        found,
+        columns=[
+            "backend",
+            "variant",
+            "level",
+            "single_ms",
+            "multi_ms",
+            "saving",
+            "single",
+            "multi",
+        ],
     )

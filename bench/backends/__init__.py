@@ -55,7 +55,9 @@ class Backend(ABC):
     native_stages: ClassVar[bool] = False
     """Whether it rescores a shortlist by itself (`search_stages`); such a backend is `full_width`."""
 
-    def __init__(self, precision: str = "float32", dimension: int | None = None, threads: int = 1) -> None:
+    def __init__(
+        self, precision: str = "float32", dimension: int | None = None, threads: int = 1
+    ) -> None:
         """`precision` is one of `precisions`; `dimension` is read by backends that are `full_width`; `threads` is how many
         the library may use, where it has to be told beside the environment."""
         self.precision, self.dimension, self.threads = precision, dimension, threads
@@ -155,7 +157,9 @@ def folder_bytes(folder: Path, allocated: bool = False) -> int:
     """Return the bytes of all files under `folder`; `allocated`: without the room that a file sets aside and has not written to."""
     found = [path.stat() for path in folder.rglob("*") if path.is_file()]
     if allocated:
-        return sum(min(file.st_size, getattr(file, "st_blocks", file.st_size) * 512) for file in found)
+        return sum(
+            min(file.st_size, getattr(file, "st_blocks", file.st_size) * 512) for file in found
+        )
     return sum(file.st_size for file in found)
 
 

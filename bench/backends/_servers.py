@@ -36,7 +36,10 @@ def fresh_name() -> str:
 
 def leftovers(names: Iterable[str]) -> list[str]:
     """Return those of `names` that a process of this machine made that is gone: it was killed, and dropped nothing."""
-    made = ((name, re.fullmatch(rf"matryoshka_bench_{_HOST}_(\d+)_\d+", name, re.IGNORECASE)) for name in names)
+    made = (
+        (name, re.fullmatch(rf"matryoshka_bench_{_HOST}_(\d+)_\d+", name, re.IGNORECASE))
+        for name in names
+    )
     return [name for name, found in made if found and not psutil.pid_exists(int(found[1]))]
 
 
@@ -44,7 +47,9 @@ class Server(Backend):
     """A server, asked over what a subclass keeps as `connection`."""
 
     kind = SERVER
-    deterministic = False  # levels of a graph's nodes are drawn anew, and segments are merged as they come
+    deterministic = (
+        False  # levels of a graph's nodes are drawn anew, and segments are merged as they come
+    )
     variable: ClassVar[str]
     """Environment variable with the server's URL."""
     connection: Any
@@ -77,7 +82,11 @@ class Connection:
         parsed = urllib3.util.parse_url(url)
         login = urllib3.make_headers(basic_auth=parsed.auth)["authorization"] if parsed.auth else ""
         self.root = parsed._replace(auth=None).url.rstrip("/")
-        sent = {"Content-Type": "application/json"} | ({"Authorization": login} if login else {}) | (headers or {})
+        sent = (
+            {"Content-Type": "application/json"}
+            | ({"Authorization": login} if login else {})
+            | (headers or {})
+        )
         self.pool = urllib3.PoolManager(1, headers=sent, retries=False)
 
     def __call__(self, method: str, path: str, body: Any = None) -> Any:
@@ -90,7 +99,9 @@ class Connection:
         except urllib3.exceptions.HTTPError as error:
             raise ConnectionError(f"{method} {path}: {type(error).__name__}") from None
         if answer.status >= 300:
-            raise ConnectionError(f"{method} {path}: {answer.status} {answer.data[:300].decode(errors='replace')}")
+            raise ConnectionError(
+                f"{method} {path}: {answer.status} {answer.data[:300].decode(errors='replace')}"
+            )
         return json.loads(answer.data) if answer.data else None
 
 

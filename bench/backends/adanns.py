@@ -33,12 +33,16 @@ class AdannsIvf(Backend):
     def build(self, vectors: np.ndarray, *, coarse_dimension: int, lists_per_sqrt_n: float) -> None:
         self.dimension = self.dimension or vectors.shape[1]
         if coarse_dimension > vectors.shape[1]:
-            raise ValueError(f"coarse_dimension = {coarse_dimension} is above the full dimension {vectors.shape[1]}")
+            raise ValueError(
+                f"coarse_dimension = {coarse_dimension} is above the full dimension {vectors.shape[1]}"
+            )
         library = faiss()
         self.coarse, n = coarse_dimension, len(vectors)
         prefixes = truncate(vectors, coarse_dimension)
         lists = n_lists(n, lists_per_sqrt_n)
-        means = library.Kmeans(coarse_dimension, lists, spherical=True, niter=10, seed=1234, min_points_per_centroid=1)
+        means = library.Kmeans(
+            coarse_dimension, lists, spherical=True, niter=10, seed=1234, min_points_per_centroid=1
+        )
         means.train(prefixes)
         self.quantiser = library.IndexFlatIP(coarse_dimension)
         self.quantiser.add(means.centroids)
@@ -61,10 +65,14 @@ class AdannsIvf(Backend):
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
         # Inner products rank alike for any length of the query: nothing needs to be normalised.
-        nearness, cells = self.quantiser.search(np.ascontiguousarray(queries[:, : self.coarse]), self.index.nprobe)
+        nearness, cells = self.quantiser.search(
+            np.ascontiguousarray(queries[:, : self.coarse]), self.index.nprobe
+        )
         return self._scan(np.ascontiguousarray(queries[:, : self.dimension]), k, cells, nearness)
 
-    def _scan(self, queries: np.ndarray, k: int, cells: np.ndarray, nearness: np.ndarray) -> np.ndarray:
+    def _scan(
+        self, queries: np.ndarray, k: int, cells: np.ndarray, nearness: np.ndarray
+    ) -> np.ndarray:
         return np.asarray(self.index.search_preassigned(queries, k, cells, nearness)[1])
 
     def exhaustive(self, queries: np.ndarray, k: int) -> np.ndarray:
@@ -83,7 +91,10 @@ class AdannsIvf(Backend):
         stats = faiss().cvar.indexIVF_stats
         stats.reset()
         self.search(queries, k)
-        return float(stats.ndis / len(queries) * self.index.code_size + self.quantiser.ntotal * self.quantiser.d * 4)
+        return float(
+            stats.ndis / len(queries) * self.index.code_size
+            + self.quantiser.ntotal * self.quantiser.d * 4
+        )
 
 
 class AdannsIvfOpq(AdannsIvf):
@@ -93,14 +104,17 @@ class AdannsIvfOpq(AdannsIvf):
     """
 
     name = "adanns-ivf-opq"
-    summary = (
-        "inverted lists of OPQ codes, cells and distances at different prefix lengths (AdANNS-OPQ, of faiss's parts)"
-    )
+    summary = "inverted lists of OPQ codes, cells and distances at different prefix lengths (AdANNS-OPQ, of faiss's parts)"
     precisions = ("pq",)
     build_grid = {"coarse_dimension": [64], "lists_per_sqrt_n": [1.0], "components_per_byte": [4]}
 
     def build(
-        self, vectors: np.ndarray, *, coarse_dimension: int, lists_per_sqrt_n: float, components_per_byte: int
+        self,
+        vectors: np.ndarray,
+        *,
+        coarse_dimension: int,
+        lists_per_sqrt_n: float,
+        components_per_byte: int,
     ) -> None:
         self.components_per_byte = components_per_byte
         super().build(vectors, coarse_dimension=coarse_dimension, lists_per_sqrt_n=lists_per_sqrt_n)
@@ -108,7 +122,9 @@ class AdannsIvfOpq(AdannsIvf):
     def _fine(self, vectors: np.ndarray, lists: int) -> np.ndarray:
         library, d = faiss(), vectors.shape[1]
         if d % self.components_per_byte:
-            raise ValueError(f"components_per_byte = {self.components_per_byte} does not divide the dimension {d}")
+            raise ValueError(
+                f"components_per_byte = {self.components_per_byte} does not divide the dimension {d}"
+            )
         codes = d // self.components_per_byte
         self.unused = library.IndexFlatIP(d)
         self.rotation = library.OPQMatrix(d, codes)
@@ -116,7 +132,9 @@ class AdannsIvfOpq(AdannsIvf):
         self.rotation.niter, self.rotation.niter_pq = 4, 4
         self.trainer = library.ProductQuantizer(d, codes, 8)
         self.rotation.pq = self.trainer
-        self.index = library.IndexIVFPQ(self.unused, d, lists, codes, 8, library.METRIC_INNER_PRODUCT)
+        self.index = library.IndexIVFPQ(
+            self.unused, d, lists, codes, 8, library.METRIC_INNER_PRODUCT
+        )
         for quantiser in (self.trainer, self.index.pq):
             # 256 centroids want 9,984 vectors, or faiss warns on standard error; a small corpus has fewer.
             quantiser.cp.min_points_per_centroid = 1
@@ -129,7 +147,9 @@ class AdannsIvfOpq(AdannsIvf):
         self.index.is_trained = True
         return np.asarray(rotated)
 
-    def _scan(self, queries: np.ndarray, k: int, cells: np.ndarray, nearness: np.ndarray) -> np.ndarray:
+    def _scan(
+        self, queries: np.ndarray, k: int, cells: np.ndarray, nearness: np.ndarray
+    ) -> np.ndarray:
         return super()._scan(self.rotation.apply(queries), k, cells, nearness)
 
     def save(self, folder: Path) -> None:

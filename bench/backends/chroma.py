@@ -30,7 +30,12 @@ class Chroma(Backend):
     def build(self, vectors: np.ndarray, *, M: int, ef_construction: int) -> None:
         self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self.client = self._opened()
-        settings = {"space": "ip", "max_neighbors": M, "ef_construction": ef_construction, "num_threads": self.threads}
+        settings = {
+            "space": "ip",
+            "max_neighbors": M,
+            "ef_construction": ef_construction,
+            "num_threads": self.threads,
+        }
         configuration: Any = {"hnsw": settings}
         self.items = self.client.create_collection(
             f"c{uuid.uuid4().hex}", configuration=configuration, embedding_function=None

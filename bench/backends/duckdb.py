@@ -19,7 +19,9 @@ class Duckdb(Backend):
     module = "duckdb"
     install = "pip install duckdb"
     licence = "MIT"
-    summary = "DuckDB: exhaustive, in SQL (its vector index is an extension that has to be downloaded)"
+    summary = (
+        "DuckDB: exhaustive, in SQL (its vector index is an extension that has to be downloaded)"
+    )
     exact = True
 
     def build(self, vectors: np.ndarray) -> None:
@@ -33,13 +35,17 @@ class Duckdb(Backend):
         d = vectors.shape[1]
         column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), d)
         given = pa.table({"id": pa.array(np.arange(len(vectors))), "embedding": column})  # noqa: F841  # read by name
-        self.connection.execute(f"CREATE TABLE items AS SELECT id, embedding::FLOAT[{d}] AS embedding FROM given")
+        self.connection.execute(
+            f"CREATE TABLE items AS SELECT id, embedding::FLOAT[{d}] AS embedding FROM given"
+        )
         self.connection.execute("CHECKPOINT")
         self.statement = f"SELECT id FROM items ORDER BY array_inner_product(embedding, ?::FLOAT[{d}]) DESC, id LIMIT ?"
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
         run = self.connection.execute
-        return padded(([row[0] for row in run(self.statement, [query, k]).fetchall()] for query in queries), k)
+        return padded(
+            ([row[0] for row in run(self.statement, [query, k]).fetchall()] for query in queries), k
+        )
 
     def size_bytes(self) -> int:
         return folder_bytes(Path(self.folder.name))

@@ -38,7 +38,9 @@ class _Lucene(HttpServer):
         self.rescored = "full" if self.dimension < self.full else "prefix"
         self.connection("PUT", self.index, self._mapping(**parameters))
         for start in range(0, len(vectors), _BULK):
-            answer = self.connection("POST", f"{self.index}/_bulk", self._bulk(vectors[start : start + _BULK], start))
+            answer = self.connection(
+                "POST", f"{self.index}/_bulk", self._bulk(vectors[start : start + _BULK], start)
+            )
             if answer["errors"]:
                 raise ConnectionError(f"bulk: {json.dumps(answer['items'][0])[:300]}")
         # One segment: each has a graph of its own, and how many there are is chance.
@@ -73,18 +75,30 @@ class _Lucene(HttpServer):
         return padded((self._ids(self._ask(self._single(query, k))) for query in queries), k)
 
     def search_stages(self, queries: np.ndarray, shortlist: int, k: int) -> np.ndarray:
-        return padded((self._ids(self._ask(self._staged(query, shortlist, k))) for query in queries), k)
+        return padded(
+            (self._ids(self._ask(self._staged(query, shortlist, k))) for query in queries), k
+        )
 
     def server_ms(self, queries: np.ndarray, k: int) -> np.ndarray:
         return np.array([float(self._ask(self._single(query, k))["took"]) for query in queries])
 
     def _single(self, query: np.ndarray, k: int) -> dict[str, Any]:
-        return {"size": k, "_source": False, "query": self._nearest(query[: self.dimension].tolist(), k)}
+        return {
+            "size": k,
+            "_source": False,
+            "query": self._nearest(query[: self.dimension].tolist(), k),
+        }
 
     def _staged(self, query: np.ndarray, shortlist: int, k: int) -> dict[str, Any]:
-        scored = {"script_score": {"query": {"match_all": {}}, "script": self._score(query.tolist())}}
+        scored = {
+            "script_score": {"query": {"match_all": {}}, "script": self._score(query.tolist())}
+        }
         rescore = {"rescore_query": scored, "query_weight": 0, "rescore_query_weight": 1}
-        return {**self._single(query, shortlist), "size": k, "rescore": {"window_size": shortlist, "query": rescore}}
+        return {
+            **self._single(query, shortlist),
+            "size": k,
+            "rescore": {"window_size": shortlist, "query": rescore},
+        }
 
     def _ask(self, body: dict[str, Any]) -> Any:
         return self.connection("POST", f"{self.index}/_search?filter_path=took,hits.hits._id", body)
@@ -111,10 +125,14 @@ class Elasticsearch(_Lucene):
     precisions = ("float32", "int8", "int4", "binary")
 
     def _mapping(self, *, M: int, ef_construction: int) -> dict[str, Any]:
-        kind = {"float32": "hnsw", "int8": "int8_hnsw", "int4": "int4_hnsw", "binary": "bbq_hnsw"}[self.precision]
+        kind = {"float32": "hnsw", "int8": "int8_hnsw", "int4": "int4_hnsw", "binary": "bbq_hnsw"}[
+            self.precision
+        ]
         graph = {"type": kind, "m": M, "ef_construction": ef_construction}
         vector = {"type": "dense_vector", "similarity": "cosine"}
-        fields: dict[str, Any] = {"prefix": {**vector, "dims": self.dimension, "index": True, "index_options": graph}}
+        fields: dict[str, Any] = {
+            "prefix": {**vector, "dims": self.dimension, "index": True, "index_options": graph}
+        }
         if self.rescored == "full":
             fields["full"] = {"type": "dense_vector", "dims": self.full, "index": False}
         return {
@@ -123,9 +141,18 @@ class Elasticsearch(_Lucene):
         }
 
     def _nearest(self, query: list[float], k: int) -> dict[str, Any]:
-        asked = {"field": "prefix", "query_vector": query, "k": k, "num_candidates": max(self.ef, k)}
+        asked = {
+            "field": "prefix",
+            "query_vector": query,
+            "k": k,
+            "num_candidates": max(self.ef, k),
+        }
         # Its own oversampling would turn a quantised search into two stages that nobody asked for.
-        return {"knn": asked if self.precision == "float32" else {**asked, "rescore_vector": {"oversample": 0}}}
+        return {
+            "knn": asked
+            if self.precision == "float32"
+            else {**asked, "rescore_vector": {"oversample": 0}}
+        }
 
     def _score(self, query: list[float]) -> dict[str, Any]:
         source = f"cosineSimilarity(params.query, '{self.rescored}') + 1.0"
@@ -139,16 +166,30 @@ class OpenSearch(_Lucene):
     variable = "MATRYOSHKA_BENCH_OPENSEARCH"
     install = f"pip install urllib3, and the URL of a server in {variable}"
     licence = "Apache-2.0"
-    summary = "OpenSearch by URL: HNSW over a prefix, the full vectors for a rescore in the same request"
+    summary = (
+        "OpenSearch by URL: HNSW over a prefix, the full vectors for a rescore in the same request"
+    )
 
     def _mapping(self, *, M: int, ef_construction: int) -> dict[str, Any]:
         graph = {"m": M, "ef_construction": ef_construction}
-        method = {"name": "hnsw", "engine": "lucene", "space_type": "cosinesimil", "parameters": graph}
-        fields: dict[str, Any] = {"prefix": {"type": "knn_vector", "dimension": self.dimension, "method": method}}
+        method = {
+            "name": "hnsw",
+            "engine": "lucene",
+            "space_type": "cosinesimil",
+            "parameters": graph,
+        }
+        fields: dict[str, Any] = {
+            "prefix": {"type": "knn_vector", "dimension": self.dimension, "method": method}
+        }
         if self.rescored == "full":
             fields["full"] = {"type": "knn_vector", "dimension": self.full, "index": False}
         return {
-            "settings": {"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": -1, "knn": True},
+            "settings": {
+                "number_of_shards": 1,
+                "number_of_replicas": 0,
+                "refresh_interval": -1,
+                "knn": True,
+            },
             "mappings": {"properties": fields},
         }
 

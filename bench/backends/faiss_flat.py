@@ -35,10 +35,16 @@ class FaissFlat(FaissBackend):
             vectors = _padded(vectors)
             self.index = _signs(vectors.shape[1])
         elif self.precision == "int8":
-            self.index = library.IndexScalarQuantizer(d, library.ScalarQuantizer.QT_8bit_direct_signed, product)
+            self.index = library.IndexScalarQuantizer(
+                d, library.ScalarQuantizer.QT_8bit_direct_signed, product
+            )
             low, high = vectors.min(axis=0), vectors.max(axis=0)
             self.step = (high - low) / 254
-            vectors = np.clip(np.rint((vectors - (low + high) / 2) / np.where(self.step > 0, self.step, 1)), -127, 127)
+            vectors = np.clip(
+                np.rint((vectors - (low + high) / 2) / np.where(self.step > 0, self.step, 1)),
+                -127,
+                127,
+            )
         elif self.precision in SCALAR:
             self.index = self.ranged(library.IndexScalarQuantizer(d, self.scalar(), product))
         if not self.index.is_trained:
@@ -81,7 +87,13 @@ def _signs(d: int) -> object:
     """
     library = faiss()
     index = library.IndexPQFastScan(d, d // 4, 4, library.METRIC_INNER_PRODUCT)
-    patterns = 2.0 * np.unpackbits(np.arange(16, dtype=np.uint8)[:, None], axis=1, bitorder="little")[:, :4] - 1
-    library.copy_array_to_vector(np.tile(patterns, (d // 4, 1)).astype(np.float32).ravel(), index.pq.centroids)
+    patterns = (
+        2.0
+        * np.unpackbits(np.arange(16, dtype=np.uint8)[:, None], axis=1, bitorder="little")[:, :4]
+        - 1
+    )
+    library.copy_array_to_vector(
+        np.tile(patterns, (d // 4, 1)).astype(np.float32).ravel(), index.pq.centroids
+    )
     index.is_trained = True
     return index

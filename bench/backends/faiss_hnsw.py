@@ -36,7 +36,11 @@ class FaissHnsw(FaissBackend):
     @property
     def code_bytes(self) -> int:
         storage = self.index.storage
-        return int(storage.code_size if self.precision == "binary" else faiss().downcast_index(storage).code_size)
+        return int(
+            storage.code_size
+            if self.precision == "binary"
+            else faiss().downcast_index(storage).code_size
+        )
 
     def bytes_read(self, queries: np.ndarray, k: int) -> float | None:
         stats = faiss().cvar.hnsw_stats

@@ -27,7 +27,9 @@ class FaissIvf(FaissBackend):
         else:
             self.quantiser = library.IndexFlatIP(d)
             if self.precision == "float32":
-                self.index = library.IndexIVFFlat(self.quantiser, d, lists, library.METRIC_INNER_PRODUCT)
+                self.index = library.IndexIVFFlat(
+                    self.quantiser, d, lists, library.METRIC_INNER_PRODUCT
+                )
             else:
                 # The components themselves, not what is left of them in a cell: the ranges are those of exhaustive search.
                 self.index = self.ranged(

@@ -18,13 +18,17 @@ class FaissIvfPq(FaissBackend):
     build_grid = {"lists_per_sqrt_n": [1.0], "components_per_code": [2, 4]}
     search_grid = {"nprobe": [1, 2, 4, 8, 16, 32, 64]}
 
-    def build(self, vectors: np.ndarray, *, lists_per_sqrt_n: float, components_per_code: int) -> None:
+    def build(
+        self, vectors: np.ndarray, *, lists_per_sqrt_n: float, components_per_code: int
+    ) -> None:
         library, (n, d) = faiss(), vectors.shape
         codes = n_codes(d, components_per_code)
         self.quantiser = library.IndexFlatIP(d)
         arguments = (self.quantiser, d, n_lists(n, lists_per_sqrt_n), codes, *self._bits())
         self.index = (
-            library.IndexIVFPQFastScan(*arguments) if self.precision == "pq4" else library.IndexIVFPQ(*arguments)
+            library.IndexIVFPQFastScan(*arguments)
+            if self.precision == "pq4"
+            else library.IndexIVFPQ(*arguments)
         )
         self.index.cp.min_points_per_centroid = self.index.pq.cp.min_points_per_centroid = 1
         self.index.train(trainable(vectors))

@@ -28,7 +28,10 @@ class FaissPq(FaissBackend):
         self.codes.pq.cp.min_points_per_centroid = 1
         self.index = self.codes
         if self.precision == "opq4":
-            self.rotation, self.trainer = library.OPQMatrix(d, codes), library.ProductQuantizer(d, codes, 4)
+            self.rotation, self.trainer = (
+                library.OPQMatrix(d, codes),
+                library.ProductQuantizer(d, codes, 4),
+            )
             self.trainer.cp.min_points_per_centroid = 1
             # Fifty rounds, the library's own number, take minutes at 256 d.
             self.rotation.niter, self.rotation.niter_pq, self.rotation.pq = 10, 4, self.trainer

@@ -22,7 +22,9 @@ class FaissRabitq(FaissBackend):
     def build(self, vectors: np.ndarray, *, lists_per_sqrt_n: float, seed: int) -> None:
         library, (n, d) = faiss(), vectors.shape
         self.quantiser = library.IndexFlatL2(d)
-        self.lists = library.IndexIVFRaBitQ(self.quantiser, d, n_lists(n, lists_per_sqrt_n), library.METRIC_L2)
+        self.lists = library.IndexIVFRaBitQ(
+            self.quantiser, d, n_lists(n, lists_per_sqrt_n), library.METRIC_L2
+        )
         self.lists.cp.min_points_per_centroid = 1
         self.rotation = library.RandomRotationMatrix(d, d)
         self.rotation.init(seed)

@@ -37,7 +37,9 @@ class Hnswlib(Backend):
         if self.ef < k:
             self.ef = k
             self.index.set_ef(k)
-        found = self.index.knn_query(queries, k=min(k, count), num_threads=self.threads)[0].astype(np.int64)
+        found = self.index.knn_query(queries, k=min(k, count), num_threads=self.threads)[0].astype(
+            np.int64
+        )
         return found if k <= count else np.pad(found, ((0, 0), (0, k - count)), constant_values=-1)
 
     def save(self, folder: Path) -> None:

@@ -35,7 +35,9 @@ class Lancedb(Backend):
         self.table = lancedb.connect(self.folder.name).create_table("items", data)
         if n >= _LEAST:
             self.table.create_index(
-                metric="cosine", index_type="IVF_FLAT", num_partitions=max(1, round(lists_per_sqrt_n * n**0.5))
+                metric="cosine",
+                index_type="IVF_FLAT",
+                num_partitions=max(1, round(lists_per_sqrt_n * n**0.5)),
             )
 
     def configure(self, *, nprobe: int) -> None:

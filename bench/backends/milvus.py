@@ -27,7 +27,9 @@ class Milvus(Server):
     module = "pymilvus"
     install = f"pip install pymilvus, and the URL of a server in {variable} (a token in {_KEY})"
     licence = "Apache-2.0"
-    summary = "Milvus by URL: HNSW over a prefix, the full vectors for a rescore in a second request"
+    summary = (
+        "Milvus by URL: HNSW over a prefix, the full vectors for a rescore in a second request"
+    )
     precisions = ("float32", "int8")
     full_width = True
     native_stages = True
@@ -90,7 +92,11 @@ class Milvus(Server):
     def search_stages(self, queries: np.ndarray, shortlist: int, k: int) -> np.ndarray:
         rows = []
         for query in queries:
-            near = {"filter": f"id in {self._ids(query, shortlist)}", "limit": k, "anns_field": self.rescored}
+            near = {
+                "filter": f"id in {self._ids(query, shortlist)}",
+                "limit": k,
+                "anns_field": self.rescored,
+            }
             found = self.connection.search(self.collection, [query[: self._width()]], **near)
             rows.append([hit["id"] for hit in found[0]])
         return padded(rows, k)
@@ -101,7 +107,9 @@ class Milvus(Server):
     def _ids(self, query: np.ndarray, k: int) -> list[int]:
         asked = {"metric_type": "COSINE", "params": {"ef": max(self.ef, k)}}
         prefix = [query[: self.dimension]]
-        found = self.connection.search(self.collection, prefix, limit=k, anns_field="prefix", search_params=asked)
+        found = self.connection.search(
+            self.collection, prefix, limit=k, anns_field="prefix", search_params=asked
+        )
         return [hit["id"] for hit in found[0]]
 
     def size_bytes(self) -> int | None:
@@ -152,7 +160,10 @@ class MilvusLite(Backend):
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
         found = self.client.search(
-            "items", list(queries), limit=k, search_params={"metric_type": "IP", "params": {"nprobe": self.nprobe}}
+            "items",
+            list(queries),
+            limit=k,
+            search_params={"metric_type": "IP", "params": {"nprobe": self.nprobe}},
         )
         return padded(([hit["id"] for hit in row] for row in found), k)
 

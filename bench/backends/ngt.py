@@ -28,7 +28,9 @@ class Ngt(Backend):
         self.n = len(vectors)
         self.folder = tempfile.mkdtemp(prefix="ngt-")
         path = str(Path(self.folder) / "index")
-        ngtpy.create(path, vectors.shape[1], edge_size_for_creation=edges, distance_type="Normalized Cosine")
+        ngtpy.create(
+            path, vectors.shape[1], edge_size_for_creation=edges, distance_type="Normalized Cosine"
+        )
         self.index = ngtpy.Index(path)
         self.index.batch_insert(vectors, num_threads=self.threads)
         self.index.save()
@@ -37,7 +39,9 @@ class Ngt(Backend):
         self.epsilon = epsilon
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
-        rows = [self.index.search(q, min(k, self.n), self.epsilon, with_distance=False) for q in queries]
+        rows = [
+            self.index.search(q, min(k, self.n), self.epsilon, with_distance=False) for q in queries
+        ]
         return padded(rows, k)
 
     def save(self, folder: Path) -> None:

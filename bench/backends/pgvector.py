@@ -71,9 +71,9 @@ class _Pgvector(Server):
         d = self.dimension = self.dimension or vectors.shape[1]
         full = vectors.shape[1]
         self.connection.execute(
-            sql.SQL("CREATE UNLOGGED TABLE {} (id bigint PRIMARY KEY, embedding vector({}))").format(
-                self.table, sql.Literal(full)
-            )
+            sql.SQL(
+                "CREATE UNLOGGED TABLE {} (id bigint PRIMARY KEY, embedding vector({}))"
+            ).format(self.table, sql.Literal(full))
         )
         with self.connection.cursor().copy(
             sql.SQL("COPY {} (id, embedding) FROM STDIN WITH (FORMAT BINARY)").format(self.table)
@@ -82,7 +82,11 @@ class _Pgvector(Server):
             for position, vector in enumerate(vectors):
                 copy.write_row((position, vector))
         kind, operators = _TYPES[self.precision]
-        prefix = sql.SQL("subvector(embedding, 1, {})").format(sql.Literal(d)) if d < full else sql.SQL("embedding")
+        prefix = (
+            sql.SQL("subvector(embedding, 1, {})").format(sql.Literal(d))
+            if d < full
+            else sql.SQL("embedding")
+        )
         cast = sql.SQL("{}({})").format(sql.SQL(kind), sql.Literal(d))
         self.expression = (
             sql.SQL("(binary_quantize({})::{})").format(prefix, cast)
@@ -112,7 +116,9 @@ class _Pgvector(Server):
         nearest = sql.SQL("SELECT id, embedding FROM {} ORDER BY {} {} {} LIMIT %s").format(
             self.table, self.expression, operator, asked
         )
-        self.single = sql.SQL("SELECT id FROM ({}) AS nearest").format(nearest).as_string(self.connection)
+        self.single = (
+            sql.SQL("SELECT id FROM ({}) AS nearest").format(nearest).as_string(self.connection)
+        )
         self.full = full
         self.staged = (
             sql.SQL("SELECT id FROM ({}) AS nearest ORDER BY embedding <#> %s::vector LIMIT %s")
@@ -125,13 +131,23 @@ class _Pgvector(Server):
         """Return the options of the index's ``WITH`` clause."""
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
-        return padded((self._ids(self.single, (query[: self.dimension], k)) for query in queries), k)
+        return padded(
+            (self._ids(self.single, (query[: self.dimension], k)) for query in queries), k
+        )
 
     def search_stages(self, queries: np.ndarray, shortlist: int, k: int) -> np.ndarray:
-        return padded((self._ids(self.staged, (query[: self.dimension], shortlist, query, k)) for query in queries), k)
+        return padded(
+            (
+                self._ids(self.staged, (query[: self.dimension], shortlist, query, k))
+                for query in queries
+            ),
+            k,
+        )
 
     def _ids(self, statement: str, arguments: tuple[Any, ...]) -> list[int]:
-        return [row[0] for row in self.connection.execute(statement, arguments, prepare=True).fetchall()]
+        return [
+            row[0] for row in self.connection.execute(statement, arguments, prepare=True).fetchall()
+        ]
 
     def server_ms(self, queries: np.ndarray, k: int) -> np.ndarray:
         explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {self.single}"
@@ -141,7 +157,9 @@ class _Pgvector(Server):
     def size_bytes(self) -> int:
         from psycopg import sql
 
-        size = sql.SQL("SELECT pg_total_relation_size({})").format(sql.Literal(self.table.as_string(self.connection)))
+        size = sql.SQL("SELECT pg_total_relation_size({})").format(
+            sql.Literal(self.table.as_string(self.connection))
+        )
         return int(self._one(size))
 
     def _one(self, statement: Any, arguments: tuple[Any, ...] = ()) -> Any:
@@ -160,9 +178,7 @@ class PgvectorHnsw(_Pgvector):
     """HNSW of pgvector. Source: Kane, pgvector; Malkov & Yashunin 2018."""
 
     name = "pgvector-hnsw"
-    summary = (
-        "PostgreSQL with pgvector: HNSW over a prefix, the table's full vectors for a rescore in the same statement"
-    )
+    summary = "PostgreSQL with pgvector: HNSW over a prefix, the table's full vectors for a rescore in the same statement"
     access = "hnsw"
     build_grid = {"M": [16], "ef_construction": [64, 200]}
     search_grid = {"ef": [16, 40, 64, 128, 256, 512]}

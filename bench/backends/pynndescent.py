@@ -28,7 +28,11 @@ class Pynndescent(Backend):
         self.vectors = vectors if self.n < _LEAST else None
         if self.vectors is None:
             self.index = pynndescent.NNDescent(
-                vectors, metric="dot", n_neighbors=n_neighbors, random_state=seed, n_jobs=self.threads
+                vectors,
+                metric="dot",
+                n_neighbors=n_neighbors,
+                random_state=seed,
+                n_jobs=self.threads,
             )
             self.index.prepare()
 

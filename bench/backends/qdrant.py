@@ -37,7 +37,9 @@ class Qdrant(Server):
         from qdrant_client import QdrantClient
 
         url = named(self.variable)
-        where = {"location": url} if url == _IMITATION else {"url": url, "api_key": named(_KEY) or None}
+        where = (
+            {"location": url} if url == _IMITATION else {"url": url, "api_key": named(_KEY) or None}
+        )
         self.connection = QdrantClient(**where, timeout=600)
 
     def ping(self) -> object:
@@ -50,7 +52,9 @@ class Qdrant(Server):
         from qdrant_client import models
 
         self.reconnect()
-        for name in leftovers(found.name for found in self.connection.get_collections().collections):
+        for name in leftovers(
+            found.name for found in self.connection.get_collections().collections
+        ):
             self.connection.delete_collection(name)
         self.collection = fresh_name()
         self.dimension, full = self.dimension or vectors.shape[1], vectors.shape[1]
@@ -60,29 +64,39 @@ class Qdrant(Server):
             scalar = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
             quantised = models.ScalarQuantization(scalar=scalar)
         elif self.precision == "binary":
-            quantised = models.BinaryQuantization(binary=models.BinaryQuantizationConfig(always_ram=True))
+            quantised = models.BinaryQuantization(
+                binary=models.BinaryQuantizationConfig(always_ram=True)
+            )
         fields = {
             "prefix": models.VectorParams(
                 size=self.dimension,
                 distance=models.Distance.COSINE,
                 datatype=models.Datatype.FLOAT16 if self.precision == "float16" else None,
                 quantization_config=quantised,
-                hnsw_config=models.HnswConfigDiff(m=M, ef_construct=ef_construction, full_scan_threshold=10),
+                hnsw_config=models.HnswConfigDiff(
+                    m=M, ef_construct=ef_construction, full_scan_threshold=10
+                ),
             )
         }
         points = {"prefix": np.ascontiguousarray(vectors[:, : self.dimension])}
         if self.rescored == "full":
             # No graph: it is only ever read for the shortlist.
             none = models.HnswConfigDiff(m=0)
-            fields["full"] = models.VectorParams(size=full, distance=models.Distance.COSINE, hnsw_config=none)
+            fields["full"] = models.VectorParams(
+                size=full, distance=models.Distance.COSINE, hnsw_config=none
+            )
             points["full"] = vectors
         # Every collection is indexed, however small, in one segment.
         tuned = models.OptimizersConfigDiff(default_segment_number=1, indexing_threshold=1)
-        self.connection.create_collection(self.collection, vectors_config=fields, optimizers_config=tuned)
+        self.connection.create_collection(
+            self.collection, vectors_config=fields, optimizers_config=tuned
+        )
         self.connection.upload_collection(
             self.collection, vectors=points, ids=range(len(vectors)), batch_size=500, wait=True
         )
-        while self.connection.get_collection(self.collection).status == models.CollectionStatus.YELLOW:
+        while (
+            self.connection.get_collection(self.collection).status == models.CollectionStatus.YELLOW
+        ):
             time.sleep(0.1)  # it is still building the graph
 
     def configure(self, *, ef: int) -> None:
@@ -92,7 +106,10 @@ class Qdrant(Server):
         self.parameters = models.SearchParams(hnsw_ef=ef, quantization=plain)
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
-        rows = (self.connection.query_points(self.collection, **self._nearest(query, k)).points for query in queries)
+        rows = (
+            self.connection.query_points(self.collection, **self._nearest(query, k)).points
+            for query in queries
+        )
         return padded(([point.id for point in row] for row in rows), k)
 
     def search_stages(self, queries: np.ndarray, shortlist: int, k: int) -> np.ndarray:
@@ -104,7 +121,10 @@ class Qdrant(Server):
         for query in queries:
             first = self._nearest(query, shortlist)
             prefetch = models.Prefetch(
-                query=first["query"], using=first["using"], limit=shortlist, params=first["search_params"]
+                query=first["query"],
+                using=first["using"],
+                limit=shortlist,
+                params=first["search_params"],
             )
             found = self.connection.query_points(
                 self.collection, prefetch=prefetch, query=query.tolist(), using=self.rescored, limit=k,
@@ -128,7 +148,11 @@ class Qdrant(Server):
         for query in queries:
             told = self._nearest(query, k)
             request = models.QueryRequest(
-                query=told["query"], using="prefix", limit=k, params=self.parameters, with_payload=False
+                query=told["query"],
+                using="prefix",
+                limit=k,
+                params=self.parameters,
+                with_payload=False,
             )
             taken.append(float(ask(self.collection, query_request=request).time or 0) * 1e3)
         return np.array(taken)
@@ -156,7 +180,9 @@ class QdrantLocal(Backend):
     module = "qdrant_client"
     install = "pip install qdrant-client"
     licence = "Apache-2.0"
-    summary = "Qdrant's in-process mode: a Python imitation of the server, not to be timed against others"
+    summary = (
+        "Qdrant's in-process mode: a Python imitation of the server, not to be timed against others"
+    )
     exact = True
 
     def build(self, vectors: np.ndarray) -> None:
@@ -166,7 +192,9 @@ class QdrantLocal(Backend):
         size = models.VectorParams(size=vectors.shape[1], distance=models.Distance.COSINE)
         self.client.create_collection("items", vectors_config=size)
         self.vectors = vectors
-        self.client.upload_collection("items", vectors=vectors, ids=range(len(vectors)), batch_size=1024)
+        self.client.upload_collection(
+            "items", vectors=vectors, ids=range(len(vectors)), batch_size=1024
+        )
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
         ask = self.client.query_points

@@ -21,7 +21,9 @@ class QdrantEdge(Backend):
     module = "qdrant_edge"
     install = "pip install qdrant-edge-py"
     licence = "Apache-2.0"
-    summary = "Qdrant's engine in this process: HNSW over a prefix, the full vectors for its own rescore"
+    summary = (
+        "Qdrant's engine in this process: HNSW over a prefix, the full vectors for its own rescore"
+    )
     precisions = ("float32", "float16", "int8", "binary")
     own_threads = True  # beside its search pool of the size it is told, now and then one more
     full_width = True
@@ -35,28 +37,42 @@ class QdrantEdge(Backend):
 
         self.dimension, full = self.dimension or vectors.shape[1], vectors.shape[1]
         self.rescored = "full" if self.dimension < full else "prefix"
-        stored = q.VectorStorageDatatype.Float16 if self.precision == "float16" else q.VectorStorageDatatype.Float32
+        stored = (
+            q.VectorStorageDatatype.Float16
+            if self.precision == "float16"
+            else q.VectorStorageDatatype.Float32
+        )
         quantised: Any = None
         if self.precision == "int8":
             quantised = q.ScalarQuantizationConfig(q.ScalarType.Int8, memory=q.Memory.Pinned)
         elif self.precision == "binary":
             quantised = q.BinaryQuantizationConfig(memory=q.Memory.Pinned)
-        graph = q.HnswIndexConfig(M, ef_construction, full_scan_threshold=0, max_indexing_threads=self.threads)
+        graph = q.HnswIndexConfig(
+            M, ef_construction, full_scan_threshold=0, max_indexing_threads=self.threads
+        )
         fields = {
             "prefix": q.EdgeVectorParams(
-                self.dimension, q.Distance.Cosine, datatype=stored, quantization_config=quantised, hnsw_config=graph
+                self.dimension,
+                q.Distance.Cosine,
+                datatype=stored,
+                quantization_config=quantised,
+                hnsw_config=graph,
             )
         }
         if self.rescored == "full":
             # No graph: it is only ever read for the shortlist.
-            none = q.HnswIndexConfig(0, ef_construction, full_scan_threshold=0, max_indexing_threads=self.threads)
+            none = q.HnswIndexConfig(
+                0, ef_construction, full_scan_threshold=0, max_indexing_threads=self.threads
+            )
             fields["full"] = q.EdgeVectorParams(full, q.Distance.Cosine, hnsw_config=none)
         self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         # Every collection is indexed, however small, in one segment.
         tuned = q.EdgeOptimizersConfig(default_segment_number=1, indexing_threshold=1)
         self.shard = q.EdgeShard.create(
             self.folder.name,
-            q.EdgeConfig(fields, optimizers=tuned, max_search_threads=self.threads, wal_enabled=False),
+            q.EdgeConfig(
+                fields, optimizers=tuned, max_search_threads=self.threads, wal_enabled=False
+            ),
         )
         for start in range(0, len(vectors), _BATCH):
             points = []
@@ -79,7 +95,10 @@ class QdrantEdge(Backend):
         import qdrant_edge as q
 
         prefixes = queries[:, : self.dimension].tolist()
-        asked = (q.SearchRequest(q.Query.Nearest(p, "prefix"), k, params=self.parameters) for p in prefixes)
+        asked = (
+            q.SearchRequest(q.Query.Nearest(p, "prefix"), k, params=self.parameters)
+            for p in prefixes
+        )
         return padded(([point.id for point in self.shard.search(request)] for request in asked), k)
 
     def search_stages(self, queries: np.ndarray, shortlist: int, k: int) -> np.ndarray:
@@ -92,7 +111,9 @@ class QdrantEdge(Backend):
             # What is rescored is scored by the vectors themselves, not by their quantised form.
             exact = q.SearchParams(quantization=q.QuantizationSearchParams(ignore=True))
             second = q.Query.Nearest(query.tolist(), self.rescored)
-            rows.append(self.shard.query(q.QueryRequest(k, query=second, prefetches=[first], params=exact)))
+            rows.append(
+                self.shard.query(q.QueryRequest(k, query=second, prefetches=[first], params=exact))
+            )
         return padded(([point.id for point in row] for row in rows), k)
 
     def size_bytes(self) -> int:

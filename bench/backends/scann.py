@@ -21,16 +21,23 @@ class Scann(Backend):
     build_grid = {"leaves_per_sqrt_n": [1.0], "dimensions_per_block": [2]}
     search_grid = {"leaves": [2, 4, 8, 16, 32, 64, 128], "reorder": [100, 400]}
 
-    def build(self, vectors: np.ndarray, *, leaves_per_sqrt_n: float, dimensions_per_block: int) -> None:
+    def build(
+        self, vectors: np.ndarray, *, leaves_per_sqrt_n: float, dimensions_per_block: int
+    ) -> None:
         import scann
 
         self.n = n = len(vectors)
-        builder = scann.scann_ops_pybind.builder(vectors, 10, "dot_product").set_n_training_threads(self.threads)
+        builder = scann.scann_ops_pybind.builder(vectors, 10, "dot_product").set_n_training_threads(
+            self.threads
+        )
         if n >= _LEAST:
             leaves = max(1, round(leaves_per_sqrt_n * n**0.5))
             builder = (
                 builder.tree(num_leaves=leaves, num_leaves_to_search=leaves, training_sample_size=n)
-                .score_ah(min(dimensions_per_block, vectors.shape[1]), anisotropic_quantization_threshold=0.2)
+                .score_ah(
+                    min(dimensions_per_block, vectors.shape[1]),
+                    anisotropic_quantization_threshold=0.2,
+                )
                 .reorder(100)
             )
         else:
@@ -44,10 +51,15 @@ class Scann(Backend):
         asked = min(k, self.n)
         settings = {"final_num_neighbors": asked}
         if self.n >= _LEAST:
-            settings |= {"leaves_to_search": self.leaves, "pre_reorder_num_neighbors": max(self.reorder, asked)}
+            settings |= {
+                "leaves_to_search": self.leaves,
+                "pre_reorder_num_neighbors": max(self.reorder, asked),
+            }
         if len(queries) == 1:
             return padded([self.index.search(queries[0], **settings)[0]], k)
-        search = self.index.search_batched_parallel if self.threads > 1 else self.index.search_batched
+        search = (
+            self.index.search_batched_parallel if self.threads > 1 else self.index.search_batched
+        )
         return padded(search(queries, **settings)[0], k)
 
     def save(self, folder: Path) -> None:

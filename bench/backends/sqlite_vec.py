@@ -29,7 +29,9 @@ class SqliteVec(Backend):
 
     @classmethod
     def available(cls) -> bool:
-        return all(importlib.util.find_spec(module) is not None for module in ("sqlite_vec", "apsw"))
+        return all(
+            importlib.util.find_spec(module) is not None for module in ("sqlite_vec", "apsw")
+        )
 
     def build(self, vectors: np.ndarray) -> None:
         import apsw
@@ -43,7 +45,9 @@ class SqliteVec(Backend):
         self.connection.load_extension(sqlite_vec.loadable_path())
         kind = {"float32": "float", "int8": "int8", "binary": "bit"}[self.precision]
         metric = "" if self.precision == "binary" else " distance_metric=cosine"
-        self.connection.execute(f"CREATE VIRTUAL TABLE prefixes USING vec0(embedding {kind}[{d}]{metric})")
+        self.connection.execute(
+            f"CREATE VIRTUAL TABLE prefixes USING vec0(embedding {kind}[{d}]{metric})"
+        )
         self.connection.execute("CREATE TABLE full (id INTEGER PRIMARY KEY, embedding BLOB)")
         with self.connection:
             self.connection.executemany(
@@ -52,9 +56,7 @@ class SqliteVec(Backend):
             self.connection.execute(
                 f"INSERT INTO prefixes (rowid, embedding) SELECT id, {self._stored('embedding')} FROM full ORDER BY id"
             )
-        self.single = (
-            f"SELECT rowid FROM prefixes WHERE embedding MATCH {self._stored('?')} AND k = ? ORDER BY distance"
-        )
+        self.single = f"SELECT rowid FROM prefixes WHERE embedding MATCH {self._stored('?')} AND k = ? ORDER BY distance"
         self.staged = (
             "SELECT id FROM full WHERE id IN (SELECT rowid FROM prefixes WHERE embedding MATCH "
             f"{self._stored('?')} AND k = ?) ORDER BY vec_distance_cosine(embedding, ?) LIMIT ?"
@@ -81,7 +83,10 @@ class SqliteVec(Backend):
         return [row[0] for row in self.connection.execute(statement, arguments)]
 
     def size_bytes(self) -> int:
-        pages, size = (next(self.connection.execute(f"PRAGMA {name}"))[0] for name in ("page_count", "page_size"))
+        pages, size = (
+            next(self.connection.execute(f"PRAGMA {name}"))[0]
+            for name in ("page_count", "page_size")
+        )
         return int(pages) * int(size)
 
     def close(self) -> None:

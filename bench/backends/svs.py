@@ -27,8 +27,12 @@ class SvsVamana(Backend):
         import svs
 
         self.n = len(vectors)
-        settings = svs.VamanaBuildParameters(graph_max_degree=degree, window_size=window, alpha=0.95)
-        self.index = svs.Vamana.build(settings, vectors, svs.DistanceType.MIP, num_threads=self.threads)
+        settings = svs.VamanaBuildParameters(
+            graph_max_degree=degree, window_size=window, alpha=0.95
+        )
+        self.index = svs.Vamana.build(
+            settings, vectors, svs.DistanceType.MIP, num_threads=self.threads
+        )
         self.index.num_threads = self.threads
 
     def configure(self, *, ef: int) -> None:
@@ -49,7 +53,9 @@ class SvsVamana(Backend):
 
         config, graph, data = (str(folder / part) for part in _PARTS)
         vectors = svs.VectorDataLoader(data, svs.DataType.float32)
-        self.index = svs.Vamana(config, svs.GraphLoader(graph), vectors, svs.DistanceType.MIP, num_threads=self.threads)
+        self.index = svs.Vamana(
+            config, svs.GraphLoader(graph), vectors, svs.DistanceType.MIP, num_threads=self.threads
+        )
         self.n = self.index.size
 
 

@@ -28,7 +28,13 @@ class Usearch(Backend):
         import faiss  # noqa: F401
         from usearch.index import Index
 
-        kinds = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "int8": "i8", "binary": "b1"}
+        kinds = {
+            "float32": "f32",
+            "float16": "f16",
+            "bfloat16": "bf16",
+            "int8": "i8",
+            "binary": "b1",
+        }
         binary = self.precision == "binary"
         data = self._stored(vectors)
         self.index = Index(

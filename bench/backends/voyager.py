@@ -35,7 +35,9 @@ class Voyager(Backend):
             storage_data_type=kind,
         )
         # Its float8 holds -1…1 in 127 steps each way, the same for every component: unit vectors fill more of it when stretched.
-        self.scale = np.float32(1.0 if self.precision == "float32" else 1 / max(float(np.abs(vectors).max()), 1e-9))
+        self.scale = np.float32(
+            1.0 if self.precision == "float32" else 1 / max(float(np.abs(vectors).max()), 1e-9)
+        )
         self.index.add_items(vectors * self.scale, num_threads=self.threads)
 
     def configure(self, *, ef: int) -> None:
@@ -44,7 +46,9 @@ class Voyager(Backend):
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
         asked = min(k, len(self.index))
         clipped = np.clip(queries * self.scale, -1, 1) if self.precision == "int8" else queries
-        found = self.index.query(clipped, asked, num_threads=self.threads, query_ef=max(self.ef, asked))[0]
+        found = self.index.query(
+            clipped, asked, num_threads=self.threads, query_ef=max(self.ef, asked)
+        )[0]
         return padded(np.atleast_2d(found), k)
 
     def save(self, folder: Path) -> None:

@@ -39,13 +39,22 @@ class Weaviate(HttpServer):
 
     def build(self, vectors: np.ndarray, *, M: int, ef_construction: int) -> None:
         self.reconnect()
-        for name in leftovers(found["class"] for found in self.connection("GET", "v1/schema")["classes"]):
+        for name in leftovers(
+            found["class"] for found in self.connection("GET", "v1/schema")["classes"]
+        ):
             self.connection("DELETE", f"v1/schema/{name}")
         self.collection = fresh_name().capitalize()
-        index: dict[str, Any] = {"distance": "cosine", "maxConnections": M, "efConstruction": ef_construction}
+        index: dict[str, Any] = {
+            "distance": "cosine",
+            "maxConnections": M,
+            "efConstruction": ef_construction,
+        }
         if self.precision != "float32":
             # The least it takes: it cannot be told to leave the rescore with full vectors out.
-            index[{"int8": "sq", "binary": "bq"}[self.precision]] = {"enabled": True, "rescoreLimit": 0}
+            index[{"int8": "sq", "binary": "bq"}[self.precision]] = {
+                "enabled": True,
+                "rescoreLimit": 0,
+            }
         self.schema = {
             "class": self.collection,
             "vectorizer": "none",
@@ -55,7 +64,11 @@ class Weaviate(HttpServer):
         self.connection("POST", "v1/schema", self.schema)
         for start in range(0, len(vectors), _BATCH):
             objects = [
-                {"class": self.collection, "id": str(uuid.UUID(int=position + 1)), "vector": vector.tolist()}
+                {
+                    "class": self.collection,
+                    "id": str(uuid.UUID(int=position + 1)),
+                    "vector": vector.tolist(),
+                }
                 for position, vector in enumerate(vectors[start : start + _BATCH], start)
             ]
             for answer in self.connection("POST", "v1/batch/objects", {"objects": objects}):
@@ -70,13 +83,14 @@ class Weaviate(HttpServer):
         return padded((self._ids(query.tolist(), k) for query in queries), k)
 
     def _ids(self, query: list[float], k: int) -> list[int]:
-        asked = (
-            f"{{Get{{{self.collection}(limit:{k},nearVector:{{vector:{json.dumps(query)}}}){{_additional{{id}}}}}}}}"
-        )
+        asked = f"{{Get{{{self.collection}(limit:{k},nearVector:{{vector:{json.dumps(query)}}}){{_additional{{id}}}}}}}}"
         answer = self.connection("POST", "v1/graphql", {"query": asked})
         if answer.get("errors"):
             raise ConnectionError(f"graphql: {answer['errors'][0]['message']}")
-        return [uuid.UUID(found["_additional"]["id"]).int - 1 for found in answer["data"]["Get"][self.collection]]
+        return [
+            uuid.UUID(found["_additional"]["id"]).int - 1
+            for found in answer["data"]["Get"][self.collection]
+        ]
 
     def size_bytes(self) -> None:
         """Its interface does not tell."""

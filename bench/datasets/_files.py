@@ -58,14 +58,18 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
         if len(fields) == 4:
             fields = [fields[0], *fields[2:]]
         if len(fields) != 3:
-            raise UsageError(f"{path}:{number}: {len(fields)} fields instead of query-id, corpus-id, score")
+            raise UsageError(
+                f"{path}:{number}: {len(fields)} fields instead of query-id, corpus-id, score"
+            )
         query, document, score = fields
         try:
             grade = int(score)
         except ValueError as error:
             if number == 1 and not any(character.isdigit() for character in score):
                 continue  # the header
-            raise UsageError(f"{path}:{number}: the score '{score}' is not a whole number") from error
+            raise UsageError(
+                f"{path}:{number}: the score '{score}' is not a whole number"
+            ) from error
         qrels.setdefault(query, {})[document] = grade
     return qrels
 
@@ -73,7 +77,9 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
 def find_qrels(folder: Path, split: str) -> Path:
     """Return ``qrels/SPLIT.tsv``; raises UsageError that names the splits there are."""
     if Path(split).name != split:
-        raise UsageError(f"'{split}' is not the name of a split: it names a file in {folder / 'qrels'}")
+        raise UsageError(
+            f"'{split}' is not the name of a split: it names a file in {folder / 'qrels'}"
+        )
     path = folder / "qrels" / f"{split}.tsv"
     if not path.is_file():
         there = sorted(p.stem for p in (folder / "qrels").glob("*.tsv"))
@@ -95,14 +101,24 @@ def scored_queries(
     notes = []
     unknown = {d for grades in qrels.values() for d in grades} - known
     if unknown:
-        notes.append(f"judgements name {len(unknown)} documents that are not in the corpus: {few(sorted(unknown))}")
+        notes.append(
+            f"judgements name {len(unknown)} documents that are not in the corpus: {few(sorted(unknown))}"
+        )
     strangers = [query for query in qrels if query not in asked]
     if strangers:
-        notes.append(f"judgements name {len(strangers)} queries that are not there: {few(strangers)}")
-    kept = {q: qrels[q] for q in query_ids if any(g > 0 and d in known for d, g in qrels.get(q, {}).items())}
+        notes.append(
+            f"judgements name {len(strangers)} queries that are not there: {few(strangers)}"
+        )
+    kept = {
+        q: qrels[q]
+        for q in query_ids
+        if any(g > 0 and d in known for d, g in qrels.get(q, {}).items())
+    }
     without = sum(1 for q in qrels if q in asked and q not in kept)
     if without:
-        notes.append(f"{without} queries have no relevant document in the corpus and are not scored")
+        notes.append(
+            f"{without} queries have no relevant document in the corpus and are not scored"
+        )
     if not kept:
         raise UsageError(
             f"{name}: no query has a relevant document in the corpus; check that the judgements belong to it"
@@ -138,7 +154,9 @@ class Fingerprint:
         return self._digest.hexdigest()
 
 
-def own_documents(query_ids: Sequence[str], own: Mapping[str, int]) -> tuple[np.ndarray | None, list[str]]:
+def own_documents(
+    query_ids: Sequence[str], own: Mapping[str, int]
+) -> tuple[np.ndarray | None, list[str]]:
     """Return (q,) int64, the position of the document that each query is (`own`, by query id), -1 for none, with a note.
 
     None where no query is a document.

@@ -46,7 +46,8 @@ class Beir(Source):
         distinct(doc_ids, corpus.path, "document")
         queries_path = folder / "queries.jsonl"
         queries = [
-            (query_id, _field(entry, "text", queries_path, query_id)) for query_id, entry in json_lines(queries_path)
+            (query_id, _field(entry, "text", queries_path, query_id))
+            for query_id, entry in json_lines(queries_path)
         ]
         if not queries:
             raise UsageError(f"{queries_path}: there are no queries")
@@ -58,7 +59,9 @@ class Beir(Source):
         for query_id in qrels:
             fingerprint.add(query_id, texts[query_id])
         fingerprint.add_qrels(qrels)
-        own, more = own_documents(list(qrels), _themselves(corpus, {q: texts[q] for q in qrels}, set(doc_ids)))
+        own, more = own_documents(
+            list(qrels), _themselves(corpus, {q: texts[q] for q in qrels}, set(doc_ids))
+        )
         if own is not None:
             fingerprint.add("own documents are left out")
         return Dataset(
@@ -104,7 +107,9 @@ class _Documents:
         return (text for _, text in self.entries())
 
 
-def _field(entry: dict[str, Any], name: str, path: Path, entry_id: str, required: bool = True) -> str:
+def _field(
+    entry: dict[str, Any], name: str, path: Path, entry_id: str, required: bool = True
+) -> str:
     value = entry.get(name)
     if value is None and not required:
         return ""

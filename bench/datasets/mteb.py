@@ -26,15 +26,24 @@ class Mteb(Source):
             task = mteb.get_task(name)
         except KeyError as error:
             names = [t.metadata.name for t in mteb.get_tasks(task_types=["Retrieval"])]
-            raise UsageError(f"mteb has no task '{name}'{near_miss(name, names) if name else ''}") from error
-        if not hasattr(task, "convert_v1_dataset_format_to_v2") or task.metadata.type not in ("Retrieval", "Reranking"):
-            raise UsageError(f"mteb:{name} is a task of type {task.metadata.type}; a retrieval task is needed")
+            raise UsageError(
+                f"mteb has no task '{name}'{near_miss(name, names) if name else ''}"
+            ) from error
+        if not hasattr(task, "convert_v1_dataset_format_to_v2") or task.metadata.type not in (
+            "Retrieval",
+            "Reranking",
+        ):
+            raise UsageError(
+                f"mteb:{name} is a task of type {task.metadata.type}; a retrieval task is needed"
+            )
         try:
             task.load_data()
             task.convert_v1_dataset_format_to_v2(num_proc=None)
         except Exception as error:  # hubs fail in many ways, and each is one to the user
             why = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UsageError(f"mteb:{name} cannot be loaded, and is not in mteb's cache: {why}") from error
+            raise UsageError(
+                f"mteb:{name} cannot be loaded, and is not in mteb's cache: {why}"
+            ) from error
         subsets = list(task.dataset)
         if not subset and len(subsets) > 1:
             raise UsageError(
@@ -44,7 +53,9 @@ class Mteb(Source):
         if subset not in subsets:
             raise UsageError(f"mteb:{name} has no subset '{subset}'{near_miss(subset, subsets)}")
         if split not in task.dataset[subset]:
-            raise UsageError(f"mteb:{name} has no split '{split}'{near_miss(split, task.dataset[subset])}")
+            raise UsageError(
+                f"mteb:{name} has no split '{split}'{near_miss(split, task.dataset[subset])}"
+            )
         ignored = bool(getattr(task, "ignore_identical_ids", False))
         return _dataset(f"mteb:{argument}", task.dataset[subset][split], ignored)
 
@@ -55,8 +66,12 @@ def _dataset(name: str, data: Any, ignore_identical_ids: bool) -> Dataset:
     distinct([str(i) for i in data["queries"]["id"]], Path(name), "query")
     texts = {str(row["id"]): row["text"] for row in data["queries"]}
     if data.get("top_ranked"):
-        raise UsageError(f"{name} reranks given candidates; a task that searches the whole corpus is needed")
-    judged = {q: {d: int(g) for d, g in grades.items()} for q, grades in data["relevant_docs"].items()}
+        raise UsageError(
+            f"{name} reranks given candidates; a task that searches the whole corpus is needed"
+        )
+    judged = {
+        q: {d: int(g) for d, g in grades.items()} for q, grades in data["relevant_docs"].items()
+    }
     qrels, notes = scored_queries(judged, doc_ids, list(texts), name)
     documents = _Documents(data["corpus"])
     fingerprint = Fingerprint("mteb")
@@ -73,7 +88,9 @@ def _dataset(name: str, data: Any, ignore_identical_ids: bool) -> Dataset:
     if ignore_identical_ids:
         positions = {doc_id: i for i, doc_id in enumerate(doc_ids)}
         fingerprint.add("identical ids are left out")
-        own, more = own_documents(list(qrels), {query: positions[query] for query in qrels if query in positions})
+        own, more = own_documents(
+            list(qrels), {query: positions[query] for query in qrels if query in positions}
+        )
     return Dataset(
         name=name,
         fingerprint=fingerprint.hex(),

@@ -7,11 +7,11 @@ standard library and of the packages that this project pins, read from source wi
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import importlib.metadata
 import inspect
 import json
-import os
 import platform
 import sysconfig
 import warnings
@@ -23,6 +23,7 @@ from pathlib import Path
 from bench.datasets import Dataset, Source
 from bench.datasets._files import Fingerprint
 from bench.errors import UsageError
+from bench.files import cache_folder, whole
 
 PACKAGES = ("jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "rich", "scipy")
 """Part of the light core, so that the set does not depend on which extras are installed."""
@@ -68,7 +69,9 @@ class Pydoc(Source):
             raise UsageError(f"dataset 'pydoc' has the splits test, train and all, not '{split}'")
         entries = _distinct(_cached_entries())
         summaries = Counter(entry.summary for entry in entries)
-        asked = [e for e in entries if summaries[e.summary] == 1 and split in ("all", _split(e.module))]
+        asked = [
+            e for e in entries if summaries[e.summary] == 1 and split in ("all", _split(e.module))
+        ]
         versions = ", ".join(f"{name} {version}" for name, version in _versions().items())
         fingerprint = Fingerprint("pydoc", split)
         for entry in entries:
@@ -82,7 +85,9 @@ class Pydoc(Source):
             documents=[entry.rest for entry in entries],
             queries=[entry.summary for entry in asked],
             qrels={entry.name: {entry.name: 1} for entry in asked},
-            notes=(f"the texts are those of {versions}: figures of other versions are of another dataset",),
+            notes=(
+                f"the texts are those of {versions}: figures of other versions are of another dataset",
+            ),
         )
 
 
@@ -110,13 +115,14 @@ def _split(module: str) -> str:
 
 
 def _versions() -> dict[str, str]:
-    return {"Python": platform.python_version(), **{name: importlib.metadata.version(name) for name in PACKAGES}}
+    return {
+        "Python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in PACKAGES},
+    }
 
 
 def _cached_entries() -> list[_Entry]:
     """Return the docstrings, from a cache keyed by the versions: parsing the sources takes many seconds."""
-    from bench.files import cache_folder
-
     key = hashlib.blake2b(json.dumps([_LAYOUT, _versions()]).encode(), digest_size=8).hexdigest()
     path = cache_folder() / f"pydoc-{key}.json"
     try:
@@ -124,13 +130,10 @@ def _cached_entries() -> list[_Entry]:
     except (OSError, ValueError, TypeError):
         pass
     entries = sorted(_entries(), key=lambda entry: entry.name)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs time, nothing else
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps([astuple(entry) for entry in entries]), encoding="utf-8")
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)
+        with whole(path) as partial:
+            partial.write_text(json.dumps([astuple(entry) for entry in entries]), encoding="utf-8")
     return entries
 
 
@@ -154,14 +157,21 @@ def _walk(
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return
     for child in node.body:
-        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not child.name.startswith("_"):
+        if isinstance(
+            child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        ) and not child.name.startswith("_"):
             yield from _walk(child, f"{name}.{child.name}", module)
 
 
 def _entry(docstring: str | None, name: str, module: str) -> _Entry | None:
     head, _, rest = inspect.cleandoc(docstring or "").partition("\n\n")
     summary, rest = " ".join(head.split()), rest.strip()
-    if len(summary.split()) < 3 or len(summary) > 300 or len(rest) < 40 or summary in " ".join(rest.split()):
+    if (
+        len(summary.split()) < 3
+        or len(summary) > 300
+        or len(rest) < 40
+        or summary in " ".join(rest.split())
+    ):
         return None
     return _Entry(name, module, summary, rest)
 
@@ -174,7 +184,9 @@ def _sources() -> Iterator[tuple[str, Path]]:
         distribution = importlib.metadata.distribution(package)
         root = Path(str(distribution.locate_file("")))
         listed = (Path(str(distribution.locate_file(file))) for file in distribution.files or ())
-        yield from _modules(root, sorted(path for path in listed if path.suffix == ".py" and path.is_file()))
+        yield from _modules(
+            root, sorted(path for path in listed if path.suffix == ".py" and path.is_file())
+        )
 
 
 def _modules(root: Path, paths: list[Path]) -> Iterator[tuple[str, Path]]:
@@ -183,5 +195,10 @@ def _modules(root: Path, paths: list[Path]) -> Iterator[tuple[str, Path]]:
             parts = path.relative_to(root).with_suffix("").parts
         except ValueError:
             continue
-        if _SKIPPED.isdisjoint(parts) and not any("-" in part or part.startswith("test_") for part in parts):
-            yield ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts), path
+        if _SKIPPED.isdisjoint(parts) and not any(
+            "-" in part or part.startswith("test_") for part in parts
+        ):
+            yield (
+                ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts),
+                path,
+            )

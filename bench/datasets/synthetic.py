@@ -40,7 +40,9 @@ class Synthetic(Source):
 
         return Dataset(
             name=f"synthetic:{argument}",
-            fingerprint=Fingerprint("synthetic", repr(sorted(values.items())), np.__version__).hex(),
+            fingerprint=Fingerprint(
+                "synthetic", repr(sorted(values.items())), np.__version__
+            ).hex(),
             doc_ids=_numbers(values["n"]),
             query_ids=_numbers(values["q"]),
             corpus_vectors=drawn(values["n"]),
@@ -59,14 +61,20 @@ def _parse(argument: str) -> dict[str, int]:
     for part in filter(None, argument.split(",")):
         key, _, text = part.partition("=")
         if key.strip() not in values:
-            raise UsageError(f"synthetic: there is no '{key.strip()}'{near_miss(key.strip(), values)}")
+            raise UsageError(
+                f"synthetic: there is no '{key.strip()}'{near_miss(key.strip(), values)}"
+            )
         try:
             values[key.strip()] = int(text.replace("_", ""))
         except ValueError as error:
-            raise UsageError(f"synthetic: {key.strip()} = '{text}' is not a whole number") from error
+            raise UsageError(
+                f"synthetic: {key.strip()} = '{text}' is not a whole number"
+            ) from error
     for key, value in values.items():
         if value < (0 if key == "seed" else 1):
-            raise UsageError(f"synthetic: {key} = {value} must be at least {0 if key == 'seed' else 1}")
+            raise UsageError(
+                f"synthetic: {key} = {value} must be at least {0 if key == 'seed' else 1}"
+            )
     rows = values["n"] + values["q"] + values["clusters"]
     if rows * values["d"] * 4 > _MOST_BYTES:
         raise UsageError(

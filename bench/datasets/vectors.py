@@ -66,7 +66,11 @@ class Vectors(Source):
         doc_ids = _ids(read.doc_ids, corpus, path, "document")
         query_ids = read.query_ids
         if queries is None:
-            own = np.sort(np.random.default_rng(0).choice(len(corpus), min(SAMPLE, len(corpus)), replace=False))
+            own = np.sort(
+                np.random.default_rng(0).choice(
+                    len(corpus), min(SAMPLE, len(corpus)), replace=False
+                )
+            )
             queries, query_ids = np.asarray(corpus[own]), [doc_ids[i] for i in own]
             notes.append(
                 f"there are no queries: a seeded sample of {len(own)} documents asks, each left out of its own results"
@@ -88,7 +92,9 @@ class Vectors(Source):
             notes += more
             fingerprint.add_qrels(qrels)
         else:
-            notes.append("there are no judgements: fidelity to exact search at the full dimension is the quality")
+            notes.append(
+                "there are no judgements: fidelity to exact search at the full dimension is the quality"
+            )
         fingerprint.add(json.dumps([doc_ids, query_ids]))
         return Dataset(
             name=f"vectors:{argument}",
@@ -125,7 +131,9 @@ def _read(path: Path, column: str, split: str) -> _Read:
     if path.suffix.lower() == ".parquet":
         return _read_parquet(path, column)
     if path.suffix.lower() not in readers:
-        raise UsageError(f"{path}: vectors come as a folder of .npy files, .npy, .hdf5, .fvecs or .parquet")
+        raise UsageError(
+            f"{path}: vectors come as a folder of .npy files, .npy, .hdf5, .fvecs or .parquet"
+        )
     return readers[path.suffix.lower()](path)
 
 
@@ -224,17 +232,25 @@ def _read_parquet(path: Path, column: str) -> _Read:
     lists = [
         f.name
         for f in schema
-        if pa.types.is_list(f.type) or pa.types.is_large_list(f.type) or pa.types.is_fixed_size_list(f.type)
+        if pa.types.is_list(f.type)
+        or pa.types.is_large_list(f.type)
+        or pa.types.is_fixed_size_list(f.type)
     ]
     floats = [name for name in lists if pa.types.is_floating(schema.field(name).type.value_type)]
     if not column and len(floats) != 1:
         there = few(lists) if lists else "none"
-        raise UsageError(f"{path}: name the column of vectors as {path}#COLUMN; columns of lists: {there}")
+        raise UsageError(
+            f"{path}: name the column of vectors as {path}#COLUMN; columns of lists: {there}"
+        )
     column = column or floats[0]
     if column not in lists:
-        raise UsageError(f"{path} has no column of lists called '{column}'; there are: {few(lists)}")
+        raise UsageError(
+            f"{path} has no column of lists called '{column}'; there are: {few(lists)}"
+        )
     id_column = next((name for name in ("_id", "id") if name in schema.names), None)
-    table = pq.read_table(path, columns=[column, *([id_column] if id_column else [])]).combine_chunks()
+    table = pq.read_table(
+        path, columns=[column, *([id_column] if id_column else [])]
+    ).combine_chunks()
     vectors = table[column].combine_chunks()
     if not len(vectors):
         raise UsageError(f"{path}: the column '{column}' is empty")
@@ -243,7 +259,8 @@ def _read_parquet(path: Path, column: str) -> _Read:
         raise UsageError(f"{path}: the lists in '{column}' are of different lengths or missing")
     flat = vectors.flatten().to_numpy(zero_copy_only=False)
     return _Read(
-        flat.reshape(len(vectors), -1), doc_ids=[str(i) for i in table[id_column].to_pylist()] if id_column else None
+        flat.reshape(len(vectors), -1),
+        doc_ids=[str(i) for i in table[id_column].to_pylist()] if id_column else None,
     )
 
 
@@ -279,7 +296,9 @@ def _blocks(vectors: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         yield start, np.ascontiguousarray(vectors[start : start + _BLOCK])
 
 
-def _look(vectors: np.ndarray, ids: Sequence[str], name: str, what: str, fingerprint: Fingerprint) -> list[str]:
+def _look(
+    vectors: np.ndarray, ids: Sequence[str], name: str, what: str, fingerprint: Fingerprint
+) -> list[str]:
     """Refuse vectors that are no directions; return notes on length and copies; take all into the fingerprint."""
     broken: list[str] = []
     zero: list[str] = []
@@ -292,14 +311,19 @@ def _look(vectors: np.ndarray, ids: Sequence[str], name: str, what: str, fingerp
         zero += [ids[start + i] for i in np.flatnonzero(~block.any(axis=1)).tolist()]
         if what == "document":
             lengths = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float64))
-            longest, shortest = max(longest, float(lengths.max())), min(shortest, float(lengths.min()))
+            longest, shortest = (
+                max(longest, float(lengths.max())),
+                min(shortest, float(lengths.min())),
+            )
             for row in block:
                 digest = hashlib.blake2b(row.tobytes(), digest_size=12).digest()
                 copies += digest in seen
                 seen.add(digest)
     plural = {"document": "documents", "query": "queries"}[what]
     if broken:
-        raise UsageError(f"{name}: {len(broken)} {plural} hold NaN or infinite numbers: {few(broken)}; remove them")
+        raise UsageError(
+            f"{name}: {len(broken)} {plural} hold NaN or infinite numbers: {few(broken)}; remove them"
+        )
     if zero:
         raise UsageError(
             f"{name}: {len(zero)} {plural} are all-zero vectors, which have no direction: {few(zero)}; remove them"

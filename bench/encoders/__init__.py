@@ -46,12 +46,16 @@ class Encoder(ABC):
     def encode_full(self, texts: Sequence[str], role: Role) -> np.ndarray:
         """Return (n, D) float32, at the full dimension, before any truncation; lengths as the model gives them."""
 
-    def encode(self, texts: Sequence[str], dimension: int | None = None, role: Role = "document") -> np.ndarray:
+    def encode(
+        self, texts: Sequence[str], dimension: int | None = None, role: Role = "document"
+    ) -> np.ndarray:
         """Encode `texts`, truncate to the first `dimension` coordinates, renormalise.
 
         Returns (n, d) float32 of unit length (a zero vector stays zero). Raises ValueError for a dimension outside 1…D.
         """
-        return truncate(self.encode_full(list(texts), role), self.dimension if dimension is None else dimension)
+        return truncate(
+            self.encode_full(list(texts), role), self.dimension if dimension is None else dimension
+        )
 
 
 def encoder_classes() -> dict[str, type[Encoder]]:

@@ -27,7 +27,9 @@ class MtebEncoder(Encoder):
         try:
             self._model = library.get_model(argument)
         except Exception as error:  # its loaders raise whatever the model's own library does
-            raise UsageError(f"encoder 'mteb:{argument}' cannot be loaded: {str(error).splitlines()[0]}") from error
+            raise UsageError(
+                f"encoder 'mteb:{argument}' cannot be loaded: {str(error).splitlines()[0]}"
+            ) from error
         self._argument = argument
         self._dimension = int(self.encode_full(["dimension"], "document").shape[1])
 
@@ -46,7 +48,9 @@ class MtebEncoder(Encoder):
         from torch.utils.data import DataLoader
 
         rows: Any = [
-            {"text": text, "title": "", "body": text} if role == "document" else {"text": text, "query": text}
+            {"text": text, "title": "", "body": text}
+            if role == "document"
+            else {"text": text, "query": text}
             for text in texts
         ]
         vectors = self._model.encode(

@@ -35,7 +35,9 @@ class SentenceTransformersEncoder(Encoder):
         try:
             self._model = library.SentenceTransformer(argument)
         except (OSError, ValueError) as error:
-            raise UsageError(f"encoder 'st:{argument}' cannot be loaded: {str(error).splitlines()[0]}") from error
+            raise UsageError(
+                f"encoder 'st:{argument}' cannot be loaded: {str(error).splitlines()[0]}"
+            ) from error
         self._model.truncate_dim = None
         self._argument = argument
         self._layer_norm = Path(argument).name in LAYER_NORM
@@ -63,7 +65,9 @@ class SentenceTransformersEncoder(Encoder):
 
     def encode_full(self, texts: Sequence[str], role: Role) -> np.ndarray:
         encode = self._model.encode_query if role == "query" else self._model.encode_document
-        vectors = encode(list(texts), convert_to_numpy=True, normalize_embeddings=False, show_progress_bar=False)
+        vectors = encode(
+            list(texts), convert_to_numpy=True, normalize_embeddings=False, show_progress_bar=False
+        )
         vectors = np.asarray(vectors, dtype=np.float32)
         return layer_norm(vectors) if self._layer_norm else vectors
 
@@ -75,7 +79,9 @@ class SentenceTransformersEncoder(Encoder):
 def layer_norm(vectors: np.ndarray) -> np.ndarray:
     """Return (n, D) float32 with mean zero and variance one in each row. Source: Ba et al. 2016, without gain and bias."""
     centred = vectors - vectors.mean(axis=1, keepdims=True)
-    return np.asarray(centred / np.sqrt(vectors.var(axis=1, keepdims=True) + 1e-5), dtype=np.float32)
+    return np.asarray(
+        centred / np.sqrt(vectors.var(axis=1, keepdims=True) + 1e-5), dtype=np.float32
+    )
 
 
 def _folder_digest(folder: Path) -> str:

@@ -26,7 +26,9 @@ class WordLlamaEncoder(Encoder):
         import wordllama
 
         # Its own look-up of the tokenizer in the wheel is broken: without these two arguments it tries a hub.
-        self._model = wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
+        self._model = wordllama.WordLlama.load(
+            cache_dir=Path(wordllama.__file__).parent, disable_download=True
+        )
 
     @property
     def dimension(self) -> int:

@@ -28,7 +28,9 @@ _T, _N = ctypes.c_char(b"T"), ctypes.c_char(b"N")
 _ONE, _ZERO = ctypes.c_float(1), ctypes.c_float(0)
 
 
-def add_products(products: np.ndarray, queries: np.ndarray, documents: np.ndarray, first: int, last: int) -> None:
+def add_products(
+    products: np.ndarray, queries: np.ndarray, documents: np.ndarray, first: int, last: int
+) -> None:
     """Set (first = 0) or add to `products` (q, ≥ rows) the inner products over the coordinates first…last.
 
     `queries` (q, D) and `documents` (rows, D), all float32 and C-contiguous; columns beyond `rows` are left alone. numpy's
@@ -88,14 +90,22 @@ def weights(metric: int, squares: np.ndarray, scale: np.ndarray, shift: np.ndarr
 def _key(score: float, position: int) -> np.uint64:
     """Pack a float32 score and a position into one number that sorts by score, then by the lower position."""
     bits = np.float32(score).view(np.uint32)
-    bits = np.uint32(~bits) if bits & np.uint32(0x80000000) else np.uint32(bits | np.uint32(0x80000000))
+    bits = (
+        np.uint32(~bits)
+        if bits & np.uint32(0x80000000)
+        else np.uint32(bits | np.uint32(0x80000000))
+    )
     return (np.uint64(bits) << np.uint64(32)) | (np.uint64(0xFFFFFFFF) - np.uint64(position))
 
 
 @njit(nogil=True, cache=True)
 def _score(key: np.uint64) -> np.float32:
     bits = np.uint32(key >> np.uint64(32))
-    bits = np.uint32(bits & np.uint32(0x7FFFFFFF)) if bits & np.uint32(0x80000000) else np.uint32(~bits)
+    bits = (
+        np.uint32(bits & np.uint32(0x7FFFFFFF))
+        if bits & np.uint32(0x80000000)
+        else np.uint32(~bits)
+    )
     return np.uint32(bits).view(np.float32)
 
 
@@ -245,6 +255,10 @@ def count_above(
                     score = run[i] * factor[i] + addend[i]
                     position = start + first + i
                     if low <= score <= high and position != positions[p]:
-                        true = np.float32(pair_score(metric, queries[q, :width], documents[first + i, :width]))
-                        if true > np.float32(exact[p]) or (true == np.float32(exact[p]) and position < positions[p]):
+                        true = np.float32(
+                            pair_score(metric, queries[q, :width], documents[first + i, :width])
+                        )
+                        if true > np.float32(exact[p]) or (
+                            true == np.float32(exact[p]) and position < positions[p]
+                        ):
                             above[p] += 1

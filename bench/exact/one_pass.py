@@ -61,7 +61,9 @@ def exact_topk(
     corpus holds fewer than k, -1 and -inf pad. A zero-length prefix has cosine 0 with everything.
     Raises ValueError for a dimension outside 1…D, k < 1, widths that differ, or an unknown metric.
     """
-    return exact_search(queries, corpus, dimensions, k, metric, transform=transform, own=own, threads=threads).nearest
+    return exact_search(
+        queries, corpus, dimensions, k, metric, transform=transform, own=own, threads=threads
+    ).nearest
 
 
 def exact_search(
@@ -91,9 +93,13 @@ def exact_search(
     if metric not in METRICS:
         raise ValueError(f"metric '{metric}' is none of {', '.join(METRICS)}")
     if len(corpus) >= 2**32 - 1:
-        raise ValueError(f"{len(corpus):,} documents are more than the 4,294,967,294 that one pass can number")
+        raise ValueError(
+            f"{len(corpus):,} documents are more than the 4,294,967,294 that one pass can number"
+        )
     with threadpool_limits(1, user_api="blas"):
-        return _Pass(queries, corpus, sorted(set(dimensions)), k, metric, relevant, transform, own, threads).run()
+        return _Pass(
+            queries, corpus, sorted(set(dimensions)), k, metric, relevant, transform, own, threads
+        ).run()
 
 
 class _Pass:
@@ -112,7 +118,13 @@ class _Pass:
         from bench.exact import kernels  # compiled on first use: only who searches waits for it
 
         self.kernels = kernels
-        self.corpus, self.transform, self.steps, self.k, self.own = np.asarray(corpus), transform, steps, k, own
+        self.corpus, self.transform, self.steps, self.k, self.own = (
+            np.asarray(corpus),
+            transform,
+            steps,
+            k,
+            own,
+        )
         self.metric = METRICS.index(metric)
         self.queries = self._converted(queries)
         self.threads = threads or len(usable_cores())
@@ -126,7 +138,9 @@ class _Pass:
     def _converted(self, vectors: np.ndarray) -> np.ndarray:
         """Return (n, D) float32, transformed, contiguous; a view where nothing is to be done."""
         converted = np.asarray(vectors, dtype=np.float32)
-        return np.ascontiguousarray(self.transform(converted) if self.transform else converted, dtype=np.float32)
+        return np.ascontiguousarray(
+            self.transform(converted) if self.transform else converted, dtype=np.float32
+        )
 
     def run(self) -> Exact:
         blocks = iter(range(0, len(self.corpus), _DOCUMENTS))
@@ -134,11 +148,19 @@ class _Pass:
             try:
                 found = list(pool.map(lambda _: self._scan(blocks), range(self.threads)))
             finally:
-                for _ in blocks:  # after an error or an interrupt the others find nothing left to take
+                for (
+                    _
+                ) in blocks:  # after an error or an interrupt the others find nothing left to take
                     pass
-            parts, longest = [keys for keys, _, _ in found], np.max([lengths for _, lengths, _ in found], axis=0)
+            parts, longest = (
+                [keys for keys, _, _ in found],
+                np.max([lengths for _, lengths, _ in found], axis=0),
+            )
             nearest = dict(
-                pool.map(lambda j: (self.steps[j], self._settled(j, parts, longest[j])), range(len(self.steps)))
+                pool.map(
+                    lambda j: (self.steps[j], self._settled(j, parts, longest[j])),
+                    range(len(self.steps)),
+                )
             )
         ranks = {} if self.pairs is None else self.pairs.ranks([above for _, _, above in found])
         return Exact(nearest, ranks)
@@ -175,18 +197,35 @@ class _Pass:
                     )  # fmt: skip
                     if self.pairs is not None and above is not None:
                         self.pairs.count(
-                            products, weight, start, group, documents, j, squares[j, :rows].max(), above[j]
+                            products,
+                            weight,
+                            start,
+                            group,
+                            documents,
+                            j,
+                            squares[j, :rows].max(),
+                            above[j],
                         )
-        return np.where(np.arange(2 * self.keep) < counts[:, :, None], keys, 0), np.sqrt(longest), above
+        return (
+            np.where(np.arange(2 * self.keep) < counts[:, :, None], keys, 0),
+            np.sqrt(longest),
+            above,
+        )
 
     def magnitude(self, j: int, longest: float) -> np.ndarray:
         """Return, a query, what its scores are differences of: rounding errors are in proportion to it, (q,)."""
         lengths = self.lengths[j]
         if METRICS[self.metric] == "cosine":
             return np.ones_like(lengths)
-        return lengths * longest if METRICS[self.metric] == "inner_product" else lengths**2 + longest**2
+        return (
+            lengths * longest
+            if METRICS[self.metric] == "inner_product"
+            else lengths**2 + longest**2
+        )
 
-    def _settled(self, j: int, parts: list[np.ndarray], longest: float) -> tuple[np.ndarray, np.ndarray]:
+    def _settled(
+        self, j: int, parts: list[np.ndarray], longest: float
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return ids and scores at step `j`, near-ties in their true order.
 
         Single precision depends on where in a block a document stood; equal scores come in the order of ids.
@@ -208,8 +247,13 @@ class _Pass:
             scores[rows, columns] = self.pair_scores(rows, ids[rows, columns], j)
             scores = scores.astype(np.float32)
             order = np.lexsort((np.where(ids < 0, np.iinfo(np.int64).max, ids), -scores), axis=1)
-            ids, scores = np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1)
-        return np.ascontiguousarray(ids[:, : self.k]), np.ascontiguousarray(scores[:, : self.k], np.float32)
+            ids, scores = (
+                np.take_along_axis(ids, order, axis=1),
+                np.take_along_axis(scores, order, axis=1),
+            )
+        return np.ascontiguousarray(ids[:, : self.k]), np.ascontiguousarray(
+            scores[:, : self.k], np.float32
+        )
 
     def _finished(self, scores: np.ndarray, j: int) -> np.ndarray:
         """Put in what depends on the query alone, (q, ·)."""
@@ -222,14 +266,26 @@ class _Pass:
         """Return the double-precision score of each (query, document) pair at step `j`, (p,)."""
         scores, width = np.empty(len(rows)), self.steps[j]
         score = self.kernels.pair_scores
-        if self.transform is None and self.corpus.dtype == np.float32 and self.corpus.flags.c_contiguous:
+        if (
+            self.transform is None
+            and self.corpus.dtype == np.float32
+            and self.corpus.flags.c_contiguous
+        ):
             score(self.metric, self.queries, rows, self.corpus, ids, width, scores)
             return scores
         order = np.argsort(ids, kind="stable")  # a memory map is read from front to back
         for at in (order[i : i + _GATHERED] for i in range(0, len(order), _GATHERED)):
             wanted, inverse = np.unique(ids[at], return_inverse=True)
             part = np.empty(len(at))
-            score(self.metric, self.queries, rows[at], self._converted(self.corpus[wanted]), inverse, width, part)
+            score(
+                self.metric,
+                self.queries,
+                rows[at],
+                self._converted(self.corpus[wanted]),
+                inverse,
+                width,
+                part,
+            )
             scores[at] = part
         return scores
 
@@ -239,13 +295,18 @@ class _Pairs:
 
     def __init__(self, of: _Pass, rows: np.ndarray, ids: np.ndarray) -> None:
         rows, ids = np.asarray(rows, np.int64), np.asarray(ids, np.int64)
-        for what, named, limit in (("query", rows, len(of.queries)), ("document", ids, len(of.corpus))):
+        for what, named, limit in (
+            ("query", rows, len(of.queries)),
+            ("document", ids, len(of.corpus)),
+        ):
             if len(named) and not (named.min() >= 0 and named.max() < limit):
                 raise ValueError(f"a pair names a {what} outside 0…{limit - 1}")
         self.of, self.order = of, np.argsort(rows, kind="stable")
         self.rows, self.ids = rows[self.order], ids[self.order]
         self.first = np.searchsorted(self.rows, np.arange(len(of.queries) + 1))
-        self.scores = np.array([of.pair_scores(self.rows, self.ids, j) for j in range(len(of.steps))])
+        self.scores = np.array(
+            [of.pair_scores(self.rows, self.ids, j) for j in range(len(of.steps))]
+        )
         # The pass leaves out what depends on the query alone.
         lengths = of.lengths[:, self.rows].astype(np.float64)
         cosine, l2 = METRICS[of.metric] == "cosine", METRICS[of.metric] == "l2"
@@ -265,7 +326,9 @@ class _Pairs:
     ) -> None:
         """Add to `above` (p,) the documents of a block that rank above each of the group's pairs at step `j`."""
         first = self.first[group.start : min(group.stop, len(self.of.queries)) + 1]
-        near = _NEAR * self.of.magnitude(j, float(np.sqrt(longest_square)))[self.rows] * self.unit[j]
+        near = (
+            _NEAR * self.of.magnitude(j, float(np.sqrt(longest_square)))[self.rows] * self.unit[j]
+        )
         self.of.kernels.count_above(
             self.of.metric, products, *weight, start, self.of.queries[group], documents, self.of.steps[j],
             first, self.ids, self.raw[j], near, self.scores[j], above,

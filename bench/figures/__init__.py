@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
@@ -30,13 +29,10 @@ def figures() -> dict[str, ModuleType]:
     Raises UsageError when an entry point cannot be loaded or its name is taken.
     """
     found = dict(registry.modules("figures"))
-    for point in entry_points(group="matryoshka_bench.figures"):
-        if point.name in found:
-            raise UsageError(f"two figures are called '{point.name}'")
-        try:
-            found[point.name] = point.load()
-        except (ImportError, AttributeError) as error:
-            raise UsageError(f"the entry point '{point.name}' of figures cannot be loaded: {error}") from error
+    offered = registry.plugged_in("figures")
+    if taken := sorted(found.keys() & offered.keys()):
+        raise UsageError(f"two figures are called '{taken[0]}'")
+    found |= offered
     return dict(sorted(found.items(), key=lambda item: (getattr(item[1], "ORDER", _LAST), item[0])))
 
 

@@ -18,7 +18,9 @@ def draw_by_dimension(frame: pd.DataFrame, column: str, unit: str, with_rescore:
     # only hide the others.
     plain = rows[rows["reducer"] == "truncate"]
     rows = plain if len(plain) else rows
-    rows = rows[~two_stage(rows) | (with_rescore & (rows["precision"] == "float32") & ~_from_disk(rows))]
+    rows = rows[
+        ~two_stage(rows) | (with_rescore & (rows["precision"] == "float32") & ~_from_disk(rows))
+    ]
     rows = needed(rows, "no timed trial")
     names = _names(rows)
     style = looks(names.unique())
@@ -46,7 +48,10 @@ def _names(rows: pd.DataFrame) -> pd.Series:
     for backend, part in rows.groupby("backend", sort=False):
         told = {"M", "n_trees"} | varying(part)
         for i, row in part.iterrows():
-            words = [str(backend), *(f"{k}={v}" for k, v in parameters(row["build_params"]).items() if k in told)]
+            words = [
+                str(backend),
+                *(f"{k}={v}" for k, v in parameters(row["build_params"]).items() if k in told),
+            ]
             words += [str(row["precision"])] if row["precision"] != "float32" else []
             names[i] = " ".join(words)
     return names + two_stage(rows).map({True: " + rescore", False: ""})

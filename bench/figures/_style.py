@@ -73,7 +73,9 @@ def dimension_axis(axes: Axes, dimensions: Sequence[int]) -> None:
     ticks = sorted(set(dimensions))
     axes.set_xscale("log", base=2)
     shown = [
-        d for i, d in enumerate(ticks) if i in (0, len(ticks) - 1) or (ticks[-1] / d > 1.4 and d / ticks[i - 1] > 1.2)
+        d
+        for i, d in enumerate(ticks)
+        if i in (0, len(ticks) - 1) or (ticks[-1] / d > 1.4 and d / ticks[i - 1] > 1.2)
     ]
     axes.xaxis.set_major_locator(FixedLocator(shown))
     # Every measured dimension has a tick; those too close to a neighbour have no number.
@@ -91,7 +93,9 @@ def plain_log(axes: Axes, axis: str, wide: float = 300) -> None:
     which.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < wide else (1,)))
     which.set_minor_locator(NullLocator())
     which.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{value / 1000:,g}k" if value >= 10_000 else f"{value:,.10g}")
+        FuncFormatter(
+            lambda value, _: f"{value / 1000:,g}k" if value >= 10_000 else f"{value:,.10g}"
+        )
     )
 
 
@@ -109,8 +113,15 @@ def legend_below(figure: Figure, axes: Sequence[Axes], columns: int) -> None:
     """Put one legend for all of `axes` under the figure."""
     handles: dict[str, Any] = {}
     for axis in axes:
-        handles |= {name: handle for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), columns))
+        handles |= {
+            name: handle for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
+        }
+    figure.legend(
+        handles.values(),
+        handles.keys(),
+        loc="outside lower center",
+        ncols=min(len(handles), columns),
+    )
 
 
 def needed(frame: pd.DataFrame, what: str) -> pd.DataFrame:

@@ -9,9 +9,7 @@ from bench.figures._by_dimension import draw_by_dimension
 
 TITLE = "Build time against dimension"
 ORDER = 5
-CAPTION = (
-    "Median over the trials of an index. Lower is better; reducing the vectors and encoding the texts are not counted."
-)
+CAPTION = "Median over the trials of an index. Lower is better; reducing the vectors and encoding the texts are not counted."
 
 
 def draw(frame: pd.DataFrame) -> Figure:

@@ -23,14 +23,21 @@ _PARTS = {"loss_dimension": "dimension", "loss_precision": "precision", "loss_se
 
 def draw(frame: pd.DataFrame) -> Figure:
     """Draw the three losses of the configurations of the Pareto front as stacked bars."""
-    rows = needed(timed(frame).dropna(subset=list(_PARTS)), "no timed trial with relevance judgements")
+    rows = needed(
+        timed(frame).dropna(subset=list(_PARTS)), "no timed trial with relevance judgements"
+    )
     parts = [(key, evenly(worth_showing(front(part)), _ROWS)) for key, part in groups(rows)]
     tallest = max(len(part) for _, part in parts)
-    with panels(len(parts), columns=1, width=2 * COLUMN, height=0.9 + 0.22 * tallest) as (figure, axes):
+    with panels(len(parts), columns=1, width=2 * COLUMN, height=0.9 + 0.22 * tallest) as (
+        figure,
+        axes,
+    ):
         for axis, (_, part) in zip(axes, parts, strict=True):
             places = np.arange(len(part))[::-1]
             ends = {True: np.zeros(len(part)), False: np.zeros(len(part))}
-            for (column, name), colour, hatch in zip(_PARTS.items(), COLOURS, ("", "///", "..."), strict=False):
+            for (column, name), colour, hatch in zip(
+                _PARTS.items(), COLOURS, ("", "///", "..."), strict=False
+            ):
                 values = part[column].to_numpy(float)
                 for gain in (False, True):
                     widths = np.where((values < 0) == gain, values, 0.0)
@@ -43,7 +50,9 @@ def draw(frame: pd.DataFrame) -> Figure:
             axis.axvline(0, color="black", lw=0.6)
             axis.set_yticks(places, list(labels(part)))
             axis.grid(False, axis="y")
-            axis.set_xlabel(f"loss of {NDCG.label} against exact search at {part['full_dim'].iloc[0]} d")
+            axis.set_xlabel(
+                f"loss of {NDCG.label} against exact search at {part['full_dim'].iloc[0]} d"
+            )
             axis.set_title(heading(part))
             axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure

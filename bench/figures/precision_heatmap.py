@@ -22,7 +22,11 @@ CAPTION = (
 
 def draw(frame: pd.DataFrame) -> Figure:
     """Draw a heat map of dimension by precision for each dataset and encoder."""
-    parts = [(part, table) for _, part in groups(frame) if len(exact_rows(part)) and len(table := _table(part))]
+    parts = [
+        (part, table)
+        for _, part in groups(frame)
+        if len(exact_rows(part)) and len(table := _table(part))
+    ]
     if not parts:
         raise UsageError("the table has no precision but float32, so there is nothing to draw")
     with panels(len(parts), columns=1, width=2 * COLUMN, height=2.9) as (figure, axes):
@@ -30,7 +34,11 @@ def draw(frame: pd.DataFrame) -> Figure:
             kept = table.pivot(index="precision", columns="dim", values="retained")
             kept = kept.reindex(sorted(kept.index, key=lambda p: (-BITS[p], list(BITS).index(p))))
             image = axis.imshow(kept, aspect="auto", cmap="viridis", vmin=0, vmax=1)
-            best = {size: cells["retained"].idxmax() for size, cells in table.groupby("bytes") if len(cells) > 1}
+            best = {
+                size: cells["retained"].idxmax()
+                for size, cells in table.groupby("bytes")
+                if len(cells) > 1
+            }
             for i, cell in table.iterrows():
                 x, y = kept.columns.get_loc(cell["dim"]), kept.index.get_loc(cell["precision"])
                 axis.text(
@@ -40,7 +48,9 @@ def draw(frame: pd.DataFrame) -> Figure:
                 if best.get(cell["bytes"]) == i:
                     axis.add_patch(_frame(x, y))
             axis.set_xticks(np.arange(len(kept.columns)), [str(d) for d in kept.columns])
-            axis.set_yticks(np.arange(len(kept.index)), [str(p).replace("_", " ") for p in kept.index])
+            axis.set_yticks(
+                np.arange(len(kept.index)), [str(p).replace("_", " ") for p in kept.index]
+            )
             axis.grid(False)
             axis.set_xlabel("dimension")
             axis.set_title(heading(part))
@@ -50,7 +60,9 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 def _table(part: pd.DataFrame) -> pd.DataFrame:
     table = stored(part)
-    table = table[(table["variant"] == "truncate") & table["retained"].notna()].reset_index(drop=True)
+    table = table[(table["variant"] == "truncate") & table["retained"].notna()].reset_index(
+        drop=True
+    )
     return table if table["precision"].nunique() > 1 else table.iloc[:0]
 
 

@@ -26,10 +26,13 @@ def draw(frame: pd.DataFrame) -> Figure:
     needed(exact_rows(frame), "no row of the exact pass")
     datasets = [part for _, part in frame.groupby("dataset", sort=False)]
     with panels(2 * len(datasets), columns=2, width=1.4 * COLUMN, height=3.6) as (figure, axes):
-        for (left, right), part in zip(zip(axes[::2], axes[1::2], strict=True), datasets, strict=True):
+        for (left, right), part in zip(
+            zip(axes[::2], axes[1::2], strict=True), datasets, strict=True
+        ):
             several = part["encoder"].nunique() > 1
             tables = [
-                (f"{encoder.split('/')[-1]} " if several else "", stored(rows)) for (_, encoder), rows in groups(part)
+                (f"{encoder.split('/')[-1]} " if several else "", stored(rows))
+                for (_, encoder), rows in groups(part)
             ]
             _by_variant(left, tables)
             _by_precision(right, tables)
@@ -50,16 +53,24 @@ def _by_variant(axis: Axes, tables: list[tuple[str, pd.DataFrame]]) -> None:
         for prefix, table in tables
         for name, line in table[table["precision"] == "float32"].groupby("variant", sort=False)
     ]
-    for position, (name, line) in enumerate(sorted(lines, key=lambda item: not item[0].endswith("truncate"))):
+    for position, (name, line) in enumerate(
+        sorted(lines, key=lambda item: not item[0].endswith("truncate"))
+    ):
         _line(axis, line, name, look(position))
 
 
 def _by_precision(axis: Axes, tables: list[tuple[str, pd.DataFrame]]) -> None:
     """Draw a line for each precision: solid and full for truncation, dotted and open for the best learned map."""
     for shift, (prefix, table) in enumerate(tables):
-        for (name, precision), line in _compared(table).groupby(["variant", "precision"], sort=False):
+        for (name, precision), line in _compared(table).groupby(
+            ["variant", "precision"], sort=False
+        ):
             position, plain = list(BITS).index(precision) + shift * len(BITS), name == "truncate"
-            style = {**look(position), "linestyle": "-" if plain else ":", "fillstyle": "full" if plain else "none"}
+            style = {
+                **look(position),
+                "linestyle": "-" if plain else ":",
+                "fillstyle": "full" if plain else "none",
+            }
             _line(axis, line, f"{prefix}{name} {precision}", style)
 
 
@@ -81,5 +92,7 @@ def _compared(table: pd.DataFrame) -> pd.DataFrame:
     """Keep truncation and, of the learned maps stored at several precisions, the best."""
     several = table.groupby("variant")["precision"].nunique()
     others = [v for v in several.index[several > 1] if v.startswith("adaptor")]
-    best = max(others, key=lambda v: table.loc[table["variant"] == v, "quality"].max(), default=None)
+    best = max(
+        others, key=lambda v: table.loc[table["variant"] == v, "quality"].max(), default=None
+    )
     return table[table["variant"].isin(["truncate", best])]

@@ -25,16 +25,33 @@ def draw(frame: pd.DataFrame) -> Figure:
             table, quality = dimension_table(part), quality_of(part)
             plain = {"zorder": 3, **look(0)}
             axis.fill_between(
-                table.index, table["truncate_low"], table["truncate_high"], color=plain["color"], alpha=0.15, lw=0
+                table.index,
+                table["truncate_low"],
+                table["truncate_high"],
+                color=plain["color"],
+                alpha=0.15,
+                lw=0,
             )
             axis.plot(table.index, table["truncate"], label="truncation, 95 % interval", **plain)
             if "subset" in table:
                 axis.fill_between(
-                    table.index, table["subset_low"], table["subset_high"], color=look(1)["color"], alpha=0.3, lw=0
+                    table.index,
+                    table["subset_low"],
+                    table["subset_high"],
+                    color=look(1)["color"],
+                    alpha=0.3,
+                    lw=0,
                 )
-                axis.plot(table.index, table["subset"], label="random subset, range over seeds", **look(1))
+                axis.plot(
+                    table.index, table["subset"], label="random subset, range over seeds", **look(1)
+                )
             for position, reducer in enumerate(other_reducers(table), 2):
-                axis.plot(table.index, table[reducer], label={"pca": "PCA"}.get(reducer, reducer), **look(position))
+                axis.plot(
+                    table.index,
+                    table[reducer],
+                    label={"pca": "PCA"}.get(reducer, reducer),
+                    **look(position),
+                )
             dimension_axis(axis, list(table.index))
             axis.set_ylim(bottom=0)
             axis.set_ylabel(f"{quality.label} (exact search)")

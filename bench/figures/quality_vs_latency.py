@@ -23,7 +23,9 @@ _BESIDE = 10
 def draw(frame: pd.DataFrame) -> Figure:
     """Draw quality against median single-query latency; the front's points are numbered and named beneath."""
     parts = groups(needed(timed(frame), "no timed trial"))
-    with panels(len(parts), columns=2, width=2 * COLUMN if len(parts) == 1 else 1.4 * COLUMN, height=4.9) as (
+    with panels(
+        len(parts), columns=2, width=2 * COLUMN if len(parts) == 1 else 1.4 * COLUMN, height=4.9
+    ) as (
         figure,
         axes,
     ):
@@ -33,8 +35,12 @@ def draw(frame: pd.DataFrame) -> Figure:
             style = looks(kinds.unique())
             for kind, points in part.groupby(kinds):
                 look = {**style[kind], "linestyle": "none"}
-                axis.plot(points["latency_ms_p50"], points[quality.column], label=kind, alpha=0.7, **look)
-            front = part[pareto(part, [quality.column], ["latency_ms_p50"])].sort_values("latency_ms_p50")
+                axis.plot(
+                    points["latency_ms_p50"], points[quality.column], label=kind, alpha=0.7, **look
+                )
+            front = part[pareto(part, [quality.column], ["latency_ms_p50"])].sort_values(
+                "latency_ms_p50"
+            )
             axis.plot(
                 front["latency_ms_p50"],
                 front[quality.column],
@@ -62,7 +68,9 @@ def draw(frame: pd.DataFrame) -> Figure:
             axis.set_title(heading(part))
             told = labels(part)
             names = "\n".join(f"{number}  {told[i]}" for number, i in enumerate(named.index, 1))
-            axis.text(1.02, 1.0, names, transform=axis.transAxes, va="top", fontsize=6.5, parse_math=False)
+            axis.text(
+                1.02, 1.0, names, transform=axis.transAxes, va="top", fontsize=6.5, parse_math=False
+            )
             if len(style) > _BESIDE:
                 axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4)
             else:
@@ -80,7 +88,8 @@ def _apart(front: pd.DataFrame, column: str) -> pd.DataFrame:
         quality, latency = front.loc[i, column], front.loc[i, "latency_ms_p50"]
         if all(
             abs(quality - front.loc[j, column]) > span / 20
-            or max(latency, front.loc[j, "latency_ms_p50"]) > 1.4 * min(latency, front.loc[j, "latency_ms_p50"])
+            or max(latency, front.loc[j, "latency_ms_p50"])
+            > 1.4 * min(latency, front.loc[j, "latency_ms_p50"])
             for j in chosen
         ):
             chosen.append(i)

@@ -19,7 +19,9 @@ CAPTION = (
 def draw(frame: pd.DataFrame) -> Figure:
     """Draw ANN recall@10 against single-query throughput of the single-stage trials on truncated vectors."""
     rows = timed(frame)
-    rows = rows[~two_stage(rows) & (rows["reducer"] == "truncate") & rows["ann_recall_at_10"].notna()]
+    rows = rows[
+        ~two_stage(rows) & (rows["reducer"] == "truncate") & rows["ann_recall_at_10"].notna()
+    ]
     rows = needed(rows, "no timed single-stage trial on truncated vectors")
     style = looks(rows["backend"].unique())
     parts = [(dim, part) for _, whole in groups(rows) for dim, part in whole.groupby("dim")]
@@ -28,9 +30,13 @@ def draw(frame: pd.DataFrame) -> Figure:
         low, high = rows["qps"].min() / 1.3, rows["qps"].max() * 1.3
         for axis, (dim, part) in zip(axes, parts, strict=True):
             for backend, points in part.groupby("backend"):
-                for _, line in points.groupby(["build_params", "precision", "threads", "k"], dropna=False):
+                for _, line in points.groupby(
+                    ["build_params", "precision", "threads", "k"], dropna=False
+                ):
                     ordered = line.sort_values("qps")
-                    axis.plot(ordered["qps"], ordered["ann_recall_at_10"], label=backend, **style[backend])
+                    axis.plot(
+                        ordered["qps"], ordered["ann_recall_at_10"], label=backend, **style[backend]
+                    )
             axis.set_xlim(low, high)
             plain_log(axis, "x", wide=30)
             axis.set_ylim(min(0.0, rows["ann_recall_at_10"].min()), 1.04)

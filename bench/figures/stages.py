@@ -23,9 +23,13 @@ CAPTION = (
 def draw(frame: pd.DataFrame) -> Figure:
     """Draw both fronts and the share of the later stages' time, two panels for each dataset and encoder."""
     rows = timed(frame)
-    keys = rows.loc[two_stage(rows) & rows["rescore_ms_p50"].notna(), ["dataset", "encoder"]].drop_duplicates()
+    keys = rows.loc[
+        two_stage(rows) & rows["rescore_ms_p50"].notna(), ["dataset", "encoder"]
+    ].drop_duplicates()
     needed(keys, "no timed trial of several stages")
-    parts = [part for key, part in groups(rows) if key in set(keys.itertuples(index=False, name=None))]
+    parts = [
+        part for key, part in groups(rows) if key in set(keys.itertuples(index=False, name=None))
+    ]
     with panels(2 * len(parts), columns=2, width=1.35 * COLUMN, height=3.9) as (figure, axes):
         for (left, right), part in zip(zip(axes[::2], axes[1::2], strict=True), parts, strict=True):
             _fronts(left, part)
@@ -43,8 +47,14 @@ def _fronts(axis: Axes, part: pd.DataFrame) -> None:
     shown = shown[shown["reducer"] == "truncate"]
     for position, (backend, rows) in enumerate(shown.groupby("backend", sort=False)):
         for several, kind in rows.groupby(two_stage(rows)):
-            best = kind[pareto(kind, [quality.column], ["latency_ms_p50"])].sort_values("latency_ms_p50")
-            style = {**look(position), "linestyle": "-" if several else ":", "fillstyle": "full" if several else "none"}
+            best = kind[pareto(kind, [quality.column], ["latency_ms_p50"])].sort_values(
+                "latency_ms_p50"
+            )
+            style = {
+                **look(position),
+                "linestyle": "-" if several else ":",
+                "fillstyle": "full" if several else "none",
+            }
             axis.plot(
                 best["latency_ms_p50"], best[quality.column], drawstyle="steps-post", ms=3.5,
                 label=f"{backend}, {'several stages' if several else 'one stage'}", **style,
@@ -54,7 +64,8 @@ def _fronts(axis: Axes, part: pd.DataFrame) -> None:
     for level in sorted(saved["level"].unique(), reverse=True):
         rows = saved[saved["level"] == level]
         words = ", ".join(
-            f"{row['backend'].removeprefix('faiss-')} {-row['saving']:+.0%}" for _, row in rows.iterrows()
+            f"{row['backend'].removeprefix('faiss-')} {-row['saving']:+.0%}"
+            for _, row in rows.iterrows()
         )
         axis.axhline(level * full, color="grey", lw=0.5, ls=":")
         told.append(f"{level:.0%} kept: {words}")
@@ -73,7 +84,9 @@ def _shares(axis: Axes, part: pd.DataFrame) -> None:
         shortlist=[s["shortlist"] for s in stages],
         kind=[
             f"{backend}{'' if precision == 'float32' else f' {precision}'}, {'funnel' if s.get('funnel') else 'rescore'} from {s.get('vectors', 'memory')}"
-            for backend, precision, s in zip(rows["backend"], rows["precision"], stages, strict=True)
+            for backend, precision, s in zip(
+                rows["backend"], rows["precision"], stages, strict=True
+            )
         ],
     )
     style = looks(rows["kind"].unique())

@@ -42,7 +42,14 @@ def export_mteb(frame: pd.DataFrame, out: str | Path) -> list[Path]:
             "task_name": task,
             "mteb_version": _version("mteb"),
             "scores": {
-                "test": [{**scores, "main_score": row[MAIN_SCORE], "hf_subset": "default", "languages": ["und-Zyyy"]}]
+                "test": [
+                    {
+                        **scores,
+                        "main_score": row[MAIN_SCORE],
+                        "hf_subset": "default",
+                        "languages": ["und-Zyyy"],
+                    }
+                ]
             },
             "evaluation_time": None,
             "kg_co2_emissions": None,
@@ -67,7 +74,10 @@ def export_mteb(frame: pd.DataFrame, out: str | Path) -> list[Path]:
                 if row[key]
             },
         }
-        paths += [_written(folder / f"{_file_name(task)}.json", result), _written(folder / "model_meta.json", meta)]
+        paths += [
+            _written(folder / f"{_file_name(task)}.json", result),
+            _written(folder / "model_meta.json", meta),
+        ]
     return paths
 
 
@@ -100,14 +110,20 @@ def export_trec(frame: pd.DataFrame, results: str | Path, out: str | Path) -> li
         path.write_text("".join(lines), encoding="utf-8")
         paths.append(path)
     if not paths:
-        raise UsageError(f"{results} holds no rankings: they are kept since version 0.1; run the study again")
+        raise UsageError(
+            f"{results} holds no rankings: they are kept since version 0.1; run the study again"
+        )
     return paths
 
 
 def _file_name(text: str) -> str:
     """Return text that any file system takes; what is long is cut, and told apart by a digest."""
     plain = re.sub(r"[^A-Za-z0-9._=-]+", "_", text).strip("_.")
-    return plain if len(plain) <= 100 else f"{plain[:90]}_{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"
+    return (
+        plain
+        if len(plain) <= 100
+        else f"{plain[:90]}_{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"
+    )
 
 
 def _version(distribution: str) -> str | None:

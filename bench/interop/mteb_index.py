@@ -67,7 +67,9 @@ class MtebIndex:
         Raises ValueError where no document was added, or for a reranking task, which asks no index anything.
         """
         if top_ranked is not None:
-            raise ValueError("a reranking task scores given candidates: there is no index in it to measure")
+            raise ValueError(
+                "a reranking task scores given candidates: there is no index in it to measure"
+            )
         if not self._parts:
             raise ValueError("no document was added before the search")
         vectors = np.concatenate(self._parts) if len(self._parts) > 1 else self._parts[0]
@@ -78,7 +80,9 @@ class MtebIndex:
         queries = self._cut(embeddings)
         ids = self._index.search(queries, min(top_k, len(vectors)))
         found = [row[row >= 0] for row in ids]
-        scores = [(vectors[row] @ query).tolist() for row, query in zip(found, queries, strict=True)]
+        scores = [
+            (vectors[row] @ query).tolist() for row, query in zip(found, queries, strict=True)
+        ]
         return scores, [row.tolist() for row in found]
 
     def clear(self) -> None:
@@ -94,8 +98,12 @@ class MtebIndex:
         return normalise(vectors) if self.dimension is None else truncate(vectors, self.dimension)
 
 
-def _chosen(backend: str, what: str, grid: Mapping[str, list[Any]], given: Mapping[str, Any]) -> dict[str, Any]:
+def _chosen(
+    backend: str, what: str, grid: Mapping[str, list[Any]], given: Mapping[str, Any]
+) -> dict[str, Any]:
     if unknown := set(given) - set(grid):
         known = ", ".join(grid) or "none"
-        raise UsageError(f"backend '{backend}' has no {what} parameter '{sorted(unknown)[0]}'; it has: {known}")
+        raise UsageError(
+            f"backend '{backend}' has no {what} parameter '{sorted(unknown)[0]}'; it has: {known}"
+        )
     return {name: given.get(name, values[0]) for name, values in grid.items()}

@@ -105,11 +105,15 @@ def _gathered(reports: list[tuple[np.ndarray, dict[int, np.ndarray]]], n_queries
         nanoseconds=taken[within],
         qps=float(within.sum() / ((last - first) / 1e9)),
         results=[found[position] for position in range(n_queries)],
-        by_query=np.array([np.median(taken[positions == position]) for position in range(n_queries)]),
+        by_query=np.array(
+            [np.median(taken[positions == position]) for position in range(n_queries)]
+        ),
     )
 
 
-def _client(ask: Ask, client: int, clients: int, seconds: float, barrier: threading.Barrier, end: Connection) -> None:
+def _client(
+    ask: Ask, client: int, clients: int, seconds: float, barrier: threading.Barrier, end: Connection
+) -> None:
     """Ask from a place of one's own among the queries on, around and around; report (position, begun, ended) of each."""
     try:
         machine.pin(ask.cores)

@@ -27,7 +27,11 @@ class Latency:
 
 
 def time_queries(
-    search: Search, n_queries: int, repeats: int, budget_seconds: float, before: Callable[[], object] | None = None
+    search: Search,
+    n_queries: int,
+    repeats: int,
+    budget_seconds: float,
+    before: Callable[[], object] | None = None,
 ) -> Latency:
     """Time each query by itself, `repeats` times over; no further repeat is begun once the budget is spent.
 
@@ -62,7 +66,11 @@ def time_queries(
 
 
 def paired_speedup(
-    search: Search, reference: Search, n_queries: int, seed: int, before: Callable[[], object] | None = None
+    search: Search,
+    reference: Search,
+    n_queries: int,
+    seed: int,
+    before: Callable[[], object] | None = None,
 ) -> np.ndarray:
     """Return how many times faster `search` is than `reference`, one figure a round, (rounds,) float64.
 

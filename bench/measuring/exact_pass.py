@@ -26,7 +26,9 @@ def run_exact(job: dict[str, Any], emit: Emit) -> None:
             job["dimensions"],
             job["depth"],
             # Cutting needs no map, and the cosine no unit length.
-            transform=None if job["reducer"] == "truncate" else lambda block: reducer.map(normalise(block)),
+            transform=None
+            if job["reducer"] == "truncate"
+            else lambda block: reducer.map(normalise(block)),
             own=embeddings.own,
             relevant=(rows, documents),
         )
@@ -50,7 +52,9 @@ def run_exact(job: dict[str, Any], emit: Emit) -> None:
         figures, queries = scorer.score(ids[:, : trial["k"]], exact_ids=ids, precise_ids=ids)
         if embeddings.qrels is not None:
             queries["first_relevant_rank"] = exact[f"first_relevant_{trial['dim']}"].tolist()
-        figures |= {"loss_precision": 0.0, "loss_search": 0.0} if "loss_dimension" in figures else {}
+        figures |= (
+            {"loss_precision": 0.0, "loss_search": 0.0} if "loss_dimension" in figures else {}
+        )
         row = {
             "status": "ok",
             "started_at": started,

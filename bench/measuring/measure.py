@@ -53,7 +53,9 @@ class Measure:
         self.extra = 0 if embeddings.own is None else 1
         self.reference = reference
         self.exact = np.load(job["exact"])[f"ids_{job['dim']}"]
-        self.scorer = Scorer(embeddings, job["seed"], job["exact_full"], full_vectors, self.full_queries)
+        self.scorer = Scorer(
+            embeddings, job["seed"], job["exact_full"], full_vectors, self.full_queries
+        )
         self.dropped: set[str] = set()
         self.threads_before = 0
 
@@ -114,7 +116,9 @@ class Measure:
         rivals = [Rival(np.array(r["by_query"]), r["ms"], r["bytes"]) for r in job["rivals"]]
         found = halve(candidates, costs, rivals, n_queries, job["seed"])
         self.dropped = set(found)
-        return {trial_id: {"status": "pruned", "error": drop.reason} for trial_id, drop in found.items()}
+        return {
+            trial_id: {"status": "pruned", "error": drop.reason} for trial_id, drop in found.items()
+        }
 
     def _quality(self, trial: dict[str, Any], rows: np.ndarray) -> np.ndarray:
         search = _Search(self, trial)
@@ -123,17 +127,25 @@ class Measure:
         own = self.embeddings.own
         return self.scorer.by_query(without_own(ids, None if own is None else own[rows]), rows)
 
-    def trial(self, trial: dict[str, Any], built: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def trial(
+        self, trial: dict[str, Any], built: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Measure one trial: its row, and its queries' columns."""
         job = self.job
         search = _Search(self, trial)
-        measured, results, by_query = self._under_load(search, trial) if trial["clients"] > 1 else self._alone(search)
+        measured, results, by_query = (
+            self._under_load(search, trial) if trial["clients"] > 1 else self._alone(search)
+        )
         ids = self._checked(results, search.asked)
         in_memory = 0 if search.cold else search.second_bytes
         row = {
             **built,
-            "memory_bytes": None if built["memory_bytes"] is None else built["memory_bytes"] + in_memory,
-            "index_bytes": None if built["index_bytes"] is None else built["index_bytes"] + in_memory,
+            "memory_bytes": None
+            if built["memory_bytes"] is None
+            else built["memory_bytes"] + in_memory,
+            "index_bytes": None
+            if built["index_bytes"] is None
+            else built["index_bytes"] + in_memory,
             "disk_bytes": search.second_bytes - in_memory,
             "bytes_per_vector": self._bytes_per_vector(search, built["index_bytes"]),
             **measured,
@@ -157,7 +169,9 @@ class Measure:
         def reference(i: int) -> np.ndarray:
             return self.reference.search(full_singles[i], search.asked)
 
-        latency = clock.time_queries(search.one, n_queries, job["repeats"], job["budget_seconds"], search.cold)
+        latency = clock.time_queries(
+            search.one, n_queries, job["repeats"], job["budget_seconds"], search.cold
+        )
         speedups = clock.paired_speedup(search.one, reference, n_queries, job["seed"], search.cold)
         batches = []
         for _ in range(job["repeats"]):
@@ -223,11 +237,15 @@ class Measure:
         """Return the results as (q, k) without each query's own document; raises when an id cannot be."""
         for found in results:
             if np.shape(found) != (1, asked):
-                raise ValueError(f"search returned ids of shape {np.shape(found)} instead of (1, {asked})")
+                raise ValueError(
+                    f"search returned ids of shape {np.shape(found)} instead of (1, {asked})"
+                )
         ids = np.concatenate(results)
         outside = (ids < -1) | (ids >= len(self.vectors))
         if outside.any():
-            raise ValueError(f"search returned id {ids[outside][0]}, outside 0…{len(self.vectors) - 1}")
+            raise ValueError(
+                f"search returned id {ids[outside][0]}, outside 0…{len(self.vectors) - 1}"
+            )
         return without_own(ids, self.embeddings.own)
 
     def _ann_recall(self, ids: np.ndarray, exact_ids: np.ndarray, search: _Search) -> float | None:
@@ -239,7 +257,12 @@ class Measure:
             queries, vectors = truncate(self.stored_queries, last), self.stored[:, :last]
         nearest = exact_ids[:, :DEPTH]
         return float(
-            overlap(ids, cosines(queries, vectors, ids[:, :DEPTH]), cosines(queries, vectors, nearest), DEPTH).mean()
+            overlap(
+                ids,
+                cosines(queries, vectors, ids[:, :DEPTH]),
+                cosines(queries, vectors, nearest),
+                DEPTH,
+            ).mean()
         )
 
     def _bandwidth(self, search: _Search, p50_ms: float) -> float | None:
@@ -271,9 +294,13 @@ class _Search:
             self.steps = steps(self.stages, trial["dim"], full, self.asked)
             on_disk = self.stages.get(VECTORS) == DISK
             stored, unit = measure.on_disk() if on_disk else (measure.stored, True)
-            self.multi = MultiStage(measure.backend, stored, self.stages[SHORTLIST] + measure.extra, self.steps, unit)
+            self.multi = MultiStage(
+                measure.backend, stored, self.stages[SHORTLIST] + measure.extra, self.steps, unit
+            )
             # A backend that rescores by itself has counted its own vectors.
-            self.second_bytes = 0 if self.stages.get(NATIVE) else len(stored) * self.steps[-1].dimension * 4
+            self.second_bytes = (
+                0 if self.stages.get(NATIVE) else len(stored) * self.steps[-1].dimension * 4
+            )
             if on_disk:
                 assert isinstance(stored, np.memmap)
                 self.cold = Cold(stored)
@@ -296,9 +323,13 @@ class _Search:
             return nearest[:, : self.k]
         shortlist = self.stages[SHORTLIST]
         # A query's own document is left out already, so no place is kept for it.
-        narrowing = steps(self.stages, self.measure.job["dim"], self.measure.embeddings.full_dim, self.k)
+        narrowing = steps(
+            self.stages, self.measure.job["dim"], self.measure.embeddings.full_dim, self.k
+        )
         multi = MultiStage(self.measure.backend, self.measure.stored, shortlist, narrowing, True)
-        return multi.narrow(np.ascontiguousarray(nearest[:, :shortlist]), self.measure.stored_queries)
+        return multi.narrow(
+            np.ascontiguousarray(nearest[:, :shortlist]), self.measure.stored_queries
+        )
 
     def close(self) -> None:
         if self.cold is not None:
@@ -307,7 +338,11 @@ class _Search:
 
 def _percentiles(nanoseconds: np.ndarray) -> dict[str, float]:
     p50, p95, p99 = np.percentile(nanoseconds / 1e6, [50, 95, 99])
-    return {"latency_ms_p50": float(p50), "latency_ms_p95": float(p95), "latency_ms_p99": float(p99)}
+    return {
+        "latency_ms_p50": float(p50),
+        "latency_ms_p95": float(p95),
+        "latency_ms_p99": float(p99),
+    }
 
 
 def without_own(ids: np.ndarray, own: np.ndarray | None) -> np.ndarray:

@@ -24,7 +24,9 @@ def reduced(reducer: Reducer, corpus: np.ndarray, dimension: int) -> np.ndarray:
     """Return the whole corpus at `dimension`, (n, d) float32 unit length, without a second full-width copy."""
     reduced = np.empty((len(corpus), dimension), dtype=np.float32)
     for start in range(0, len(corpus), _ROWS):
-        reduced[start : start + _ROWS] = truncate(reducer.map(normalise(corpus[start : start + _ROWS])), dimension)
+        reduced[start : start + _ROWS] = truncate(
+            reducer.map(normalise(corpus[start : start + _ROWS])), dimension
+        )
     return reduced
 
 
@@ -36,7 +38,10 @@ def exact_path(embeddings_folder: Path, job: dict[str, Any]) -> Path:
     """Return where the exact results of a reducer are kept: beside the embeddings, keyed by all that they depend on."""
     parts = [
         _EXACT_LAYOUT,
-        *(job[key] for key in ("reducer", "reducer_params", "dimensions", "depth", "max_queries", "seed")),
+        *(
+            job[key]
+            for key in ("reducer", "reducer_params", "dimensions", "depth", "max_queries", "seed")
+        ),
         job.get("reducer_identity", ""),
     ]
     digest = hashlib.blake2b(json.dumps(parts).encode(), digest_size=12).hexdigest()
@@ -56,20 +61,26 @@ def _relevant(embeddings: Embeddings) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _embeddings(job: dict[str, Any]) -> Embeddings:
-    return open_embeddings(Path(job["embeddings"]), max_queries=job["max_queries"], seed=job["seed"])
+    return open_embeddings(
+        Path(job["embeddings"]), max_queries=job["max_queries"], seed=job["seed"]
+    )
 
 
 def _reducer(embeddings: Embeddings, job: dict[str, Any]) -> Reducer:
     """Return the fitted reducer: the first child fits it and keeps it beside the exact results, the others read it."""
     kept = exact_path(embeddings.folder, job).with_suffix(".reducer")
-    with contextlib.suppress(OSError, EOFError, ImportError, AttributeError, pickle.UnpicklingError):
+    with contextlib.suppress(
+        OSError, EOFError, ImportError, AttributeError, pickle.UnpicklingError
+    ):
         found: Reducer = pickle.loads(kept.read_bytes())
         return found
     reducer = get_reducer(job["reducer"])(job["encoder"], **parameters(job["reducer_params"]))
     reducer.fit(embeddings.corpus)
     kept.parent.mkdir(exist_ok=True)
     unfinished = kept.with_name(f".{kept.stem}.{os.getpid()}.partial.reducer")
-    with contextlib.suppress(TypeError, AttributeError, pickle.PicklingError):  # one that cannot be kept is fitted anew
+    with contextlib.suppress(
+        TypeError, AttributeError, pickle.PicklingError
+    ):  # one that cannot be kept is fitted anew
         unfinished.write_bytes(pickle.dumps(reducer))
         unfinished.replace(kept)
     return reducer

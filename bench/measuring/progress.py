@@ -6,7 +6,13 @@ from collections import Counter
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as Bar
 
 
@@ -36,7 +42,10 @@ class Progress:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.bar.stop()
         if self.total:
@@ -51,11 +60,17 @@ class Progress:
         before = self.counts.total()
         self.counts[status] += 1
         self.bar.advance(self.task)
-        if not self.console.is_terminal and before * 10 // self.total != (before + 1) * 10 // self.total:
+        if (
+            not self.console.is_terminal
+            and before * 10 // self.total != (before + 1) * 10 // self.total
+        ):
             self.console.print(f"{before + 1} of {self.total} trials: {self._summary()}")
 
     def _summary(self) -> str:
         return (
-            ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in sorted(self.counts.items()))
+            ", ".join(
+                f"{count} {status.replace('_', ' ')}"
+                for status, count in sorted(self.counts.items())
+            )
             or "nothing"
         )

@@ -67,11 +67,17 @@ def halve(
         for name in sorted(alive, key=lambda n: costs[n], reverse=True):
             ms, size_bytes = costs[name]
             others = [
-                *(Rival(known[other], *costs[other]) for other in alive if other != name and other not in dropped),
+                *(
+                    Rival(known[other], *costs[other])
+                    for other in alive
+                    if other != name and other not in dropped
+                ),
                 *(Rival(rival.by_query[order[:size]], rival.ms, rival.bytes) for rival in rivals),
             ]
             cheaper = [o for o in others if o.ms * MARGIN <= ms and o.bytes <= size_bytes]
-            if any(_no_worse(other.by_query, known[name], sure=size < n_queries) for other in cheaper):
+            if any(
+                _no_worse(other.by_query, known[name], sure=size < n_queries) for other in cheaper
+            ):
                 quality = float(known[name].mean())
                 dropped[name] = Dropped(
                     quality, size, f"not timed: after {size} queries (quality {quality:.3f}, about {ms:.3f} ms) another was no "

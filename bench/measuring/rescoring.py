@@ -81,7 +81,11 @@ def rescore(
                 # In the order of the shortlist, or a later write would overwrite what is still to be read.
                 chosen = np.sort(order[:kept])
                 for i in range(kept):
-                    ids[i], products[i], squares[i] = ids[chosen[i]], products[chosen[i]], squares[chosen[i]]
+                    ids[i], products[i], squares[i] = (
+                        ids[chosen[i]],
+                        products[chosen[i]],
+                        squares[chosen[i]],
+                    )
             start = end
         for i in range(found.shape[1]):
             found[row, i] = ids[order[i]] if i < count else -1

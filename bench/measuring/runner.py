@@ -82,9 +82,15 @@ class _Run:
         done = store.done()
         # What a search for the front left out was not measured, should now the whole grid be asked for.
         again = {"pruned"} if study.sweep == GRID else set()
-        self.done = {trial_id for trial_id, status in done.items() if status == "ok" or not (retry or status in again)}
+        self.done = {
+            trial_id
+            for trial_id, status in done.items()
+            if status == "ok" or not (retry or status in again)
+        }
         self.rivals: dict[str, list[dict[str, Any]]] = {}
-        limit = study.memory_gib * 2**30 if study.memory_gib else 0.8 * psutil.virtual_memory().total
+        limit = (
+            study.memory_gib * 2**30 if study.memory_gib else 0.8 * psutil.virtual_memory().total
+        )
         self.machine = _Machine(machine.description(), machine.usable_cores(), 0.0, limit)
         if max(study.threads) > len(self.machine.cores):
             raise UsageError(
@@ -96,13 +102,17 @@ class _Run:
         for trial in timed:
             shortlist = parameters(trial.stages).get(SHORTLIST)
             if shortlist is not None and shortlist < trial.k:
-                raise UsageError(f"stages: a shortlist of {shortlist} cannot give k = {trial.k} results")
+                raise UsageError(
+                    f"stages: a shortlist of {shortlist} cannot give k = {trial.k} results"
+                )
         sets = [self._embed(d, e) for d in self.study.dataset for e in self.study.encoder]
         for embeddings in sets:
             self._check(embeddings)
         work = [self._set_work(embeddings, timed) for embeddings in sets]
         missing = sum(len(trials) for set_work in work for _, trials in set_work)
-        with Progress(missing, held=sum(self._total(timed) for _ in sets) - missing, show=self.show) as self.progress:
+        with Progress(
+            missing, held=sum(self._total(timed) for _ in sets) - missing, show=self.show
+        ) as self.progress:
             if missing:
                 for embeddings, set_work in zip(sets, work, strict=True):
                     self._measure(embeddings, set_work)
@@ -111,15 +121,30 @@ class _Run:
     # ------------------------------------------------------------------------------------------------- what there is to do
 
     def _embed(self, dataset: str, encoder: str | None) -> Embeddings:
-        return embed(dataset, encoder, max_queries=self.study.queries, seed=self.study.seed, progress=self.show)
+        return embed(
+            dataset,
+            encoder,
+            max_queries=self.study.queries,
+            seed=self.study.seed,
+            progress=self.show,
+        )
 
     def _check(self, embeddings: Embeddings) -> None:
         named = embeddings.dataset + (f" with {embeddings.encoder}" if embeddings.encoder else "")
-        for d in sorted({*self.study.dimensions, *(d for c in self.study.configurations for d in c.dimensions or [])}):
+        for d in sorted(
+            {
+                *self.study.dimensions,
+                *(d for c in self.study.configurations for d in c.dimensions or []),
+            }
+        ):
             if d > embeddings.full_dim:
-                raise UsageError(f"dimension {d} is outside 1…{embeddings.full_dim}, the full dimension of {named}")
+                raise UsageError(
+                    f"dimension {d} is outside 1…{embeddings.full_dim}, the full dimension of {named}"
+                )
         searchable = len(embeddings.corpus) - (embeddings.own is not None)
-        for d in (d for c in self.study.configurations if c.stages for d in c.stages.dimension or []):
+        for d in (
+            d for c in self.study.configurations if c.stages for d in c.stages.dimension or []
+        ):
             if d > embeddings.full_dim:
                 raise UsageError(
                     f"stages: dimension {d} is outside 1…{embeddings.full_dim}, the full dimension of {named}"
@@ -137,9 +162,16 @@ class _Run:
         return len(timed) + len(self._exact_dimensions()) * len(exact_reducers(self.study))
 
     def _exact_dimensions(self) -> list[int]:
-        return sorted({*self.study.dimensions, *(d for c in self.study.configurations for d in c.dimensions or [])})
+        return sorted(
+            {
+                *self.study.dimensions,
+                *(d for c in self.study.configurations for d in c.dimensions or []),
+            }
+        )
 
-    def _set_work(self, embeddings: Embeddings, timed: list[Trial]) -> list[tuple[Trial, dict[str, Trial]]]:
+    def _set_work(
+        self, embeddings: Embeddings, timed: list[Trial]
+    ) -> list[tuple[Trial, dict[str, Trial]]]:
         """Return the missing trials by id: first those of the exact pass, a reducer each, then those of each index."""
         searchable = len(embeddings.corpus) - (embeddings.own is not None)
         dimensions = sorted({*self._exact_dimensions(), embeddings.full_dim})
@@ -158,12 +190,16 @@ class _Run:
                     min(EXACT_DEPTH, searchable),
                     self.study.threads[0],
                 )
-                groups.setdefault((reducer, reducer_params), {})[self._id(embeddings, trial)] = trial
+                groups.setdefault((reducer, reducer_params), {})[self._id(embeddings, trial)] = (
+                    trial
+                )
         for trial in timed:
             groups.setdefault(trial.build_key, {})[self._id(embeddings, trial)] = trial
         missing = []
         for trials in groups.values():
-            left = {trial_id: trial for trial_id, trial in trials.items() if trial_id not in self.done}
+            left = {
+                trial_id: trial for trial_id, trial in trials.items() if trial_id not in self.done
+            }
             if left:
                 missing.append((next(iter(left.values())), left))
         return missing
@@ -179,7 +215,9 @@ class _Run:
             "repeats": self.study.repeats,
             "versions": _versions(trial),
             "machine": self.machine.name,
-            "reducer_identity": self._reducer(embeddings, trial.reducer, trial.reducer_params).identity,
+            "reducer_identity": self._reducer(
+                embeddings, trial.reducer, trial.reducer_params
+            ).identity,
         }
         return hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=10).hexdigest()
 
@@ -219,7 +257,9 @@ class _Run:
             }  # fmt: skip
             trials = rows.get((reducer, reducer_params), {})
             if trials or not exact_path(embeddings.folder, job).exists():
-                error = self._job(embeddings, job, trials, self.machine.cores, f"exact search, {reducer}")
+                error = self._job(
+                    embeddings, job, trials, self.machine.cores, f"exact search, {reducer}"
+                )
                 if not exact_path(embeddings.folder, job).exists():
                     raise UsageError(
                         f"exact search with {reducer} on {embeddings.dataset} did not end, so nothing can be scored: {error}"
@@ -236,14 +276,20 @@ class _Run:
                     self._add(
                         embeddings,
                         trial,
-                        {"trial_id": trial_id, "status": "skipped", "error": f"not installed: {backend.install}"},
+                        {
+                            "trial_id": trial_id,
+                            "status": "skipped",
+                            "error": f"not installed: {backend.install}",
+                        },
                     )
                 continue
             job = {
                 **base,
                 "kind": "build",
                 **asdict(first),
-                "reducer_identity": self._reducer(embeddings, first.reducer, first.reducer_params).identity,
+                "reducer_identity": self._reducer(
+                    embeddings, first.reducer, first.reducer_params
+                ).identity,
                 "sweep": self.study.sweep,
                 "rivals": self._front(embeddings),
                 "bandwidth": self.machine.bandwidth,
@@ -252,7 +298,13 @@ class _Run:
             }
             job["exact"] = str(exact_path(embeddings.folder, job))
             cores = self.machine.cores[-first.threads :]
-            self._job(embeddings, job, trials, cores, f"{first.backend} {first.dim} d {first.build_params}".strip())
+            self._job(
+                embeddings,
+                job,
+                trials,
+                cores,
+                f"{first.backend} {first.dim} d {first.build_params}".strip(),
+            )
 
     def _front(self, embeddings: Embeddings) -> list[dict[str, Any]]:
         """Return what was measured on these embeddings and is beaten by nothing: the rivals of what is still to come."""
@@ -263,22 +315,37 @@ class _Run:
             trials = load(self.store.folder) if self.done else None
             if trials is not None:
                 held = timed_rows(trials[trials["trial_id"].isin(self.done)])
-                held = held[(held["dataset"] == embeddings.dataset) & (held["encoder"] == embeddings.encoder)]
+                held = held[
+                    (held["dataset"] == embeddings.dataset)
+                    & (held["encoder"] == embeddings.encoder)
+                ]
                 queries = dict(list(load_queries(self.store.folder).groupby("trial_id")))
                 for _, row in held.iterrows():
                     self._rival(
-                        embeddings, dict(row), queries[row["trial_id"]].set_index("query_id").loc[embeddings.query_ids]
+                        embeddings,
+                        dict(row),
+                        queries[row["trial_id"]].set_index("query_id").loc[embeddings.query_ids],
                     )
         rivals = self.rivals[embeddings.key]
         frame = pd.DataFrame([{**r, "quality": np.mean(r["by_query"])} for r in rivals])
-        return [rivals[i] for i in frame.index[pareto(frame, ["quality"], ["ms", "bytes"])]] if rivals else []
+        return (
+            [rivals[i] for i in frame.index[pareto(frame, ["quality"], ["ms", "bytes"])]]
+            if rivals
+            else []
+        )
 
-    def _rival(self, embeddings: Embeddings, row: dict[str, Any], queries: Mapping[str, Any]) -> None:
+    def _rival(
+        self, embeddings: Embeddings, row: dict[str, Any], queries: Mapping[str, Any]
+    ) -> None:
         by_query = list(queries["ndcg_at_10" if embeddings.qrels is not None else "fidelity_at_10"])
         # What does not tell its size cannot be held against what does.
         if None not in by_query and pd.notna(row["bytes_per_vector"]):
             self.rivals[embeddings.key].append(
-                {"by_query": by_query, "ms": row["latency_ms_p50"], "bytes": row["bytes_per_vector"]}
+                {
+                    "by_query": by_query,
+                    "ms": row["latency_ms_p50"],
+                    "bytes": row["bytes_per_vector"],
+                }
             )
 
     def _encode_ms(self, embeddings: Embeddings) -> float | None:
@@ -302,11 +369,18 @@ class _Run:
         """Run a job that has one event and belongs to no trial; an empty event where it failed."""
         self.progress.now(what)
         cores = self.machine.cores[-self.study.threads[0] :]
-        with Child(job, cores, self.study.timeout_seconds + GRACE_SECONDS, self.machine.memory_limit) as child:
+        with Child(
+            job, cores, self.study.timeout_seconds + GRACE_SECONDS, self.machine.memory_limit
+        ) as child:
             return next(iter(child.events()), {})
 
     def _job(
-        self, embeddings: Embeddings, job: dict[str, Any], trials: dict[str, Trial], cores: list[int], what: str
+        self,
+        embeddings: Embeddings,
+        job: dict[str, Any],
+        trials: dict[str, Trial],
+        cores: list[int],
+        what: str,
     ) -> str:
         """Run the trials in a child; where it ends early, note that against the trial under way and go on with the rest.
 
@@ -315,7 +389,9 @@ class _Run:
         left = dict(trials)
         while True:
             self.progress.now(what)
-            job["trials"] = [{"trial_id": trial_id, **asdict(trial)} for trial_id, trial in left.items()]
+            job["trials"] = [
+                {"trial_id": trial_id, **asdict(trial)} for trial_id, trial in left.items()
+            ]
             under_way, built, again = "", False, False
             with Child(job, cores, self.study.timeout_seconds, self.machine.memory_limit) as child:
                 for event in child.events():
@@ -326,7 +402,12 @@ class _Run:
                     elif event["event"] == "again":
                         again = True
                     else:
-                        self._add(embeddings, left.pop(event["row"]["trial_id"]), event["row"], event["queries"])
+                        self._add(
+                            embeddings,
+                            left.pop(event["row"]["trial_id"]),
+                            event["row"],
+                            event["queries"],
+                        )
             if not left:
                 return child.error
             if again:
@@ -337,12 +418,20 @@ class _Run:
             # What ended the build would end it again for each trial; what ended a search is that trial's own.
             failed = [under_way or next(iter(left))] if built else list(left)
             for trial_id in failed:
-                self._add(embeddings, left.pop(trial_id), {"trial_id": trial_id, "status": status, "error": error})
+                self._add(
+                    embeddings,
+                    left.pop(trial_id),
+                    {"trial_id": trial_id, "status": status, "error": error},
+                )
             if not left:
                 return error
 
     def _add(
-        self, embeddings: Embeddings, trial: Trial, row: dict[str, Any], queries: dict[str, Any] | None = None
+        self,
+        embeddings: Embeddings,
+        trial: Trial,
+        row: dict[str, Any],
+        queries: dict[str, Any] | None = None,
     ) -> None:
         if row.get("error"):
             row = {**row, "error": without_secrets(row["error"])}
@@ -378,4 +467,6 @@ class _Run:
 
 def _versions(trial: Trial) -> dict[str, str]:
     """Return the versions that a trial's figures depend on."""
-    return versions("numpy", "faiss", *([] if trial.backend == EXACT else [get_backend(trial.backend).module]))
+    return versions(
+        "numpy", "faiss", *([] if trial.backend == EXACT else [get_backend(trial.backend).module])
+    )

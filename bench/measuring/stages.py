@@ -43,11 +43,21 @@ class MultiStage:
     """A backend's shortlist, narrowed with longer vectors. Source: Kusupati et al. 2022, adaptive retrieval and funnels."""
 
     def __init__(
-        self, backend: Backend, vectors: np.ndarray, shortlist: int, narrowing: list[Step], unit: bool
+        self,
+        backend: Backend,
+        vectors: np.ndarray,
+        shortlist: int,
+        narrowing: list[Step],
+        unit: bool,
     ) -> None:
         """`vectors` (n, D) float32, possibly a memory map; `unit`: their rows are of unit length (or zero)."""
         # A memory map as the plain array that it is: the kernel is compiled for arrays.
-        self.backend, self.vectors, self.shortlist, self.unit = backend, np.asarray(vectors), shortlist, unit
+        self.backend, self.vectors, self.shortlist, self.unit = (
+            backend,
+            np.asarray(vectors),
+            shortlist,
+            unit,
+        )
         self.dimensions = np.array([step.dimension for step in narrowing])
         self.keeps = np.array([step.keep for step in narrowing])
 
@@ -60,7 +70,9 @@ class MultiStage:
         from bench.measuring import rescoring
 
         found = np.empty((len(shortlists), int(self.keeps[-1])), dtype=np.int64)
-        rescoring.rescore(self.vectors, self.unit, full_queries, shortlists, self.dimensions, self.keeps, found)
+        rescoring.rescore(
+            self.vectors, self.unit, full_queries, shortlists, self.dimensions, self.keeps, found
+        )
         return found
 
 

@@ -26,7 +26,9 @@ GRACE_SECONDS = 60.0
 class Child:
     """One `python -m bench.measuring.worker`, watched: `events` yields what it reports; `status` and `error` say how it ended."""
 
-    def __init__(self, job: dict[str, Any], cores: list[int], timeout: float, memory_limit: float) -> None:
+    def __init__(
+        self, job: dict[str, Any], cores: list[int], timeout: float, memory_limit: float
+    ) -> None:
         self.job, self.timeout, self.memory_limit = {**job, "cores": cores}, timeout, memory_limit
         self.threads = len(cores)
         self.status, self.error = "ok", ""
@@ -70,7 +72,9 @@ class Child:
                     self._end("timeout", f"took longer than {self.timeout:g} s")
                     return
                 if self._memory() > self.memory_limit:
-                    self._end("out_of_memory", f"took more than {self.memory_limit / 2**30:.1f} GiB")
+                    self._end(
+                        "out_of_memory", f"took more than {self.memory_limit / 2**30:.1f} GiB"
+                    )
                     return
         self._ended(self.process.wait())
 
@@ -80,7 +84,14 @@ class Child:
         except OSError:
             return 0
         # Anonymous memory alone: pages of a mapped file can be dropped at any time and are nobody's burden.
-        return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon:")), 0)
+        return next(
+            (
+                int(line.split()[1]) * 1024
+                for line in status.splitlines()
+                if line.startswith("RssAnon:")
+            ),
+            0,
+        )
 
     def _end(self, status: str, error: str) -> None:
         self.status, self.error = status, error

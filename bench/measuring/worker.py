@@ -67,7 +67,9 @@ def run_build(job: dict[str, Any], emit: Emit) -> None:
     threads_before = machine.threads_running()
     backend.load()
     reducer = _reducer(embeddings, job)
-    vectors = reduced(reducer, embeddings.corpus, embeddings.full_dim if backend.full_width else job["dim"])
+    vectors = reduced(
+        reducer, embeddings.corpus, embeddings.full_dim if backend.full_width else job["dim"]
+    )
 
     before = machine.unique_bytes()
     machine.reset_peak()
@@ -79,7 +81,9 @@ def run_build(job: dict[str, Any], emit: Emit) -> None:
         "build_seconds": build_seconds,
         # A server's memory is another process's.
         "memory_bytes": None if backend.kind == SERVER else max(0, machine.unique_bytes() - before),
-        "peak_memory_bytes": None if peak is None or backend.kind == SERVER else max(0, peak - before),
+        "peak_memory_bytes": None
+        if peak is None or backend.kind == SERVER
+        else max(0, peak - before),
         "index_bytes": backend.size_bytes(),
         "server": backend.server_version(),
         "caution": reducer.caution(job["dim"]),
@@ -94,17 +98,29 @@ def run_build(job: dict[str, Any], emit: Emit) -> None:
     measure = Measure(job, embeddings, backend, reference, vectors, full_vectors, reducer)
     measure.threads_before = threads_before
     for trial_id, row in measure.beaten().items():
-        emit({"event": "trial", "row": {"trial_id": trial_id, "started_at": _now(), **built, **row}, "queries": None})
+        emit(
+            {
+                "event": "trial",
+                "row": {"trial_id": trial_id, "started_at": _now(), **built, **row},
+                "queries": None,
+            }
+        )
     for trial in (t for t in job["trials"] if t["trial_id"] not in measure.dropped):
         emit({"event": "start", "trial_id": trial["trial_id"]})
         started = _now()
         try:
             row, queries = measure.trial(trial, built)
             row |= {"status": "ok"}
-        except Exception as error:  # a library may raise anything; whatever it is belongs to this trial's row
+        except (
+            Exception
+        ) as error:  # a library may raise anything; whatever it is belongs to this trial's row
             row, queries = {"status": "failed", "error": f"{type(error).__name__}: {error}"}, None
         emit(
-            {"event": "trial", "row": {"trial_id": trial["trial_id"], "started_at": started, **row}, "queries": queries}
+            {
+                "event": "trial",
+                "row": {"trial_id": trial["trial_id"], "started_at": started, **row},
+                "queries": queries,
+            }
         )
         if row["status"] == "failed" and not backend.alive():
             emit({"event": "again"})
@@ -121,7 +137,10 @@ def run_encode(job: dict[str, Any], emit: Emit) -> None:
 
     encoder, texts = get_encoder(job["encoder"]), job["texts"]
     latency = clock.time_queries(
-        lambda position: encoder.encode_full([texts[position]], "query"), len(texts), 3, job["budget_seconds"]
+        lambda position: encoder.encode_full([texts[position]], "query"),
+        len(texts),
+        3,
+        job["budget_seconds"],
     )
     emit({"event": "encode", "encode_ms_p50": float(np.median(latency.nanoseconds) / 1e6)})
 

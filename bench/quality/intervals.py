@@ -17,7 +17,9 @@ class Bootstrap:
 
     def __init__(self, n_queries: int, seed: int = 0, resamples: int = RESAMPLES) -> None:
         shares = np.full(n_queries, 1 / n_queries)
-        self._weights = np.random.default_rng(seed).multinomial(n_queries, shares, size=resamples) / n_queries
+        self._weights = (
+            np.random.default_rng(seed).multinomial(n_queries, shares, size=resamples) / n_queries
+        )
 
     def mean(self, values: np.ndarray) -> tuple[float, float, float]:
         """Return the mean of (q,) `values` with the bounds of its interval."""
@@ -28,7 +30,9 @@ class Bootstrap:
         if not reference.any():
             return (float("nan"),) * 3
         below = self._weights @ reference
-        ratios = np.divide(self._weights @ values, below, out=np.full(len(below), np.nan), where=below > 0)
+        ratios = np.divide(
+            self._weights @ values, below, out=np.full(len(below), np.nan), where=below > 0
+        )
         return float(values.mean() / reference.mean()), *_bounds(ratios)
 
     def p_at_most_zero(self, differences: np.ndarray) -> float:

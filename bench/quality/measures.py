@@ -25,7 +25,9 @@ TIE_TOLERANCE = 1e-5
 """Relative: what float32 summation in another order can change."""
 
 
-def relevance(ids: np.ndarray, query_ids: Sequence[str], qrels: Qrels, depth: int) -> dict[str, np.ndarray]:
+def relevance(
+    ids: np.ndarray, query_ids: Sequence[str], qrels: Qrels, depth: int
+) -> dict[str, np.ndarray]:
     """Score each query's results against graded judgements.
 
     `ids` (q, k) int64, best first, -1 pads; `qrels` names documents by ``str(position)``. Returns, for each measure that
@@ -46,7 +48,9 @@ def relevance(ids: np.ndarray, query_ids: Sequence[str], qrels: Qrels, depth: in
     run = {}
     for query, row in zip(query_ids, ids.tolist(), strict=True):
         distinct = dict.fromkeys(position for position in row if position >= 0)
-        run[query] = {str(position): float(len(row) - rank) for rank, position in enumerate(distinct)}
+        run[query] = {
+            str(position): float(len(row) - rank) for rank, position in enumerate(distinct)
+        }
     row_of = {query: row for row, query in enumerate(query_ids)}
     judged = {query: dict(qrels[query]) for query in query_ids}
     for metric in ir_measures.evaluator(list(columns), judged).iter_calc(run):
@@ -54,7 +58,9 @@ def relevance(ids: np.ndarray, query_ids: Sequence[str], qrels: Qrels, depth: in
     return scores
 
 
-def overlap(ids: np.ndarray, scores: np.ndarray, exact_scores: np.ndarray, depth: int) -> np.ndarray:
+def overlap(
+    ids: np.ndarray, scores: np.ndarray, exact_scores: np.ndarray, depth: int
+) -> np.ndarray:
     """Share of the `depth` nearest neighbours that were found, a query, (q,) float64.
 
     `ids` (q, ≥ depth) int64 as returned; `scores` (q, ≥ depth) the exact score of each; `exact_scores` (q, ≥ depth) those

@@ -69,7 +69,9 @@ class Scorer:
             "query_id": list(self.embeddings.query_ids),
             "found": ids.tolist(),
             "ndcg_at_10": by_query["ndcg_at_10"].tolist() if "ndcg_at_10" in by_query else none,
-            "recall_at_10": by_query["recall_at_10"].tolist() if "recall_at_10" in by_query else none,
+            "recall_at_10": by_query["recall_at_10"].tolist()
+            if "recall_at_10" in by_query
+            else none,
             "first_relevant_rank": none,
             "fidelity_at_10": none if fidelity is None else fidelity.tolist(),
             "latency_ms": none,

@@ -62,7 +62,9 @@ class Adaptor(Reducer):
             found: dict[str, Any] = json.loads((self.folder / _META).read_text(encoding="utf-8"))
             found["full_dim"], found["dimensions"], found["better"]
         except (ValueError, KeyError) as error:
-            raise UsageError(f"{self.folder / _META} is damaged ({error}); train the adaptor again") from error
+            raise UsageError(
+                f"{self.folder / _META} is damaged ({error}); train the adaptor again"
+            ) from error
         return found
 
     @cached_property
@@ -71,7 +73,9 @@ class Adaptor(Reducer):
         try:
             return dict(load_file(self.folder / _WEIGHTS))
         except Exception as error:  # the library's own error type is not exported
-            raise UsageError(f"{self.folder / _WEIGHTS} is damaged ({error}); train the adaptor again") from error
+            raise UsageError(
+                f"{self.folder / _WEIGHTS} is damaged ({error}); train the adaptor again"
+            ) from error
 
     @property
     def identity(self) -> str:
@@ -107,7 +111,9 @@ def save_adaptor(folder: Path, arrays: dict[str, np.ndarray], meta: dict[str, An
     """Write an adaptor's weights and what is to be known of it into `folder`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / _WEIGHTS)
+        save_file(
+            {name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / _WEIGHTS
+        )
         (folder / _WEIGHTS).chmod(0o644)  # the library leaves a file that only its writer can read
         (folder / _META).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
     except OSError as error:

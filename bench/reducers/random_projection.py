@@ -18,7 +18,9 @@ class RandomProjection(Reducer):
         full = corpus.shape[1]
         # The generator and the order of scikit-learn's GaussianRandomProjection, so that both give the same directions.
         self.directions = (
-            np.random.RandomState(self.parameters["seed"]).standard_normal((full, full)).astype(np.float32)
+            np.random.RandomState(self.parameters["seed"])
+            .standard_normal((full, full))
+            .astype(np.float32)
         )
 
     def map(self, vectors: np.ndarray) -> np.ndarray:

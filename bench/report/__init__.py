@@ -64,7 +64,10 @@ def report(
         sections=[_section(part, (verdicts or {}).get(key)) for key, part in groups(frame)],
         figures=[(_caption(name), Markup(_inline(svg(figure)))) for name, figure in drawn.items()],
         columns=COLUMNS,
-        trials=[_trial(row, name) for (_, row), name in zip(frame.iterrows(), labels(frame), strict=True)],
+        trials=[
+            _trial(row, name)
+            for (_, row), name in zip(frame.iterrows(), labels(frame), strict=True)
+        ],
         provenance=_provenance(frame),
         other_machines=frame.attrs.get("other_machines", []),
     )
@@ -85,7 +88,12 @@ def _section(part: pd.DataFrame, verdict: str | None) -> dict[str, Any]:
         "dimensions": [{"dim": dim, **row} for dim, row in table.to_dict("index").items()],
         "others": other_reducers(table) if len(table) else [],
         "front": [
-            {"label": told[row.name], "low": row[quality.retained_low], "high": row[quality.retained_high], **row}
+            {
+                "label": told[row.name],
+                "low": row[quality.retained_low],
+                "high": row[quality.retained_high],
+                **row,
+            }
             for _, row in worth_showing(front(part)).iterrows()
         ],
     }
@@ -93,7 +101,10 @@ def _section(part: pd.DataFrame, verdict: str | None) -> dict[str, Any]:
 
 def _trial(row: pd.Series, configuration: str) -> dict[str, Any]:
     name = f"{row['dataset']} {row['encoder']}: {configuration}".replace(" :", ":")
-    cells = [None if pd.isna(row[c]) else (f"{row[c]:,.4g}" if isinstance(row[c], float) else row[c]) for c in COLUMNS]
+    cells = [
+        None if pd.isna(row[c]) else (f"{row[c]:,.4g}" if isinstance(row[c], float) else row[c])
+        for c in COLUMNS
+    ]
     return {
         "id": row["trial_id"],
         "label": name,
@@ -113,7 +124,8 @@ def _provenance(frame: pd.DataFrame) -> dict[str, str]:
         "threads": ", ".join(str(t) for t in sorted(frame["threads"].dropna().unique())),
         "libraries": ", ".join(f"{name} {version}" for name, version in sorted(versions.items())),
         "datasets": ", ".join(
-            f"{d} ({f})" for d, f in frame.groupby("dataset", sort=False)["dataset_fingerprint"].first().items()
+            f"{d} ({f})"
+            for d, f in frame.groupby("dataset", sort=False)["dataset_fingerprint"].first().items()
         ),
         "measured": f"{started.min()} to {started.max()}" if len(started) else "",
     }

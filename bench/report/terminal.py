@@ -25,7 +25,9 @@ ROOMY = 120
 
 
 def show(
-    frame: pd.DataFrame, console: Console | None = None, verdicts: Mapping[tuple[str, str], str] | None = None
+    frame: pd.DataFrame,
+    console: Console | None = None,
+    verdicts: Mapping[tuple[str, str], str] | None = None,
 ) -> None:
     """Print a frame of trials as tables, one pair for each dataset and encoder; `verdicts` has a sentence for each."""
     console = console or Console()
@@ -46,22 +48,31 @@ def show(
         best = front(part)
         if len(best):
             console.print(_front(best, part, console.width >= ROOMY))
-        for sentence in [*filter(None, [(verdicts or {}).get((dataset, encoder))]), *findings(part)]:
+        for sentence in [
+            *filter(None, [(verdicts or {}).get((dataset, encoder))]),
+            *findings(part),
+        ]:
             console.print(f"• {escape(sentence)}", highlight=False)
     for machine in frame.attrs.get("other_machines", []):
         console.print(
-            f"[yellow]left out: trials measured on another machine ({escape(machine)})[/yellow]", highlight=False
+            f"[yellow]left out: trials measured on another machine ({escape(machine)})[/yellow]",
+            highlight=False,
         )
 
 
 def as_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the trials as JSON-ready records, each with `label` and `pareto`; what is not known is None."""
     best = {i for _, part in groups(frame) for i in front(part).index}
-    told = pd.concat([labels(part) for _, part in groups(frame)]) if len(frame) else pd.Series(dtype=object)
+    told = (
+        pd.concat([labels(part) for _, part in groups(frame)])
+        if len(frame)
+        else pd.Series(dtype=object)
+    )
     records = []
     for i, row in frame.iterrows():
         values = {
-            name: None if pd.isna(value) else getattr(value, "item", lambda v=value: v)() for name, value in row.items()
+            name: None if pd.isna(value) else getattr(value, "item", lambda v=value: v)()
+            for name, value in row.items()
         }
         records.append({"label": told[i], "pareto": i in best, **values})
     return records
@@ -86,8 +97,15 @@ def _dimensions(part: pd.DataFrame) -> list[Table]:
             _share(row["retained"], row["retained_low"], row["retained_high"]),
         ]
         if "subset" in rows:
-            cells.append(f"{_number(row['subset'])}, {_number(row['subset_low'])}–{_number(row['subset_high'])}")
-        table.add_row(*(escape(c) for c in [*cells, *(_number(row[r]) for r in beside), f"{row['bytes']:,.0f}"]))
+            cells.append(
+                f"{_number(row['subset'])}, {_number(row['subset_low'])}–{_number(row['subset_high'])}"
+            )
+        table.add_row(
+            *(
+                escape(c)
+                for c in [*cells, *(_number(row[r]) for r in beside), f"{row['bytes']:,.0f}"]
+            )
+        )
     if beside == others:
         return [table]
     second = _table(f"Other ways to shorten a vector: {quality.label} of exact search")
@@ -109,7 +127,10 @@ def _front(best: pd.DataFrame, part: pd.DataFrame, roomy: bool) -> Table:
     for column in (*columns[:-1], "recall", columns[-1]) if roomy else columns:
         table.add_column(column, justify="right", no_wrap=True)
     for i, row in shown.iterrows():
-        speed, bounds = row["speedup_vs_exact"], (row["speedup_vs_exact_low"], row["speedup_vs_exact_high"])
+        speed, bounds = (
+            row["speedup_vs_exact"],
+            (row["speedup_vs_exact_low"], row["speedup_vs_exact_high"]),
+        )
         cells = [
             told[i],
             _number(row[quality.column]),
@@ -125,12 +146,16 @@ def _front(best: pd.DataFrame, part: pd.DataFrame, roomy: bool) -> Table:
             ]
         else:
             cells.append(_number(speed, ".1f"))
-        table.add_row(*(escape(cell) for cell in [*cells, _number(row["bytes_per_vector"], ",.0f")]))
+        table.add_row(
+            *(escape(cell) for cell in [*cells, _number(row["bytes_per_vector"], ",.0f")])
+        )
     return table
 
 
 def _share(value: float, low: float, high: float) -> str:
-    return f"{_number(100 * value, '.1f')} [{_number(100 * low, '.1f')}, {_number(100 * high, '.1f')}]"
+    return (
+        f"{_number(100 * value, '.1f')} [{_number(100 * low, '.1f')}, {_number(100 * high, '.1f')}]"
+    )
 
 
 def _number(value: float, form: str = ".3f") -> str:

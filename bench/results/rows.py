@@ -55,12 +55,16 @@ def quality_of(frame: pd.DataFrame) -> Quality:
 
 def groups(frame: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
     """Return ((dataset, encoder), its rows), in order of appearance."""
-    return [(key, part) for key, part in frame.groupby(["dataset", "encoder"], sort=False, dropna=False)]
+    return [
+        (key, part) for key, part in frame.groupby(["dataset", "encoder"], sort=False, dropna=False)
+    ]
 
 
 def timed(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that ended ok and have a latency, of one client at a time: load is another question."""
-    return frame[(frame["status"] == "ok") & frame["latency_ms_p50"].notna() & (frame["clients"] == 1)]
+    return frame[
+        (frame["status"] == "ok") & frame["latency_ms_p50"].notna() & (frame["clients"] == 1)
+    ]
 
 
 def loads(frame: pd.DataFrame) -> pd.DataFrame:
@@ -74,7 +78,9 @@ def loads(frame: pd.DataFrame) -> pd.DataFrame:
     rows = rows[rows.groupby(setting, dropna=False)["clients"].transform("max") > 1]
     kept = []
     for _, part in rows.groupby(
-        ["dataset", "encoder", "backend", "reducer", "precision", "dim", "stages"], dropna=False, sort=False
+        ["dataset", "encoder", "backend", "reducer", "precision", "dim", "stages"],
+        dropna=False,
+        sort=False,
     ):
         column, fewest = quality_of(part).column, part[part["clients"] == part["clients"].min()]
         good = fewest[fewest[column] >= fewest[column].max() - 0.01]
@@ -94,7 +100,10 @@ def pareto(frame: pd.DataFrame, maximise: list[str], minimise: list[str]) -> pd.
     Of rows equal in all columns the first is kept.
     """
     values = np.column_stack(
-        [*(-frame[c].to_numpy(float) for c in maximise), *(frame[c].to_numpy(float) for c in minimise)]
+        [
+            *(-frame[c].to_numpy(float) for c in maximise),
+            *(frame[c].to_numpy(float) for c in minimise),
+        ]
     )
     optimal = ~np.isnan(values).any(axis=1)
     for i in np.flatnonzero(optimal):

@@ -52,7 +52,9 @@ def _read(path: Path, schema: pa.Schema) -> pa.Table:
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        raise UsageError(f"{path} is damaged ({str(error).splitlines()[0]}); delete it and run again") from error
+        raise UsageError(
+            f"{path} is damaged ({str(error).splitlines()[0]}); delete it and run again"
+        ) from error
     written = int((table.schema.metadata or {}).get(_VERSION_KEY, b"0"))
     if written > SCHEMA_VERSION:
         raise UsageError(
@@ -64,7 +66,11 @@ def _read(path: Path, schema: pa.Schema) -> pa.Table:
         for name in missing:  # what an older version did not measure yet
             kind = schema.field(name).type
             known = _BEFORE.get(name)
-            column = pa.nulls(len(table), kind) if known is None else pa.array([known] * len(table), kind)
+            column = (
+                pa.nulls(len(table), kind)
+                if known is None
+                else pa.array([known] * len(table), kind)
+            )
             table = table.append_column(name, column)
     elif missing:
         raise UsageError(f"{path} is no table of this suite: it has no column '{missing[0]}'")
@@ -81,7 +87,9 @@ class Store:
         try:
             self.parts.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"{self.folder} cannot be made a results folder: {error.strerror or error}") from error
+            raise UsageError(
+                f"{self.folder} cannot be made a results folder: {error.strerror or error}"
+            ) from error
         for leftover in [*self.folder.glob(".*.partial"), *self.parts.glob(".*.partial")]:
             leftover.unlink(missing_ok=True)
 
@@ -109,7 +117,8 @@ class Store:
             rows = dict(queries)
             rows["trial_id"] = [name] * len(list(rows["query_id"]))
             _write(
-                pa.table({c: rows[c] for c in QUERIES.names}, schema=QUERIES), self.parts / f"{name}.queries.parquet"
+                pa.table({c: rows[c] for c in QUERIES.names}, schema=QUERIES),
+                self.parts / f"{name}.queries.parquet",
             )
         row = {column: [trial.get(column)] for column in TRIALS.names}
         # The trial's own part comes last: without it the trial does not count as measured.
@@ -124,14 +133,18 @@ class Store:
             part.unlink()
 
 
-def _gather(folder: Path, kind: str, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
+def _gather(
+    folder: Path, kind: str, schema: pa.Schema, columns: list[str] | None = None
+) -> pa.Table:
     whole, parts = folder / f"{kind}.parquet", sorted((folder / "parts").glob(f"*.{kind}.parquet"))
     tables = [_read(path, schema) for path in ([whole] if whole.exists() else []) + parts]
     if not tables:
         return schema.empty_table().select(columns or schema.names)
     newer = {path.name.partition(".")[0] for path in parts}
     if whole.exists() and newer:
-        tables[0] = tables[0].filter(pa.array([i not in newer for i in tables[0]["trial_id"].to_pylist()], pa.bool_()))
+        tables[0] = tables[0].filter(
+            pa.array([i not in newer for i in tables[0]["trial_id"].to_pylist()], pa.bool_())
+        )
     return pa.concat_tables(tables).select(columns or schema.names)
 
 

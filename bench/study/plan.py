@@ -70,13 +70,17 @@ def parameters(text: object) -> dict[str, Any]:
 
 def exact_reducers(study: Study) -> list[tuple[str, str]]:
     """Return (reducer, reducer_params) of everything the exact pass measures; plain truncation is always among them."""
-    choices = itertools.chain(["truncate"], study.reducers, *(c.reducer for c in study.configurations))
+    choices = itertools.chain(
+        ["truncate"], study.reducers, *(c.reducer for c in study.configurations)
+    )
     return list(dict.fromkeys(pair for choice in choices for pair in reducer_grid(choice)))
 
 
 def plan(study: Study) -> list[Trial]:
     """Return the timed trials of a study in the order they are run, each once; those that share an index together."""
-    trials = (trial for configuration in study.configurations for trial in _expand(configuration, study))
+    trials = (
+        trial for configuration in study.configurations for trial in _expand(configuration, study)
+    )
     unique = list(dict.fromkeys(trials))
     first: dict[tuple[Any, ...], int] = {}
     for position, trial in enumerate(unique):
@@ -86,7 +90,11 @@ def plan(study: Study) -> list[Trial]:
 
 def reducer_grid(choice: str | ReducerChoice) -> list[tuple[str, str]]:
     name, argument = split_name(choice if isinstance(choice, str) else choice.name)
-    given = {} if isinstance(choice, str) else {k: listed(v) for k, v in (choice.model_extra or {}).items()}
+    given = (
+        {}
+        if isinstance(choice, str)
+        else {k: listed(v) for k, v in (choice.model_extra or {}).items()}
+    )
     reducer = get_reducer(name)
     grid = reducer.grid
     if argument:
@@ -95,7 +103,9 @@ def reducer_grid(choice: str | ReducerChoice) -> list[tuple[str, str]]:
         given[reducer.argument] = [argument]
     for parameter in given:
         if parameter not in grid:
-            raise UsageError(f"reducer '{name}' has no parameter '{parameter}'{near_miss(parameter, grid)}")
+            raise UsageError(
+                f"reducer '{name}' has no parameter '{parameter}'{near_miss(parameter, grid)}"
+            )
     return [(name, canonical(values)) for values in product({**grid, **given})]
 
 

@@ -52,7 +52,9 @@ def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
 
 def shipped() -> list[str]:
     """Return the names of the study files that ship."""
-    return sorted(f.name.removesuffix(".toml") for f in _SHIPPED.iterdir() if f.name.endswith(".toml"))
+    return sorted(
+        f.name.removesuffix(".toml") for f in _SHIPPED.iterdir() if f.name.endswith(".toml")
+    )
 
 
 def _find(path: str | Path) -> Path:
@@ -110,7 +112,10 @@ def _check(configuration: Configuration, path: str | Path) -> None:
                     raise UsageError(
                         f"{path}: backend '{name}' has no {kind} parameter '{parameter}'{has or near_miss(parameter, known)}"
                     )
-        for given, known in ((configuration.build, backend.build_grid), (configuration.search, backend.search_grid)):
+        for given, known in (
+            (configuration.build, backend.build_grid),
+            (configuration.search, backend.search_grid),
+        ):
             for parameter, values in given.items():
                 wanted = type(known[parameter][0])
                 for value in values:
@@ -132,4 +137,9 @@ def _check(configuration: Configuration, path: str | Path) -> None:
 
 
 def _article(kind: str) -> str:
-    return {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}.get(kind, kind)
+    return {
+        "int": "a whole number",
+        "float": "a number",
+        "str": "a text",
+        "bool": "true or false",
+    }.get(kind, kind)

@@ -10,7 +10,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from bench.backends import Backend
 
-SHORTLIST, DIMENSION, FUNNEL, VECTORS, NATIVE = "shortlist", "dimension", "funnel", "vectors", "native"
+SHORTLIST, DIMENSION, FUNNEL, VECTORS, NATIVE = (
+    "shortlist",
+    "dimension",
+    "funnel",
+    "vectors",
+    "native",
+)
 """The keys of `stages` in a study."""
 MEMORY, DISK = "memory", "disk"
 
@@ -55,7 +61,9 @@ class Stages(_Strict):
     """What the last step scores at; the full dimension when left out."""
     funnel: Annotated[list[bool], BeforeValidator(listed), Field(min_length=1)] = [False]
     """Whether the dimension is doubled and the list halved on the way."""
-    vectors: Annotated[list[Literal["memory", "disk"]], BeforeValidator(listed), Field(min_length=1)] = ["memory"]
+    vectors: Annotated[
+        list[Literal["memory", "disk"]], BeforeValidator(listed), Field(min_length=1)
+    ] = ["memory"]
     """Where the vectors that are rescored lie."""
     native: Annotated[list[bool], BeforeValidator(listed)] | None = None
     """Whether the backend rescores by itself; both ways are measured when left out and it can."""
@@ -72,9 +80,14 @@ class Stages(_Strict):
         combined = product({**grid, NATIVE: native if backend.native_stages else [False]})
         # Its own rescore is one step, at the full dimension, from where it keeps its vectors.
         fit = [
-            s for s in combined if not s[NATIVE] or (not s[FUNNEL] and s[DIMENSION] is None and s[VECTORS] == MEMORY)
+            s
+            for s in combined
+            if not s[NATIVE] or (not s[FUNNEL] and s[DIMENSION] is None and s[VECTORS] == MEMORY)
         ]
-        return [{key: value for key, value in stages.items() if value not in (None, False, MEMORY)} for stages in fit]
+        return [
+            {key: value for key, value in stages.items() if value not in (None, False, MEMORY)}
+            for stages in fit
+        ]
 
 
 class Configuration(_Strict):

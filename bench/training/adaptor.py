@@ -58,10 +58,13 @@ class Trained:
             f"Trained for {self.steps} steps in {self.seconds:.0f} s; {self.measure} on what was held out of training:"
         ]
         told += [
-            f"{d:>5} d  " + "  ".join(f"{name} {curve[i]:.3f}" for name, curve in self.curves.items())
+            f"{d:>5} d  "
+            + "  ".join(f"{name} {curve[i]:.3f}" for name, curve in self.curves.items())
             for i, d in enumerate(self.dimensions)
         ]
-        lost = [str(d) for d, better in zip(self.dimensions, self.better, strict=True) if not better]
+        lost = [
+            str(d) for d, better in zip(self.dimensions, self.better, strict=True) if not better
+        ]
         if lost:
             told.append(
                 f"NOT surely better than both truncation and PCA at {', '.join(lost)} d: there the recommendation does not choose it."
@@ -118,15 +121,21 @@ def train(
     data = _training_data(dataset, encoder, loss)
     dimensions = sorted(set(dimensions or powers_of_two(data.full_dim)))
     if bad := [d for d in dimensions if not 1 <= d <= data.full_dim]:
-        raise UsageError(f"dimension {bad[0]} is outside 1…{data.full_dim}, the full dimension of {encoder}")
+        raise UsageError(
+            f"dimension {bad[0]} is outside 1…{data.full_dim}, the full dimension of {encoder}"
+        )
     weights = list(weights or [1.0] * len(dimensions))
     if len(weights) != len(dimensions):
         raise UsageError(f"{len(weights)} weights for {len(dimensions)} dimensions: give one each")
     loss = loss or ("infonce" if data.qrels is not None else "kl")
     if loss == "infonce" and data.qrels is None:
-        raise UsageError(f"the loss infonce needs training pairs, and {dataset} has no judgements: take --loss kl")
+        raise UsageError(
+            f"the loss infonce needs training pairs, and {dataset} has no judgements: take --loss kl"
+        )
     if loss == "passages" and not (encoder and passages):
-        raise UsageError("the loss passages reads documents: it needs a dataset of texts and --passages above 0")
+        raise UsageError(
+            "the loss passages reads documents: it needs a dataset of texts and --passages above 0"
+        )
 
     batch = batch or (512 if loss in _RANKING else 256)
     split = Split(data, seed)
@@ -140,7 +149,9 @@ def train(
     begun = time.monotonic()
     pca = get_reducer("pca")()
     pca.fit(data.corpus)
-    fitted = _Fit(data, split, pca.axes, form, loss, dimensions, weights, batch, learning_rate, anchor, seed)  # type: ignore[attr-defined]
+    fitted = _Fit(
+        data, split, pca.axes, form, loss, dimensions, weights, batch, learning_rate, anchor, seed
+    )  # type: ignore[attr-defined]
     taken = fitted.go(steps, progress or (lambda _: None))
     adaptor = fitted.adaptor()
     measure, curves, better = _guard(split, adaptor, pca, dimensions)
@@ -202,10 +213,16 @@ def _guard(
     values = {name: split.by_query(_unit(map_), dimensions, held) for name, map_ in maps.items()}
     bootstrap = Bootstrap(len(values["adaptor"][dimensions[0]]))
     better = [
-        all(bootstrap.mean(values["adaptor"][d] - values[other][d])[1] > 0 for other in ("truncate", "pca"))
+        all(
+            bootstrap.mean(values["adaptor"][d] - values[other][d])[1] > 0
+            for other in ("truncate", "pca")
+        )
         for d in dimensions
     ]
-    curves = {name: [float(by_dimension[d].mean()) for d in dimensions] for name, by_dimension in values.items()}
+    curves = {
+        name: [float(by_dimension[d].mean()) for d in dimensions]
+        for name, by_dimension in values.items()
+    }
     return held.measure if held else FIDELITY, curves, better
 
 
@@ -233,7 +250,13 @@ class _Fit:
     ) -> None:
         import torch
 
-        self.torch, self.split, self.dimensions, self.weights, self.loss = torch, split, dimensions, weights, loss
+        self.torch, self.split, self.dimensions, self.weights, self.loss = (
+            torch,
+            split,
+            dimensions,
+            weights,
+            loss,
+        )
         self.ranking = loss in _RANKING
         self.corpus = data.corpus
         self.rng = np.random.default_rng(seed)
@@ -250,15 +273,23 @@ class _Fit:
             parameter.requires_grad_()
         self.batch = min(batch, len(split.documents))
         if max(len(split.rows), len(split.owners)) < 2 if self.ranking else self.batch < 2:
-            raise UsageError("there are fewer than two training pairs or documents: nothing can be learned")
-        self.optimiser = torch.optim.AdamW(self.parameters.values(), lr=learning_rate, weight_decay=0.0)
+            raise UsageError(
+                "there are fewer than two training pairs or documents: nothing can be learned"
+            )
+        self.optimiser = torch.optim.AdamW(
+            self.parameters.values(), lr=learning_rate, weight_decay=0.0
+        )
 
     def go(self, steps: int, told: Callable[[str], None]) -> int:
         """Take up to `steps` steps; keep the parameters that were best on what is held out; return the steps taken."""
         torch, every = self.torch, max(1, steps // 15)
-        schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: warm_then_cosine(step, steps))
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimiser, lambda step: warm_then_cosine(step, steps)
+        )
         # What stops the training is of the kind that it learns from: without labels no label decides.
-        held = {"infonce": self.split.held_pairs, "passages": self.split.held_passages}.get(self.loss)
+        held = {"infonce": self.split.held_pairs, "passages": self.split.held_passages}.get(
+            self.loss
+        )
         best, kept, worse, step = -np.inf, None, 0, 0
         for step in range(1, steps + 1):
             loss = self._infonce() if self.ranking else self._divergence()
@@ -281,7 +312,9 @@ class _Fit:
 
     def adaptor(self) -> Adaptor:
         """Return what is learned so far as a reducer."""
-        return Adaptor.of({name: value.detach().numpy().copy() for name, value in self.parameters.items()})
+        return Adaptor.of(
+            {name: value.detach().numpy().copy() for name, value in self.parameters.items()}
+        )
 
     def _distance(self) -> Any:
         far = ((self.parameters["linear"] - self.start) ** 2).sum()
@@ -320,7 +353,9 @@ class _Fit:
         for d, weight in zip(self.dimensions, self.weights, strict=True):
             scores = _cosine(torch, asked[:, :d], documents[:, :d]) / _TEMPERATURE
             scores = scores.masked_fill(same, -torch.inf)
-            both = torch.nn.functional.cross_entropy(scores, right) + torch.nn.functional.cross_entropy(scores.T, right)
+            both = torch.nn.functional.cross_entropy(
+                scores, right
+            ) + torch.nn.functional.cross_entropy(scores.T, right)
             total = total + weight * both / 2
         return total / sum(self.weights)
 

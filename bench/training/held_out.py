@@ -28,7 +28,9 @@ def held_out(n_documents: int, seed: int) -> np.ndarray:
     Documents next to each other often have one source, and what resembles the training data says little: so whole runs.
     """
     run = np.arange(n_documents) * _RUNS // n_documents
-    return np.isin(run, np.random.default_rng(seed).choice(_RUNS, round(HELD_OUT * _RUNS), replace=False))
+    return np.isin(
+        run, np.random.default_rng(seed).choice(_RUNS, round(HELD_OUT * _RUNS), replace=False)
+    )
 
 
 @dataclass(frozen=True)
@@ -71,14 +73,19 @@ class Split:
         self.probes = normalise(data.corpus[np.flatnonzero(held)[:_MOST]])
         self.own = np.flatnonzero(held)[:_MOST]
 
-    def add_passages(self, documents: Iterable[str], encoder: str, most: int, seed: int, alone: bool) -> None:
+    def add_passages(
+        self, documents: Iterable[str], encoder: str, most: int, seed: int, alone: bool
+    ) -> None:
         """Add what the documents that are not held out can be asked. `alone`: in place of the pairs, those held out too."""
         if alone:
             self.rows = self.targets = np.empty(0, np.int64)
         texts, owners = passages_of(documents, most, seed)
         if not texts:
             return
-        vectors, kept = normalise(encode_texts(encoder, texts, "query")), np.isin(owners, self.documents)
+        vectors, kept = (
+            normalise(encode_texts(encoder, texts, "query")),
+            np.isin(owners, self.documents),
+        )
         self.passages, self.owners = vectors[kept], owners[kept]
         if alone:
             asked = np.random.default_rng(seed).permutation(np.flatnonzero(~kept))[:_MOST]
@@ -86,15 +93,28 @@ class Split:
             self.held_passages = Asked(OF_PASSAGES, vectors[asked], list(qrels), qrels)
 
     def by_query(
-        self, transform: Callable[[np.ndarray], np.ndarray], dimensions: Sequence[int], held: Asked | None
+        self,
+        transform: Callable[[np.ndarray], np.ndarray],
+        dimensions: Sequence[int],
+        held: Asked | None,
     ) -> dict[int, np.ndarray]:
         """Return each held-out query's nDCG@10, or (None) each held-out document's fidelity@10, at each dimension."""
         if held is not None:
             found = exact_topk(held.vectors, self.corpus, dimensions, _DEPTH, transform=transform)
-            return {d: relevance(ids, held.ids, held.qrels, _DEPTH)["ndcg_at_10"] for d, (ids, _) in found.items()}
+            return {
+                d: relevance(ids, held.ids, held.qrels, _DEPTH)["ndcg_at_10"]
+                for d, (ids, _) in found.items()
+            }
         full = self.corpus.shape[1]
         if not hasattr(self, "nearest"):
-            self.nearest = exact_topk(self.probes, self.corpus, [full], _DEPTH, own=self.own)[full][0]
+            self.nearest = exact_topk(self.probes, self.corpus, [full], _DEPTH, own=self.own)[full][
+                0
+            ]
         truth = cosines(self.probes, self.corpus, self.nearest)
-        found = exact_topk(self.probes, self.corpus, dimensions, _DEPTH, transform=transform, own=self.own)
-        return {d: overlap(ids, cosines(self.probes, self.corpus, ids), truth, _DEPTH) for d, (ids, _) in found.items()}
+        found = exact_topk(
+            self.probes, self.corpus, dimensions, _DEPTH, transform=transform, own=self.own
+        )
+        return {
+            d: overlap(ids, cosines(self.probes, self.corpus, ids), truth, _DEPTH)
+            for d, (ids, _) in found.items()
+        }

@@ -82,22 +82,37 @@ def train_model(
         )
         found = exact_topk(asking, corpus, dimensions, _DEPTH)
         ids = [data.query_ids[i] for i in asked]
-        judged = {q: {str(position[d]): g for d, g in qrels[q].items() if d in position} for q in ids}
-        return [float(relevance(found[d][0], ids, judged, _DEPTH)["ndcg_at_10"].mean()) for d in dimensions]
+        judged = {
+            q: {str(position[d]): g for d, g in qrels[q].items() if d in position} for q in ids
+        }
+        return [
+            float(relevance(found[d][0], ids, judged, _DEPTH)["ndcg_at_10"].mean())
+            for d in dimensions
+        ]
 
     begun, before = time.monotonic(), curve()
     rng = np.random.default_rng(seed)
-    loss = losses.MatryoshkaLoss(model, losses.MultipleNegativesRankingLoss(model), dimensions[::-1])
+    loss = losses.MatryoshkaLoss(
+        model, losses.MultipleNegativesRankingLoss(model), dimensions[::-1]
+    )
     rate = learning_rate or default_rate
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: warm_then_cosine(step, steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: warm_then_cosine(step, steps)
+    )
     model.train()
     for step in range(1, steps + 1):
         chosen = [train[i] for i in rng.choice(len(train), min(batch, len(train)), replace=False)]
         # Two pairs of one document would be wrong answers to each other.
         chosen = list({document: (query, document) for query, document in chosen}.values())
         sides = [[queries[i] for i, _ in chosen], [documents[j] for _, j in chosen]]
-        value = loss([{k: v.to(model.device) for k, v in model.preprocess(texts).items()} for texts in sides], None)
+        value = loss(
+            [
+                {k: v.to(model.device) for k, v in model.preprocess(texts).items()}
+                for texts in sides
+            ],
+            None,
+        )
         optimiser.zero_grad()
         value.backward()
         optimiser.step()
@@ -111,7 +126,10 @@ def train_model(
         raise UsageError(f"{out} cannot be written: {error.strerror or error}") from error
     return [
         f"Trained for {steps} steps in {time.monotonic() - begun:.0f} s; {MEASURE} on {len(asked)} queries held out of training:",
-        *(f"{d:>5} d  before {b:.3f}  after {a:.3f}" for d, b, a in zip(dimensions, before, after, strict=True)),
+        *(
+            f"{d:>5} d  before {b:.3f}  after {a:.3f}"
+            for d, b, a in zip(dimensions, before, after, strict=True)
+        ),
         f'The model is in {out}: encoder = "st:{out}".',
     ]
 
@@ -123,7 +141,9 @@ def _model(encoder: str) -> tuple[Any, float]:
     if name == "wordllama":
         import wordllama
 
-        source = wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
+        source = wordllama.WordLlama.load(
+            cache_dir=Path(wordllama.__file__).parent, disable_download=True
+        )
         weights = np.array(source.embedding, dtype=np.float32)
         modules = extra("sentence_transformers.models", "training a model", "train")
         static = modules.StaticEmbedding(source.tokenizer, embedding_weights=weights)
@@ -132,5 +152,7 @@ def _model(encoder: str) -> tuple[Any, float]:
         try:
             return library.SentenceTransformer(argument), 2e-5
         except (OSError, ValueError) as error:
-            raise UsageError(f"encoder '{encoder}' cannot be loaded: {str(error).splitlines()[0]}") from error
+            raise UsageError(
+                f"encoder '{encoder}' cannot be loaded: {str(error).splitlines()[0]}"
+            ) from error
     raise UsageError(f"encoder '{encoder}' cannot be trained; wordllama and st:NAME_OR_PATH can")

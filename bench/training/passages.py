@@ -28,7 +28,9 @@ def passages(documents: Iterable[str], most: int, seed: int) -> tuple[list[str],
     if len(found) > most:
         chosen = np.sort(np.random.default_rng(seed).choice(len(found), most, replace=False))
         found = [found[i] for i in chosen]
-    return [text for text, _ in found], np.array([position for _, position in found], dtype=np.int64)
+    return [text for text, _ in found], np.array(
+        [position for _, position in found], dtype=np.int64
+    )
 
 
 def _plain(text: str) -> str:

@@ -28,7 +28,9 @@ def test_recommends_the_cheapest_whose_lower_bound_holds(frame):
 
 def test_a_server_that_does_not_tell_its_size_is_the_last_choice(frame):
     rows = timed(frame)
-    silent = rows.iloc[[0]].assign(trial_id="silent", bytes_per_vector=np.nan, retained_ndcg_at_10_low=2.0)
+    silent = rows.iloc[[0]].assign(
+        trial_id="silent", bytes_per_vector=np.nan, retained_ndcg_at_10_low=2.0
+    )
     assert recommend(pd.concat([rows, silent]), 0.5)[0].trial_id != "silent"
     only = recommend(silent, 1.0)[0]
     assert only.trial_id == "silent"
@@ -61,7 +63,9 @@ def test_lost_quality_speed_and_trials_are_regressions(frame):
     i = head.index[head["backend"] == "faiss-hnsw"][0]
     head.loc[i, "ndcg_at_10"] -= 1e-4
     assert len(compare(frame, head).regressions) == 1
-    assert compare(frame, head.assign(machine="another")).ok, "another processor may round a graph's edge otherwise"
+    assert compare(frame, head.assign(machine="another")).ok, (
+        "another processor may round a graph's edge otherwise"
+    )
     head = frame.copy()
     for column in ("speedup_vs_exact", "speedup_vs_exact_low", "speedup_vs_exact_high"):
         head.loc[i, column] /= 20
@@ -84,7 +88,10 @@ def test_other_texts_are_not_compared(frame):
 
 def bench(*arguments, code=0):
     done = subprocess.run(
-        [sys.executable, "-m", "bench", *map(str, arguments)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "bench", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
@@ -95,7 +102,9 @@ def test_commands_end_to_end(measured, tmp_path):
     assert "Pareto-optimal" in bench("show", measured).stdout
     records = json.loads(bench("show", measured, "--json").stdout)
     assert any(record["pareto"] for record in records)
-    assert json.loads(bench("recommend", measured, "--json", "--retain", "0.5").stdout)[0]["trial_id"]
+    assert json.loads(bench("recommend", measured, "--json", "--retain", "0.5").stdout)[0][
+        "trial_id"
+    ]
     assert len(bench("figures", measured, "--out", tmp_path / "f").stdout.splitlines()) == 2 * (
         len(figures()) - 1
     )  # none is a server under load
@@ -113,7 +122,9 @@ def test_a_regression_is_exit_status_1(measured, tmp_path, frame):
 
     worse = frame.assign(ndcg_at_10=np.maximum(frame["ndcg_at_10"] - 0.1, 0))
     pq.write_table(
-        pa.Table.from_pandas(worse, schema=TRIALS, preserve_index=False).replace_schema_metadata(TRIALS.metadata),
+        pa.Table.from_pandas(worse, schema=TRIALS, preserve_index=False).replace_schema_metadata(
+            TRIALS.metadata
+        ),
         tmp_path / "trials.parquet",
     )
     assert "REGRESSION" in bench("compare", measured, tmp_path, code=1).stdout
@@ -133,6 +144,8 @@ def test_a_regression_is_exit_status_1(measured, tmp_path, frame):
     ],
 )
 def test_bad_input_is_one_line_and_exit_status_2(arguments, says, tmp_path):
-    error = bench(*arguments, *(["--out", tmp_path / "o"] if arguments[0] == "run" else []), code=2).stderr
+    error = bench(
+        *arguments, *(["--out", tmp_path / "o"] if arguments[0] == "run" else []), code=2
+    ).stderr
     assert says in error
     assert len(error.strip().splitlines()) == 1

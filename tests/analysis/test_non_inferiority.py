@@ -16,14 +16,20 @@ def test_the_p_value_is_near_that_of_the_t_test(shift):
     values = np.random.default_rng(0).normal(0, 0.2, 400)
     values += shift - values.mean()
     expected = stats.ttest_1samp(values, 0, alternative="greater").pvalue
-    assert Bootstrap(400, resamples=20_000).p_at_most_zero(values) == pytest.approx(expected, abs=0.01)
+    assert Bootstrap(400, resamples=20_000).p_at_most_zero(values) == pytest.approx(
+        expected, abs=0.01
+    )
 
 
 def test_the_p_value_falls_below_the_level_where_scipys_interval_leaves_zero():
     values = np.random.default_rng(1).normal(0.02, 0.2, 300)
-    low = stats.bootstrap((values,), np.mean, confidence_level=0.9, method="percentile", n_resamples=9999, rng=0)
+    low = stats.bootstrap(
+        (values,), np.mean, confidence_level=0.9, method="percentile", n_resamples=9999, rng=0
+    )
     shifted = values - low.confidence_interval.low
-    assert Bootstrap(300, resamples=20_000).p_at_most_zero(shifted) == pytest.approx(0.05, abs=0.005)
+    assert Bootstrap(300, resamples=20_000).p_at_most_zero(shifted) == pytest.approx(
+        0.05, abs=0.005
+    )
 
 
 def _measured(qualities, n=200):
@@ -33,10 +39,24 @@ def _measured(qualities, n=200):
     trials, queries = [], []
     for d, loss in {**qualities, 32: 0.0}.items():
         values = full - loss + (rng.normal(0, 0.05, n) if loss else 0)
-        common = {"dataset": "a", "encoder": "e", "status": "ok", "backend": "exact", "reducer": "truncate"}
-        trials.append({**common, "trial_id": str(d), "dim": d, "full_dim": 32, "ndcg_at_10": values.mean()})
+        common = {
+            "dataset": "a",
+            "encoder": "e",
+            "status": "ok",
+            "backend": "exact",
+            "reducer": "truncate",
+        }
+        trials.append(
+            {**common, "trial_id": str(d), "dim": d, "full_dim": 32, "ndcg_at_10": values.mean()}
+        )
         queries.append(
-            pd.DataFrame({"trial_id": str(d), "query_id": [str(i) for i in rng.permutation(n)], "ndcg_at_10": np.nan})
+            pd.DataFrame(
+                {
+                    "trial_id": str(d),
+                    "query_id": [str(i) for i in rng.permutation(n)],
+                    "ndcg_at_10": np.nan,
+                }
+            )
         )
         queries[-1]["ndcg_at_10"] = [values[int(i)] for i in queries[-1]["query_id"]]
     return pd.DataFrame(trials), pd.concat(queries)
@@ -58,7 +78,9 @@ def test_a_wider_margin_accepts_more():
     assert list(verdicts(frame, queries, margin=0.1)["non_inferior"]) == [False, True, True]
     sentence = verdict_sentences(frame, queries, 0.1)["a", "e"]
     assert "all but 10.0%" in sentence
-    assert sentence.endswith("Holm-corrected over 3 dimensions): shown for 8 and 16 d; not shown for 4 d.")
+    assert sentence.endswith(
+        "Holm-corrected over 3 dimensions): shown for 8 and 16 d; not shown for 4 d."
+    )
 
 
 def test_measured_trials_are_told(frame, measured):

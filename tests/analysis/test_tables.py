@@ -11,7 +11,16 @@ from bench.analysis.findings import findings
 from bench.analysis.labels import label, variant
 from bench.analysis.tables import dimension_table, front, savings, stored
 from bench.report.terminal import as_records, show
-from bench.results.rows import FIDELITY, NDCG, exact_rows, loads, pareto, quality_of, timed, two_stage
+from bench.results.rows import (
+    FIDELITY,
+    NDCG,
+    exact_rows,
+    loads,
+    pareto,
+    quality_of,
+    timed,
+    two_stage,
+)
 from bench.study.plan import canonical, parameters
 
 
@@ -22,10 +31,16 @@ def test_pareto_is_its_definition():
     found = pareto(frame, ["good"], ["slow", "big"])
     for i, row in frame.iterrows():
         others = frame.drop(index=i).dropna()
-        no_worse = (others["good"] >= row["good"]) & (others["slow"] <= row["slow"]) & (others["big"] <= row["big"])
+        no_worse = (
+            (others["good"] >= row["good"])
+            & (others["slow"] <= row["slow"])
+            & (others["big"] <= row["big"])
+        )
         copies = (others == row).all(axis=1)
         earlier_copy = (others.index[copies] < i).any()
-        assert found[i] == (not row.isna().any() and not (no_worse & ~copies).any() and not earlier_copy)
+        assert found[i] == (
+            not row.isna().any() and not (no_worse & ~copies).any() and not earlier_copy
+        )
 
 
 def test_quality_is_fidelity_where_nothing_is_judged(frame):
@@ -47,7 +62,9 @@ def test_dimension_table_has_band_and_baselines(frame):
 def exact_with(frame, reducer, values):
     rows = (frame["backend"] == "exact") & (frame["reducer"] == reducer)
     for dim, value in values.items():
-        frame.loc[rows & (frame["dim"] == dim), ["ndcg_at_10", "ndcg_at_10_low", "ndcg_at_10_high"]] = (
+        frame.loc[
+            rows & (frame["dim"] == dim), ["ndcg_at_10", "ndcg_at_10_low", "ndcg_at_10_high"]
+        ] = (
             value,
             value - 0.01,
             value + 0.01,
@@ -66,17 +83,23 @@ def test_findings_follow_the_numbers(frame):
     assert any("not monotonic" in line and "8 → 16 d" in line for line in findings(bent))
     assert not any("not monotonic" in line for line in findings(trained))
     better = frame.copy()
-    better.loc[(better["backend"] == "exact") & (better["dim"] == 16), "retained_ndcg_at_10_low"] = 1.01
+    better.loc[
+        (better["backend"] == "exact") & (better["dim"] == 16), "retained_ndcg_at_10_low"
+    ] = 1.01
     assert any("*improves*" in line for line in findings(better))
     assert any("Only 40 queries" in line for line in findings(frame))
-    assert any("for speed and scale only" in line for line in findings(frame.assign(synthetic=True)))
+    assert any(
+        "for speed and scale only" in line for line in findings(frame.assign(synthetic=True))
+    )
 
 
 def test_front_and_labels(frame):
     best = front(frame)
     assert best["latency_ms_p50"].is_monotonic_increasing
     assert label(frame[frame["stages"] != ""].iloc[0]) == "faiss-flat 8 d, rescore 30"
-    assert {label(row) for _, row in frame.query("backend == 'faiss-hnsw' and dim == 8").iterrows()} == {
+    assert {
+        label(row) for _, row in frame.query("backend == 'faiss-hnsw' and dim == 8").iterrows()
+    } == {
         "faiss-hnsw 8 d, M=8, ef=10",
         "faiss-hnsw 8 d, M=8, ef=40",
     }
@@ -84,7 +107,11 @@ def test_front_and_labels(frame):
 
 def test_show_prints_the_numbers_and_what_was_left_out(frame):
     frame.attrs["other_machines"] = ["another machine"]
-    frame.loc[frame.index[-1], ["status", "error", "latency_ms_p50"]] = ["crashed", "ended by [SIGABRT]", None]
+    frame.loc[frame.index[-1], ["status", "error", "latency_ms_p50"]] = [
+        "crashed",
+        "ended by [SIGABRT]",
+        None,
+    ]
     text = io.StringIO()
     show(frame, Console(file=text, width=120))
     printed = text.getvalue()
@@ -102,7 +129,9 @@ def test_what_is_stored_at_lower_precision_is_told_apart_from_what_the_index_mis
     assert plain.loc["int8", "bytes"] == 8
     assert plain.loc["binary", "bytes"] == 1
     measured = frame.query("backend == 'faiss-flat' and dim == 8 and precision == 'int8'").iloc[0]
-    assert plain.loc["int8", "quality"] == pytest.approx(measured["ndcg_at_10"] + measured["loss_search"])
+    assert plain.loc["int8", "quality"] == pytest.approx(
+        measured["ndcg_at_10"] + measured["loss_search"]
+    )
     # An exhaustive index of that precision misses nothing: all that is lost is the dimension's and the precision's.
     assert measured["loss_search"] == pytest.approx(0, abs=1e-12)
     assert measured["loss_precision"] == pytest.approx(
@@ -112,7 +141,13 @@ def test_what_is_stored_at_lower_precision_is_told_apart_from_what_the_index_mis
 
 
 def several(row, clients, qps, p99):
-    return {**row, "clients": clients, "qps": qps, "latency_ms_p99": p99, "trial_id": f"{row['trial_id']}-{clients}"}
+    return {
+        **row,
+        "clients": clients,
+        "qps": qps,
+        "latency_ms_p99": p99,
+        "trial_id": f"{row['trial_id']}-{clients}",
+    }
 
 
 def test_load_is_a_question_of_its_own(frame):
@@ -122,8 +157,15 @@ def test_load_is_a_question_of_its_own(frame):
     assert len(timed(both)) == len(timed(frame))
     assert front(both)["trial_id"].tolist() == front(frame)["trial_id"].tolist()
     found = loads(both)
-    assert sorted(found["clients"]) == [1, 2, 4]  # of the two settings the one that is fast at full quality
-    assert any("2 clients 2,000 a second, p99 2 ms; 4 clients 4,000 a second" in line for line in findings(both))
+    assert sorted(found["clients"]) == [
+        1,
+        2,
+        4,
+    ]  # of the two settings the one that is fast at full quality
+    assert any(
+        "2 clients 2,000 a second, p99 2 ms; 4 clients 4,000 a second" in line
+        for line in findings(both)
+    )
     assert loads(frame).empty
 
 

@@ -25,7 +25,9 @@ def made(data, dimension, coarse, nprobe, name="adanns-ivf", precision="float32"
 def test_with_every_cell_probed_it_is_exact_at_the_distance_s_dimension(data, dimension, coarse):
     corpus, queries = data
     found = made(data, dimension, coarse, 10_000).search(queries, 10)
-    true = np.argsort(-(truncate(queries, dimension) @ truncate(corpus, dimension).T), axis=1, kind="stable")[:, :10]
+    true = np.argsort(
+        -(truncate(queries, dimension) @ truncate(corpus, dimension).T), axis=1, kind="stable"
+    )[:, :10]
     np.testing.assert_array_equal(found, true)
 
 
@@ -36,7 +38,9 @@ def test_cells_of_more_dimensions_find_more_at_the_same_distance_dimension(data)
         np.mean(
             [
                 len(set(a) & set(b))
-                for a, b in zip(made(data, 16, c, 4).search(queries, 10).tolist(), true.tolist(), strict=True)
+                for a, b in zip(
+                    made(data, 16, c, 4).search(queries, 10).tolist(), true.tolist(), strict=True
+                )
             ]
         )
         for c in (2, 16)
@@ -50,7 +54,9 @@ def test_at_one_dimension_for_both_it_is_an_inverted_file(data):
     plain.build(truncate(corpus, 32), lists_per_sqrt_n=1.0)
     plain.configure(nprobe=8)
     found = [made(data, 32, 32, 8).search(queries, 10), plain.search(truncate(queries, 32), 10)]
-    same = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(*(f.tolist() for f in found), strict=True)])
+    same = np.mean(
+        [len(set(a) & set(b)) / 10 for a, b in zip(*(f.tolist() for f in found), strict=True)]
+    )
     assert same >= 0.9
 
 
@@ -59,7 +65,10 @@ def test_opq_codes_are_smaller_and_exhaustive_search_of_them_finds_no_less(data)
     backend = made(data, 32, 64, 4, "adanns-ivf-opq", "pq", components_per_byte=4)
     true = np.argsort(-(truncate(queries, 32) @ truncate(corpus, 32).T), axis=1)[:, :10]
     found = [backend.search(queries, 10), backend.exhaustive(queries, 10)]
-    few, all_ = (np.mean([len(set(a) & set(b)) for a, b in zip(f.tolist(), true.tolist(), strict=True)]) for f in found)
+    few, all_ = (
+        np.mean([len(set(a) & set(b)) for a, b in zip(f.tolist(), true.tolist(), strict=True)])
+        for f in found
+    )
     assert all_ >= few > 2
     assert backend.size_bytes() < corpus[:, :32].nbytes
     assert backend.index.nprobe == 4

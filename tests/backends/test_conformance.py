@@ -14,24 +14,41 @@ from bench.testing import conformance
 SLOW = ("pynndescent",)
 """Compile themselves for minutes."""
 
-KINDS = [(name, precision) for name, cls in backends().items() if cls.available() for precision in cls.precisions]
+KINDS = [
+    (name, precision)
+    for name, cls in backends().items()
+    if cls.available()
+    for precision in cls.precisions
+]
 
 
 @pytest.fixture(scope="module")
 def checked(request):
     """The checks of all that was selected, a process each, two at a time: most of each is one library on one thread."""
-    kinds = [i.callspec.params for i in request.session.items if i.name.startswith("test_a_backend_keeps_the_rules")]
+    kinds = [
+        i.callspec.params
+        for i in request.session.items
+        if i.name.startswith("test_a_backend_keeps_the_rules")
+    ]
     with ThreadPoolExecutor(2) as pool:
-        yield {(k["name"], k["precision"]): pool.submit(conformance, k["name"], k["precision"]) for k in kinds}
+        yield {
+            (k["name"], k["precision"]): pool.submit(conformance, k["name"], k["precision"])
+            for k in kinds
+        }
         pool.shutdown(cancel_futures=True)
 
 
 @pytest.mark.parametrize(
     ("name", "precision"),
-    [pytest.param(*kind, id="-".join(kind), marks=[pytest.mark.slow] if kind[0] in SLOW else []) for kind in KINDS],
+    [
+        pytest.param(*kind, id="-".join(kind), marks=[pytest.mark.slow] if kind[0] in SLOW else [])
+        for kind in KINDS
+    ],
 )
 def test_a_backend_keeps_the_rules(name, precision, checked):
-    failed = [f"{check.name}: {check.told}" for check in checked[name, precision].result() if not check.ok]
+    failed = [
+        f"{check.name}: {check.told}" for check in checked[name, precision].result() if not check.ok
+    ]
     assert not failed
 
 
@@ -75,7 +92,9 @@ def third_party(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
 
 
-def test_a_backend_of_another_package_is_checked_listed_and_swept(third_party, vector_folder, tmp_path):
+def test_a_backend_of_another_package_is_checked_listed_and_swept(
+    third_party, vector_folder, tmp_path
+):
     assert all(check.ok for check in conformance("brute", "float32"))
     wrong = {check.name for check in conformance("shuffled", "float32") if not check.ok}
     assert "best_comes_first_and_nothing_twice" in wrong

@@ -21,7 +21,9 @@ START = "from bench.backends import _postgres as p; p.server(); print(p._started
 
 
 def started(then: str) -> tuple[subprocess.Popen, Path, int]:
-    process = subprocess.Popen([sys.executable, "-c", START + then], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", START + then], stdout=subprocess.PIPE, text=True
+    )
     folder, pid = process.stdout.readline().split()
     return process, Path(folder), int(pid)
 
@@ -89,7 +91,12 @@ def test_tables_that_a_killed_process_left_are_dropped(monkeypatch):
         connection.execute(f"CREATE TABLE {name} (id bigint)")
         backend = bench.get_backend("pgvector-hnsw")("float32", 8, 1)
         backend.build(np.eye(8, dtype=np.float32), M=16, ef_construction=64)
-        tables = {row[0] for row in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+        tables = {
+            row[0]
+            for row in connection.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            )
+        }
         backend.close()
     assert name not in tables
     assert len(tables) == 1

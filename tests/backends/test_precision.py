@@ -13,7 +13,9 @@ from bench.vectors import normalise
 def data(request):
     rng = np.random.default_rng(0)
     scale = np.linspace(2, 0.2, request.param)
-    corpus, queries = (normalise(rng.standard_normal((n, request.param)) * scale + 0.1) for n in (1500, 30))
+    corpus, queries = (
+        normalise(rng.standard_normal((n, request.param)) * scale + 0.1) for n in (1500, 30)
+    )
     return corpus, queries
 
 
@@ -34,7 +36,13 @@ def shared(found, scores, k=10):
 
 def test_float16_is_numpy_s(data):
     corpus, queries = data
-    assert shared(searched("float16", corpus, queries), queries @ corpus.astype(np.float16).astype(np.float32).T) == 1
+    assert (
+        shared(
+            searched("float16", corpus, queries),
+            queries @ corpus.astype(np.float16).astype(np.float32).T,
+        )
+        == 1
+    )
 
 
 def test_bfloat16_keeps_the_upper_half_of_float32(data):
@@ -62,7 +70,9 @@ def test_int8_clips_what_lies_outside_the_corpus_s_range_instead_of_wrapping(dat
 
 def test_int4_is_faiss_s_codec(data):
     corpus, queries = data
-    codec = faiss.IndexScalarQuantizer(corpus.shape[1], faiss.ScalarQuantizer.QT_4bit, faiss.METRIC_INNER_PRODUCT)
+    codec = faiss.IndexScalarQuantizer(
+        corpus.shape[1], faiss.ScalarQuantizer.QT_4bit, faiss.METRIC_INNER_PRODUCT
+    )
     codec.sq.rangestat, codec.sq.rangestat_arg = faiss.ScalarQuantizer.RS_meanstd, 2.5
     train_alone(codec, corpus)
     decoded = codec.sa_decode(codec.sa_encode(corpus))
@@ -102,12 +112,19 @@ def test_asymmetric_binary_scores_the_query_itself_against_signs(data):
 def test_an_index_searched_in_full_finds_what_its_precision_allows(data, precision, name, settings):
     corpus, queries = data
     settings = {**settings, "build": dict(settings["build"])}
-    found, flat = searched(precision, corpus, queries, name, **settings), searched(precision, corpus, queries)
+    found, flat = (
+        searched(precision, corpus, queries, name, **settings),
+        searched(precision, corpus, queries),
+    )
     if precision == "binary":
         distance = ((queries > 0)[:, None] != (corpus > 0)[None]).sum(axis=2).astype(np.float64)
-        if corpus.shape[1] > 8:  # at 8 d thousands of documents share 256 codes, and a graph loses its way among copies
+        if (
+            corpus.shape[1] > 8
+        ):  # at 8 d thousands of documents share 256 codes, and a graph loses its way among copies
             assert shared(found, -distance) >= 0.9
         return
-    same = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found.tolist(), flat.tolist(), strict=True)])
+    same = np.mean(
+        [len(set(a) & set(b)) / 10 for a, b in zip(found.tolist(), flat.tolist(), strict=True)]
+    )
     # faiss's int8 in lists and graphs keeps the query in float32, exhaustive search rounds it.
     assert same >= (0.9 if precision == "int8" else 0.95)

@@ -42,10 +42,16 @@ class Lucene:
         documents = self.indexes[name]
         if verb == "_bulk":
             lines = [json.loads(line) for line in body.splitlines()]
-            documents |= {row["index"]["_id"]: fields for row, fields in zip(lines[::2], lines[1::2], strict=True)}
+            documents |= {
+                row["index"]["_id"]: fields
+                for row, fields in zip(lines[::2], lines[1::2], strict=True)
+            }
             return {"errors": False, "items": []}
         if verb.startswith("_search"):
-            return {"took": 3, "hits": {"hits": [{"_id": i} for i in self.found(documents, json.loads(body))]}}
+            return {
+                "took": 3,
+                "hits": {"hits": [{"_id": i} for i in self.found(documents, json.loads(body))]},
+            }
         if verb.startswith("_stats"):
             size = sum(len(json.dumps(fields)) for fields in documents.values())
             return {"_all": {"primaries": {"store": {"size_in_bytes": size}}}}
@@ -149,7 +155,9 @@ def test_a_server_keeps_the_rules(name, variable, behaviour, stand_in):
     assert not get_backend(name).available()
     stand_in(variable, behaviour())
     assert get_backend(name).available()
-    assert not [f"{check.name}: {check.told}" for check in conformance(name, "float32") if not check.ok]
+    assert not [
+        f"{check.name}: {check.told}" for check in conformance(name, "float32") if not check.ok
+    ]
 
 
 @pytest.fixture
@@ -189,7 +197,10 @@ def test_what_elasticsearch_is_sent(stand_in, vectors):
     }  # fmt: skip
     bulk = requests[1][2].decode().splitlines()
     assert requests[1][:2] == ("POST", f"{index}/_bulk")
-    assert [json.loads(line) for line in bulk[:2]] == [{"index": {"_id": "0"}}, {"prefix": prefix, "full": full}]
+    assert [json.loads(line) for line in bulk[:2]] == [
+        {"index": {"_id": "0"}},
+        {"prefix": prefix, "full": full},
+    ]
     assert [r[:2] for r in requests[2:4]] == [
         ("POST", f"{index}/_forcemerge?max_num_segments=1"), ("POST", f"{index}/_refresh")
     ]  # fmt: skip
@@ -256,11 +267,16 @@ def test_what_weaviate_is_sent(stand_in, vectors, monkeypatch):
 
 
 def test_what_a_killed_process_left_is_dropped_by_the_next(stand_in, vectors):
-    gone, other = (fresh_name().replace(f"_{os.getpid()}_", f"_{pid}_") for pid in (2**22 + 1, os.getppid()))
+    gone, other = (
+        fresh_name().replace(f"_{os.getpid()}_", f"_{pid}_") for pid in (2**22 + 1, os.getppid())
+    )
     elastic, weaviate = Lucene(), Weaviate()
     elastic.indexes |= {gone: {}, other: {}, "matryoshka_bench_elsewhere_1_1": {}}
     weaviate.objects |= {gone.capitalize(): {}, "Theirs": {}}
-    sent = stand_in("MATRYOSHKA_BENCH_ELASTICSEARCH", elastic), stand_in("MATRYOSHKA_BENCH_WEAVIATE", weaviate)
+    sent = (
+        stand_in("MATRYOSHKA_BENCH_ELASTICSEARCH", elastic),
+        stand_in("MATRYOSHKA_BENCH_WEAVIATE", weaviate),
+    )
     asked("elasticsearch", vectors, M=16, ef_construction=100)
     asked("weaviate", vectors, M=16, ef_construction=128)
     dropped = [[path for method, path, _, _ in requests if method == "DELETE"] for requests in sent]
@@ -275,7 +291,10 @@ def test_a_password_is_in_no_error():
 
 @pytest.mark.parametrize(
     ("name", "variable", "where"),
-    [("qdrant", "MATRYOSHKA_BENCH_QDRANT", ":memory:"), ("milvus", "MATRYOSHKA_BENCH_MILVUS", "milvus.db")],
+    [
+        ("qdrant", "MATRYOSHKA_BENCH_QDRANT", ":memory:"),
+        ("milvus", "MATRYOSHKA_BENCH_MILVUS", "milvus.db"),
+    ],
 )
 def test_a_real_client_without_its_server(name, variable, where, tmp_path, monkeypatch):
     pytest.importorskip({"qdrant": "qdrant_client", "milvus": "milvus_lite"}[name])
@@ -283,5 +302,7 @@ def test_a_real_client_without_its_server(name, variable, where, tmp_path, monke
     failed = [check for check in conformance(name, "float32") if not check.ok]
     # Milvus Lite runs in the client's own process, and keeps its memory.
     assert not [
-        f"{check.name}: {check.told}" for check in failed if (name, check.name) != ("milvus", "memory_comes_back")
+        f"{check.name}: {check.told}"
+        for check in failed
+        if (name, check.name) != ("milvus", "memory_comes_back")
     ]

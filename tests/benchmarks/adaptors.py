@@ -36,7 +36,9 @@ def main() -> None:
             for form in asked.forms.split(","):
                 name = f"{form} {loss} of {Path(dataset).name}"
                 folder = tempfile.mkdtemp()
-                found = train(dataset, asked.encoder, folder, loss=loss, form=form, steps=asked.steps)
+                found = train(
+                    dataset, asked.encoder, folder, loss=loss, form=form, steps=asked.steps
+                )
                 print(f"{name}: {found.steps} steps, {found.seconds:.0f} s", flush=True)
                 adaptors[name] = get_reducer("adaptor")(asked.encoder, path=folder)
     for dataset in asked.score:
@@ -51,10 +53,15 @@ def _score(dataset, encoder, dimensions, adaptors) -> None:
     for name, reducer in {**methods, **adaptors}.items():
         reducer.fit(data.corpus)
         found = exact_topk(
-            data.queries, data.corpus, dimensions, 10, transform=lambda block, r=reducer: r.map(normalise(block))
+            data.queries,
+            data.corpus,
+            dimensions,
+            10,
+            transform=lambda block, r=reducer: r.map(normalise(block)),
         )
         values[name] = {
-            d: relevance(ids, data.query_ids, data.qrels, 10)["ndcg_at_10"] for d, (ids, _) in found.items()
+            d: relevance(ids, data.query_ids, data.qrels, 10)["ndcg_at_10"]
+            for d, (ids, _) in found.items()
         }
     subsets = [values.pop(f"subset {seed}") for seed in range(5)]
     values["random subset"] = {d: np.mean([s[d] for s in subsets], axis=0) for d in dimensions}
@@ -65,8 +72,14 @@ def _score(dataset, encoder, dimensions, adaptors) -> None:
     for name in adaptors:
         gains = []
         for d in dimensions:
-            best = max(("truncate", "pca", "random subset"), key=lambda other, d=d: values[other][d].mean())
-            gains.append("{:+.3f} [{:+.3f}, {:+.3f}]".format(*bootstrap.mean(values[name][d] - values[best][d])))
+            best = max(
+                ("truncate", "pca", "random subset"), key=lambda other, d=d: values[other][d].mean()
+            )
+            gains.append(
+                "{:+.3f} [{:+.3f}, {:+.3f}]".format(
+                    *bootstrap.mean(values[name][d] - values[best][d])
+                )
+            )
         print(f"  gain of {name} over the best other:", "  ".join(gains), flush=True)
 
 

@@ -62,14 +62,22 @@ def compare(n: int, n_queries: int, threads: int, rounds: int) -> None:
         for d in DIMENSIONS:
             seconds, ids = neighbours(d)
             theirs += seconds
-            same[d] = float(np.mean([len(np.intersect1d(a, b)) / K for a, b in zip(ids, found[d][0], strict=True)]))
+            same[d] = float(
+                np.mean(
+                    [len(np.intersect1d(a, b)) / K for a, b in zip(ids, found[d][0], strict=True)]
+                )
+            )
         taken.append((ours, theirs, single))
     ours, theirs, single = np.median(np.array(taken), axis=0)
     by_faiss, by_product = np.median([(t / o, o / p) for o, t, p in taken], axis=0)
-    print(f"{n:,} × {DIMENSIONS[-1]}, {n_queries} queries, k = {K}, {threads} threads, {rounds} rounds")
+    print(
+        f"{n:,} × {DIMENSIONS[-1]}, {n_queries} queries, k = {K}, {threads} threads, {rounds} rounds"
+    )
     print(f"one pass, {len(DIMENSIONS)} dimensions   {ours:.3f} s")
     print(f"faiss.knn, once a dimension {theirs:.3f} s: the pass is {by_faiss:.2f} times faster")
-    print(f"single product at {DIMENSIONS[-1]} d     {single:.3f} s: the pass takes {by_product:.2f} times as long")
+    print(
+        f"single product at {DIMENSIONS[-1]} d     {single:.3f} s: the pass takes {by_product:.2f} times as long"
+    )
     print("same neighbours as faiss:", ", ".join(f"{d} d {share:.5f}" for d, share in same.items()))
 
 
@@ -105,7 +113,9 @@ def scale(sizes: list[int], dimension: int, n_queries: int, threads: int) -> Non
 
             watcher = threading.Thread(target=watch)
             watcher.start()
-            seconds = _seconds(lambda mapped=mapped: exact_topk(queries, mapped, steps, K, threads=threads))
+            seconds = _seconds(
+                lambda mapped=mapped: exact_topk(queries, mapped, steps, K, threads=threads)
+            )
             stop.set()
             watcher.join()
             gib = n * dimension * 4 / 2**30

@@ -38,7 +38,9 @@ def main(folder: Path, encoder_name: str, rounds: int) -> None:
             os.environ["MATRYOSHKA_BENCH_CACHE"] = scratch
             study = Path(scratch) / "study.toml"
             listed = ", ".join(map(str, dimensions))
-            study.write_text(STUDY.format(folder=folder.resolve(), encoder=encoder_name, dimensions=listed))
+            study.write_text(
+                STUDY.format(folder=folder.resolve(), encoder=encoder_name, dimensions=listed)
+            )
             begun = time.perf_counter()
             frame = run(study, Path(scratch) / "results", progress=False)
             ours = time.perf_counter() - begun

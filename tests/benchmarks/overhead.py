@@ -44,7 +44,9 @@ def bare_milliseconds(backend, singles, k):
 def main(rounds: int = 15) -> None:
     machine.pin(machine.usable_cores()[-1:])
     rng = np.random.default_rng(0)
-    print(f"{N:,} vectors, {QUERIES} queries, {rounds} rounds, one thread: recorded / bare median latency")
+    print(
+        f"{N:,} vectors, {QUERIES} queries, {rounds} rounds, one thread: recorded / bare median latency"
+    )
     for name, build, search in (
         ("faiss-flat", {}, {}),
         ("faiss-hnsw", {"M": 16, "ef_construction": 100}, {"ef": 32}),
@@ -58,7 +60,10 @@ def main(rounds: int = 15) -> None:
             ratios = []
             for round_ in range(rounds):
                 sides = (recorded_milliseconds, bare_milliseconds)
-                times = {side: side(backend, singles, 10) for side in (sides if round_ % 2 else sides[::-1])}
+                times = {
+                    side: side(backend, singles, 10)
+                    for side in (sides if round_ % 2 else sides[::-1])
+                }
                 ratios.append(times[recorded_milliseconds] / times[bare_milliseconds])
             print(
                 f"{name:10} {d:4} d  {times[bare_milliseconds]:.4f} ms  ratio {np.median(ratios):.3f} [{min(ratios):.3f}, {max(ratios):.3f}]"

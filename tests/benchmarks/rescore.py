@@ -48,7 +48,9 @@ def main() -> None:
     print(
         f"{asked.candidates} of {asked.documents:,} vectors at {DIMENSION} d; one thread reads {bandwidth / 1e9:.1f} GB/s"
     )
-    print(f"bytes alone {bytes_alone:.1f} µs; twice that and 20 µs is {2 * bytes_alone + 20:.1f} µs")
+    print(
+        f"bytes alone {bytes_alone:.1f} µs; twice that and 20 µs is {2 * bytes_alone + 20:.1f} µs"
+    )
     print(
         f"fused median {medians['fused']:.1f} µs: {medians['fused'] / bytes_alone:.2f} × the bytes; numpy {medians['numpy']:.1f} µs"
     )

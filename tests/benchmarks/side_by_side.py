@@ -33,7 +33,12 @@ K, D, EF, M = 10, 256, 512, 16
 class Hnswlib:
     """hnswlib, by hand and by vicinity."""
 
-    name, ef_construction, backend, arguments = "hnswlib", 200, Backend.HNSW, {"m": M, "ef_construction": 200}
+    name, ef_construction, backend, arguments = (
+        "hnswlib",
+        200,
+        Backend.HNSW,
+        {"m": M, "ef_construction": 200},
+    )
 
     def index(self, vectors):
         index = hnswlib.Index(space="ip", dim=D)
@@ -54,7 +59,12 @@ class Hnswlib:
 class FaissHnsw:
     """faiss's HNSW, by hand and by vicinity, which leaves ef_construction at faiss's 40."""
 
-    name, ef_construction, backend, arguments = "faiss-hnsw", 40, Backend.FAISS, {"index_type": "hnsw", "m": M}
+    name, ef_construction, backend, arguments = (
+        "faiss-hnsw",
+        40,
+        Backend.FAISS,
+        {"index_type": "hnsw", "m": M},
+    )
 
     def index(self, vectors):
         index = faiss.IndexHNSWFlat(D, M, faiss.METRIC_INNER_PRODUCT)
@@ -98,14 +108,20 @@ def bare(kind, vectors, queries) -> dict[str, float]:
     found = kind.search(index, queries)
     batch = len(queries) / (time.perf_counter() - begun)
     true = np.argsort(-(queries @ vectors.T), axis=1)[:, :K]
-    recall = np.mean([len(set(a) & set(b)) / K for a, b in zip(found.tolist(), true.tolist(), strict=True)])
+    recall = np.mean(
+        [len(set(a) & set(b)) / K for a, b in zip(found.tolist(), true.tolist(), strict=True)]
+    )
     return {"single": 1 / float(np.mean(taken)), "batch": batch, "recall": float(recall)}
 
 
 def by_vicinity(kind, vectors, queries) -> dict[str, float]:
     """Return what vicinity's own `evaluate` says."""
     built = Vicinity.from_vectors_and_items(
-        vectors, [str(i) for i in range(len(vectors))], backend_type=kind.backend, metric="cosine", **kind.arguments
+        vectors,
+        [str(i) for i in range(len(vectors))],
+        backend_type=kind.backend,
+        metric="cosine",
+        **kind.arguments,
     )
     kind.tune(built.backend.index)
     built.query(queries[:50], k=K)
@@ -128,10 +144,15 @@ def main(rounds: int = 5) -> None:
                 machine.pin(cores)
                 row = {"recorded": recorded(kind, Path(folder))}
             machine.pin(cores[-1:])
-            row |= {"bare": bare(kind, vectors, queries), "vicinity": by_vicinity(kind, vectors, queries)}
+            row |= {
+                "bare": bare(kind, vectors, queries),
+                "vicinity": by_vicinity(kind, vectors, queries),
+            }
             rows.append(row)
         for who in ("recorded", "bare", "vicinity"):
-            told = ", ".join(f"{what} {np.median([r[who][what] for r in rows]):,.3f}" for what in rows[0][who])
+            told = ", ".join(
+                f"{what} {np.median([r[who][what] for r in rows]):,.3f}" for what in rows[0][who]
+            )
             print(f"{kind.name:11} {who:9} {told}")
         for what, who in (("single", "bare"), ("batch", "bare"), ("batch", "vicinity")):
             ratios = [row["recorded"][what] / row[who][what] for row in rows]

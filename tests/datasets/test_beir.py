@@ -4,7 +4,9 @@ import pytest
 
 from bench.datasets import load_dataset
 
-CORPUS = b'{"_id": "a", "title": "T", "text": "x"}\r\n\r\n{"_id": 7, "title": null, "text": "y"}\r\n'
+CORPUS = (
+    b'{"_id": "a", "title": "T", "text": "x"}\r\n\r\n{"_id": 7, "title": null, "text": "y"}\r\n'
+)
 QUERIES = b'{"_id": "q", "text": "?"}\r\n{"_id": "r", "text": "!"}\r\n{"_id": "s", "text": "."}\r\n'
 QRELS = b"query-id\tcorpus-id\tscore\r\nq\ta\t-1\r\nq\t7\t3\r\nr\ta\t0\r\n"
 
@@ -68,7 +70,10 @@ def test_the_splits_of_scifact(shared_beir):
 def test_a_query_that_is_a_document_is_left_out_of_its_own_results(tmp_path):
     import json
 
-    corpus = [{"_id": "1", "title": "T", "text": "the same words"}, {"_id": "2", "title": "", "text": "others"}]
+    corpus = [
+        {"_id": "1", "title": "T", "text": "the same words"},
+        {"_id": "2", "title": "", "text": "others"},
+    ]
     (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(line) + "\n" for line in corpus))
     queries = [{"_id": "1", "text": "the same words"}, {"_id": "2", "text": "only numbered alike"}]
     (tmp_path / "queries.jsonl").write_text("".join(json.dumps(line) + "\n" for line in queries))

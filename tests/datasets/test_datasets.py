@@ -65,7 +65,8 @@ def test_a_split_that_is_not_there(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "docs", "queries"), [("cranfield", 1400, 225), ("scifact", 5183, 300), ("cacm", 3204, 52)]
+    ("name", "docs", "queries"),
+    [("cranfield", 1400, 225), ("scifact", 5183, 300), ("cacm", 3204, 52)],
 )
 def test_real_collections_have_the_published_counts(shared_beir, name, docs, queries):
     data = load_dataset(f"beir:{shared_beir(name)}")
@@ -94,9 +95,9 @@ def test_vectors_come_the_same_from_every_format(tmp_path):
         np.testing.assert_allclose(data.corpus_vectors, corpus, atol=1e-6)
         np.testing.assert_allclose(data.query_vectors, queries, atol=1e-6)
     assert any("euclidean" in note for note in load_dataset(f"vectors:{tmp_path / 'x.hdf5'}").notes)
-    pd.DataFrame({"id": [f"d{i}" for i in range(20)], "v": list(corpus), "other": range(20)}).to_parquet(
-        tmp_path / "p.parquet"
-    )
+    pd.DataFrame(
+        {"id": [f"d{i}" for i in range(20)], "v": list(corpus), "other": range(20)}
+    ).to_parquet(tmp_path / "p.parquet")
     data = load_dataset(f"vectors:{tmp_path / 'p.parquet'}")
     np.testing.assert_allclose(data.corpus_vectors, corpus)
     assert data.doc_ids[3] == "d3"
@@ -111,7 +112,10 @@ def test_without_queries_documents_ask_and_are_left_out(tmp_path):
 
 def test_copies_are_counted(tmp_path):
     np.save(tmp_path / "corpus.npy", np.concatenate([unit(10, 4), unit(3, 4)]))
-    assert any("3 of 13 documents are exact copies" in note for note in load_dataset(f"vectors:{tmp_path}").notes)
+    assert any(
+        "3 of 13 documents are exact copies" in note
+        for note in load_dataset(f"vectors:{tmp_path}").notes
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,7 +125,10 @@ def test_copies_are_counted(tmp_path):
             lambda c, q: (np.where(np.arange(len(c))[:, None] == 2, np.nan, c), q),
             "1 documents hold NaN or infinite numbers: 2",
         ),
-        (lambda c, q: (np.where(np.arange(len(c))[:, None] == 5, 0, c), q), "1 documents are all-zero vectors.*: 5"),
+        (
+            lambda c, q: (np.where(np.arange(len(c))[:, None] == 5, 0, c), q),
+            "1 documents are all-zero vectors.*: 5",
+        ),
         (lambda c, q: (c, q[:, :3]), "6 dimensions, query vectors 3"),
         (lambda c, q: (c[0], q), "shape"),
         (lambda c, q: (c[:0], q), "is empty"),
@@ -167,7 +174,8 @@ def test_pydoc_is_deterministic_split_by_module_and_without_copies():
     assert len(set(test.queries)) == len(test.queries)
     position = {doc_id: i for i, doc_id in enumerate(test.doc_ids)}
     assert not any(
-        query in documents[position[query_id]] for query, query_id in zip(test.queries, test.query_ids, strict=True)
+        query in documents[position[query_id]]
+        for query, query_id in zip(test.queries, test.query_ids, strict=True)
     )
 
 

@@ -80,7 +80,8 @@ def test_tasks_that_cannot_be_scored(use, change, says):
 
 
 @pytest.mark.parametrize(
-    ("fails", "says"), [(ConnectionError("no hub\nat all"), "not in mteb's cache: no hub$"), (OSError(), "OSError$")]
+    ("fails", "says"),
+    [(ConnectionError("no hub\nat all"), "not in mteb's cache: no hub$"), (OSError(), "OSError$")],
 )
 def test_a_hub_that_is_not_there_is_one_line(use, fails, says):
     use(fails=fails)

@@ -22,7 +22,9 @@ def source(tmp_path, monkeypatch):
     def make(**modules):
         for name, text in modules.items():
             (tmp_path / f"{name}.py").write_text(text)
-        monkeypatch.setattr(pydoc, "_sources", lambda: ((name, tmp_path / f"{name}.py") for name in modules))
+        monkeypatch.setattr(
+            pydoc, "_sources", lambda: ((name, tmp_path / f"{name}.py") for name in modules)
+        )
 
     return make
 
@@ -58,7 +60,11 @@ def test_copies_and_ambiguous_summaries(source):
 
 def test_an_answer_that_repeats_the_question_is_no_pair(source):
     source(
-        m=function("f", "Count the green apples.", "As said: Count the green apples. And then count them all again.")
+        m=function(
+            "f",
+            "Count the green apples.",
+            "As said: Count the green apples. And then count them all again.",
+        )
         + function("g", "Count the red apples.", BODY.format("red ones"))
     )
     assert list(load_dataset("pydoc", "all").doc_ids) == ["m.g"]
@@ -74,7 +80,9 @@ def test_no_module_is_in_both_splits(source):
     assert test.fingerprint != train.fingerprint
 
 
-@pytest.mark.parametrize(("spec", "split", "says"), [("pydoc:x", "test", "no argument"), ("pydoc", "dev", "train")])
+@pytest.mark.parametrize(
+    ("spec", "split", "says"), [("pydoc:x", "test", "no argument"), ("pydoc", "dev", "train")]
+)
 def test_what_pydoc_does_not_take(spec, split, says):
     with pytest.raises(UsageError, match=says):
         load_dataset(spec, split)

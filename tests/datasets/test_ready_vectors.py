@@ -20,10 +20,14 @@ def load(path, split="test"):
 def judged(tmp_path):
     np.save(tmp_path / "corpus.npy", VECTORS)
     np.save(tmp_path / "queries.npy", VECTORS[:3])
-    (tmp_path / "corpus_ids.txt").write_bytes(b"\xef\xbb\xbf" + b"".join(b"d%d\r\n" % i for i in range(10)))
+    (tmp_path / "corpus_ids.txt").write_bytes(
+        b"\xef\xbb\xbf" + b"".join(b"d%d\r\n" % i for i in range(10))
+    )
     (tmp_path / "queries.jsonl").write_text('{"_id": "x"}\n{"_id": "y"}\n{"_id": "z"}\n')
     (tmp_path / "qrels").mkdir()
-    (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nz\td2\t1\nx\td0\t2\ny\td1\t0\n")
+    (tmp_path / "qrels" / "test.tsv").write_text(
+        "query-id\tcorpus-id\tscore\nz\td2\t1\nx\td0\t2\ny\td1\t0\n"
+    )
     return tmp_path
 
 
@@ -85,7 +89,9 @@ def parquet(path, **columns):
 
 def test_parquet_columns(tmp_path):
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(VECTORS.ravel()), 4)
-    one = parquet(tmp_path / "one.parquet", tags=[["a", "b"]] * 10, tokens=[[1, 2]] * 10, emb=vectors)
+    one = parquet(
+        tmp_path / "one.parquet", tags=[["a", "b"]] * 10, tokens=[[1, 2]] * 10, emb=vectors
+    )
     np.testing.assert_array_equal(load(one).corpus_vectors, VECTORS)
     two = parquet(tmp_path / "two.parquet", emb=vectors, small=list(VECTORS[:, :2]))
     assert load(f"{two}#small").corpus_vectors.shape == (10, 2)
@@ -93,9 +99,15 @@ def test_parquet_columns(tmp_path):
         (two, "#COLUMN; columns of lists: emb, small"),
         (f"{two}#no", "called 'no'"),
         (parquet(tmp_path / "tags.parquet", tags=[["a"]]), "#COLUMN; columns of lists: tags"),
-        (parquet(tmp_path / "empty.parquet", emb=pa.array([], pa.list_(pa.float32()))), "'emb' is empty"),
+        (
+            parquet(tmp_path / "empty.parquet", emb=pa.array([], pa.list_(pa.float32()))),
+            "'emb' is empty",
+        ),
         (parquet(tmp_path / "uneven.parquet", emb=[[1.0], [1.0, 2.0]]), "of different lengths"),
-        (parquet(tmp_path / "hole.parquet", emb=[[1.0, 2.0], [None, 1.0]]), "1 documents hold NaN.*: 1"),
+        (
+            parquet(tmp_path / "hole.parquet", emb=[[1.0, 2.0], [None, 1.0]]),
+            "1 documents hold NaN.*: 1",
+        ),
     ):
         with pytest.raises(UsageError, match=says):
             load(path)
@@ -118,7 +130,9 @@ def test_very_long_vectors(tmp_path):
         load(tmp_path)
 
 
-@pytest.mark.parametrize(("ids", "says"), [("a\nb\n", "2 document ids for 10 vectors"), ("a\n" * 10, "more than once")])
+@pytest.mark.parametrize(
+    ("ids", "says"), [("a\nb\n", "2 document ids for 10 vectors"), ("a\n" * 10, "more than once")]
+)
 def test_ids_that_do_not_fit(tmp_path, ids, says):
     np.save(tmp_path / "corpus.npy", VECTORS)
     (tmp_path / "corpus_ids.txt").write_text(ids)

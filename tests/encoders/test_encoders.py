@@ -16,7 +16,9 @@ def test_st_gives_what_sentence_transformers_gives(minilm):
     expected = library.SentenceTransformer(str(minilm)).encode(TEXTS, normalize_embeddings=True)
     np.testing.assert_allclose(encoder.encode(TEXTS), expected, atol=1e-5)
     assert encoder.dimension == 384
-    short = library.SentenceTransformer(str(minilm), truncate_dim=64).encode(TEXTS, normalize_embeddings=True)
+    short = library.SentenceTransformer(str(minilm), truncate_dim=64).encode(
+        TEXTS, normalize_embeddings=True
+    )
     np.testing.assert_allclose(encoder.encode(TEXTS, dimension=64), short, atol=1e-5)
     assert get_encoder(f"st:{minilm}").identity == encoder.identity
 
@@ -25,7 +27,9 @@ def test_st_gives_what_sentence_transformers_gives(minilm):
 def test_mteb_gives_what_the_model_gives(minilm, monkeypatch):
     mteb = pytest.importorskip("mteb")
     library = pytest.importorskip("sentence_transformers")
-    monkeypatch.setattr(mteb, "get_model", lambda name: mteb.SentenceTransformerEncoderWrapper(str(minilm)))
+    monkeypatch.setattr(
+        mteb, "get_model", lambda name: mteb.SentenceTransformerEncoderWrapper(str(minilm))
+    )
     encoder = get_encoder("mteb:local")
     expected = library.SentenceTransformer(str(minilm)).encode(TEXTS, normalize_embeddings=True)
     np.testing.assert_allclose(encoder.encode(TEXTS, role="query"), expected, atol=1e-5)
@@ -42,7 +46,9 @@ def test_a_model_that_is_not_there(monkeypatch):
 @pytest.mark.parametrize("name", ["st:x", "mteb:x"])
 def test_a_missing_extra_is_one_line_that_says_what_to_type(name, monkeypatch):
     monkeypatch.setitem(
-        __import__("sys").modules, {"st": "sentence_transformers", "mteb": "mteb"}[name.split(":")[0]], None
+        __import__("sys").modules,
+        {"st": "sentence_transformers", "mteb": "mteb"}[name.split(":")[0]],
+        None,
     )
     with pytest.raises(UsageError, match=r"pip install 'matryoshka-bench\[mteb\]'"):
         get_encoder(name)

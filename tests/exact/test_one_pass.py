@@ -13,7 +13,9 @@ DIMENSIONS = [1, 7, 16, 50, 64]
 @pytest.fixture(scope="module")
 def vectors():
     rng = np.random.default_rng(0)
-    return rng.standard_normal((30, 64), dtype=np.float32), rng.standard_normal((9000, 64), dtype=np.float32)
+    return rng.standard_normal((30, 64), dtype=np.float32), rng.standard_normal(
+        (9000, 64), dtype=np.float32
+    )
 
 
 @pytest.mark.parametrize("metric", ["cosine", "inner_product", "l2"])
@@ -21,12 +23,19 @@ def test_neighbours_and_scores_are_those_of_faiss(vectors, metric):
     queries, corpus = vectors
     found = exact_topk(queries, corpus, DIMENSIONS, 20, metric)
     for d in DIMENSIONS:
-        q, x = (truncate(v, d) if metric == "cosine" else np.ascontiguousarray(v[:, :d]) for v in (queries, corpus))
-        scores, ids = faiss.knn(q, x, 20, faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT)
+        q, x = (
+            truncate(v, d) if metric == "cosine" else np.ascontiguousarray(v[:, :d])
+            for v in (queries, corpus)
+        )
+        scores, ids = faiss.knn(
+            q, x, 20, faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
+        )
         ours = -found[d][1] if metric == "l2" else found[d][1]
         np.testing.assert_allclose(ours, scores, rtol=1e-4, atol=1e-4)
         if d > 1:  # in one dimension all cosines are ±1: all tie
-            assert (found[d][0] == ids).mean() > 0.99, "faiss sums in single precision: near-ties may differ"
+            assert (found[d][0] == ids).mean() > 0.99, (
+                "faiss sums in single precision: near-ties may differ"
+            )
             q, x = q.astype(np.float64), x.astype(np.float64)
             true = -((q[:, None] - x[None]) ** 2).sum(-1) if metric == "l2" else q @ x.T
             np.testing.assert_array_equal(
@@ -73,14 +82,18 @@ def test_a_rotation_is_applied_before_the_prefixes(vectors):
     queries, corpus = vectors
     order = np.random.default_rng(5).permutation(64)
     ids, _ = exact_topk(queries, corpus, [16], 10, transform=lambda block: block[:, order])[16]
-    np.testing.assert_array_equal(ids, exact_topk(queries[:, order], corpus[:, order], [16], 10)[16][0])
+    np.testing.assert_array_equal(
+        ids, exact_topk(queries[:, order], corpus[:, order], [16], 10)[16][0]
+    )
 
 
 def test_reads_a_memory_map(vectors, tmp_path):
     np.save(tmp_path / "corpus.npy", vectors[1].astype(np.float16))
     mapped = np.load(tmp_path / "corpus.npy", mmap_mode="r")
     ids = exact_topk(vectors[0], mapped, [64], 10)[64][0]
-    np.testing.assert_array_equal(ids, exact_topk(vectors[0], vectors[1].astype(np.float16), [64], 10)[64][0])
+    np.testing.assert_array_equal(
+        ids, exact_topk(vectors[0], vectors[1].astype(np.float16), [64], 10)[64][0]
+    )
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -105,13 +118,18 @@ def test_ranks_and_scores_of_given_documents_are_those_of_a_full_sort(vectors, m
     corpus[10, :16] = 0
     rows, ids = rng.integers(0, len(queries), 200), rng.integers(0, len(corpus), 200)
     own = rng.integers(0, len(corpus), len(queries)) if with_own else None
-    found = exact_search(queries, corpus, [16, 50, 64], 5, metric, relevant=(rows, ids), own=own).relevant
+    found = exact_search(
+        queries, corpus, [16, 50, 64], 5, metric, relevant=(rows, ids), own=own
+    ).relevant
     q64, x64 = queries.astype(np.float64), corpus.astype(np.float64)
     for d in (16, 50, 64):
         q, x = q64[:, :d], x64[:, :d]
         if metric == "cosine":
             lengths = np.linalg.norm(x, axis=1, keepdims=True)
-            q, x = q / np.linalg.norm(q, axis=1, keepdims=True), x / np.where(lengths > 0, lengths, 1)
+            q, x = (
+                q / np.linalg.norm(q, axis=1, keepdims=True),
+                x / np.where(lengths > 0, lengths, 1),
+            )
         scores = -((q[:, None] - x[None]) ** 2).sum(-1) if metric == "l2" else q @ x.T
         np.testing.assert_allclose(found[d][0], scores[rows, ids], rtol=1e-9, atol=1e-12)
         if own is not None:
@@ -126,7 +144,9 @@ def test_ranks_agree_with_the_results_of_the_same_pass(vectors):
     queries, corpus = vectors
     order = np.random.default_rng(5).permutation(64)
     rows, ids = np.repeat(np.arange(30), 3), np.arange(90) * 97
-    found = exact_search(queries, corpus, [8, 64], len(corpus), relevant=(rows, ids), transform=lambda b: b[:, order])
+    found = exact_search(
+        queries, corpus, [8, 64], len(corpus), relevant=(rows, ids), transform=lambda b: b[:, order]
+    )
     for d in (8, 64):
         ranks = np.argmax(found.nearest[d][0][rows] == ids[:, None], axis=1) + 1
         np.testing.assert_array_equal(found.relevant[d][1], ranks)

@@ -18,7 +18,8 @@ def frame(frame):
     """The measured trials, one of them as if it were a server's under load: so that there is data for every figure."""
     one = timed(frame).iloc[0]
     loads = [
-        {**one, "clients": n, "qps": 900.0 * n, "latency_ms_p99": 0.5 * n, "trial_id": f"load-{n}"} for n in (2, 4)
+        {**one, "clients": n, "qps": 900.0 * n, "latency_ms_p99": 0.5 * n, "trial_id": f"load-{n}"}
+        for n in (2, 4)
     ]
     return pd.concat([frame, pd.DataFrame(loads)], ignore_index=True)
 
@@ -49,7 +50,9 @@ def test_every_figure_has_units_on_its_axes_and_shows_the_values(frame):
     line = drawn["quality_vs_dimension"].axes[0].lines[0]
     np.testing.assert_array_equal(line.get_ydata(), dimension_table(frame)["truncate"])
     load = drawn["load"].axes[0].lines[0]
-    np.testing.assert_allclose(load.get_ydata(), loads(frame).sort_values("clients")["latency_ms_p99"])
+    np.testing.assert_allclose(
+        load.get_ydata(), loads(frame).sort_values("clients")["latency_ms_p99"]
+    )
     points = drawn["quality_vs_latency"].axes[0].lines
     shown = sorted(x for line in points if line.get_linestyle() == "None" for x in line.get_xdata())
     np.testing.assert_allclose(shown, sorted(timed(frame)["latency_ms_p50"]))
@@ -64,7 +67,9 @@ def test_the_stacked_losses_add_up_to_the_total(frame):
     totals = dict(zip(axes.lines[0].get_ydata(), axes.lines[0].get_xdata(), strict=True))
     assert widths == pytest.approx(totals)
     rows = timed(frame)
-    full = frame.query("backend == 'exact' and reducer == 'truncate' and dim == full_dim")["ndcg_at_10"].item()
+    full = frame.query("backend == 'exact' and reducer == 'truncate' and dim == full_dim")[
+        "ndcg_at_10"
+    ].item()
     total = rows["loss_dimension"] + rows["loss_precision"] + rows["loss_search"]
     np.testing.assert_allclose(total, full - rows["ndcg_at_10"], atol=1e-12)
 
@@ -72,12 +77,17 @@ def test_the_stacked_losses_add_up_to_the_total(frame):
 def test_files_are_the_same_for_the_same_table(frame, tmp_path):
     one, two = save_all(frame, tmp_path / "a"), save_all(frame, tmp_path / "b")
     assert len(one) == 2 * len(figures())
-    assert all(a.read_bytes() == b.read_bytes() for a, b in zip(one, two, strict=True) if a.suffix == ".svg")
+    assert all(
+        a.read_bytes() == b.read_bytes()
+        for a, b in zip(one, two, strict=True)
+        if a.suffix == ".svg"
+    )
 
 
 def test_several_datasets_are_panels_and_synthetic_says_so(frame):
     both = pd.concat(
-        [frame, frame.assign(dataset="synthetic:n=5", synthetic=True, ndcg_at_10=np.nan)], ignore_index=True
+        [frame, frame.assign(dataset="synthetic:n=5", synthetic=True, ndcg_at_10=np.nan)],
+        ignore_index=True,
     )
     axes = draw_all(both)["quality_vs_dimension"].axes
     assert len([a for a in axes if a.axison]) == 2

@@ -45,7 +45,10 @@ def local_task(folder):
             for line in (folder / "qrels" / "test.tsv").read_text().splitlines()[1:]:
                 query, document, grade = line.split("\t")
                 qrels.setdefault(query, {})[document] = int(grade)
-            corpus = [{"id": x["_id"], "title": x.get("title", ""), "text": x["text"]} for x in lines["corpus"]]
+            corpus = [
+                {"id": x["_id"], "title": x.get("title", ""), "text": x["text"]}
+                for x in lines["corpus"]
+            ]
             queries = [{"id": x["_id"], "text": x["text"]} for x in lines["queries"]]
             self.dataset = {
                 "default": {
@@ -71,7 +74,9 @@ class LocalModel:
 
     def encode(self, inputs, *, task_metadata, hf_split, hf_subset, prompt_type=None, **kwargs):
         texts = [text for batch in inputs for text in batch["text"]]
-        return self.encoder.encode(texts, self.dimension, "query" if prompt_type == PromptType.query else "document")
+        return self.encoder.encode(
+            texts, self.dimension, "query" if prompt_type == PromptType.query else "document"
+        )
 
     def similarity(self, a, b):
         return cos_sim(a, b)
@@ -83,6 +88,11 @@ class LocalModel:
 def mteb_scores(model, folder):
     """Return what `mteb.evaluate` finds on `folder`, by MTEB's own names."""
     results = mteb.evaluate(
-        model, local_task(folder), cache=None, overwrite_strategy="always", show_progress_bar=False, raise_error=True
+        model,
+        local_task(folder),
+        cache=None,
+        overwrite_strategy="always",
+        show_progress_bar=False,
+        raise_error=True,
     )
     return results.task_results[0].scores["test"][0]

@@ -28,9 +28,13 @@ def test_a_trec_run_scores_as_the_table_says(frame, measured, vector_folder, tmp
         with path.open() as file:
             run = pytrec_eval.parse_run(file)
         found = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10", "map_cut.100"}).evaluate(run)
-        assert np.mean([q["ndcg_cut_10"] for q in found.values()]) == pytest.approx(row["ndcg_at_10"], abs=1e-9)
+        assert np.mean([q["ndcg_cut_10"] for q in found.values()]) == pytest.approx(
+            row["ndcg_at_10"], abs=1e-9
+        )
         if row["backend"] == "exact":
-            assert np.mean([q["map_cut_100"] for q in found.values()]) == pytest.approx(row["map_at_100"], abs=1e-9)
+            assert np.mean([q["map_cut_100"] for q in found.values()]) == pytest.approx(
+                row["map_at_100"], abs=1e-9
+            )
 
 
 @pytest.mark.slow
@@ -55,14 +59,16 @@ def test_the_first_relevant_document_stands_where_the_reciprocal_rank_says(exact
     queries = load_queries(measured).merge(exact[["trial_id", "mrr_at_10"]], on="trial_id")
     reciprocal = (1 / queries["first_relevant_rank"]).where(queries["first_relevant_rank"] <= 10, 0)
     np.testing.assert_allclose(
-        reciprocal.groupby(queries["trial_id"]).mean(), queries.groupby("trial_id")["mrr_at_10"].first()
+        reciprocal.groupby(queries["trial_id"]).mean(),
+        queries.groupby("trial_id")["mrr_at_10"].first(),
     )
 
 
 def test_the_command_and_what_it_cannot_export(measured, tmp_path, monkeypatch, capsys, frame):
     for kind in ("trec", "mteb"):
         monkeypatch.setattr(
-            "sys.argv", ["bench", "export", str(measured), "--format", kind, "--out", str(tmp_path / kind)]
+            "sys.argv",
+            ["bench", "export", str(measured), "--format", kind, "--out", str(tmp_path / kind)],
         )
         with pytest.raises(SystemExit) as stopped:
             main()

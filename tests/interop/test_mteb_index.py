@@ -60,10 +60,13 @@ def test_an_index_of_ours_scored_by_mteb_has_the_figures_of_bench_run(sweep, sha
     faiss.omp_set_num_threads(1)  # as the study has it: the graph depends on the order of insertion
     index = MtebIndex("faiss-hnsw", 64, build={"M": 8, "ef_construction": 40}, search={"ef": 16})
     theirs = mteb_scores(
-        SearchEncoderWrapper(LocalModel(get_encoder("wordllama"), None), index_backend=index), shared_beir("cranfield")
+        SearchEncoderWrapper(LocalModel(get_encoder("wordllama"), None), index_backend=index),
+        shared_beir("cranfield"),
     )
     ours = sweep[sweep["backend"] == "faiss-hnsw"].iloc[0]
-    assert ours["ann_recall_at_10"] < 1, "a graph that finds everything would not tell the index from exact search"
+    assert ours["ann_recall_at_10"] < 1, (
+        "a graph that finds everything would not tell the index from exact search"
+    )
     for name in FIGURES:
         assert ours[name] == pytest.approx(theirs[name], abs=1e-5), name
 
@@ -76,7 +79,9 @@ def test_the_index_takes_documents_in_parts_and_forgets_them():
         index.add_documents(vectors[:20], [])
         index.add_documents(vectors[20:], [])
         scores, ids = index.search(queries, 100, None)
-        unit = [v[:, :4] / np.linalg.norm(v[:, :4], axis=1, keepdims=True) for v in (queries, vectors)]
+        unit = [
+            v[:, :4] / np.linalg.norm(v[:, :4], axis=1, keepdims=True) for v in (queries, vectors)
+        ]
         expected = unit[0] @ unit[1].T
         np.testing.assert_array_equal(ids, np.argsort(-expected, axis=1))
         np.testing.assert_allclose(scores, -np.sort(-expected, axis=1), atol=1e-6)
@@ -89,7 +94,10 @@ def test_the_index_takes_documents_in_parts_and_forgets_them():
     ("arguments", "says"),
     [
         ({"backend": "faiss-hnws"}, "faiss-hnsw"),
-        ({"backend": "faiss-hnsw", "search": {"nprobe": 3}}, "no search parameter 'nprobe'; it has: ef"),
+        (
+            {"backend": "faiss-hnsw", "search": {"nprobe": 3}},
+            "no search parameter 'nprobe'; it has: ef",
+        ),
         ({"backend": "faiss-flat", "build": {"M": 3}}, "no build parameter 'M'; it has: none"),
     ],
 )

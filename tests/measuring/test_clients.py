@@ -46,7 +46,9 @@ class Pretended(Backend):
             time.sleep(SLEEP)
         if self.fails_at >= 0 and np.allclose(queries[0], self.vectors[self.fails_at]):
             raise ValueError("the shard is on fire")
-        return np.argsort(-(queries @ self.vectors.T), axis=1, kind="stable")[:, :k].astype(np.int64)
+        return np.argsort(-(queries @ self.vectors.T), axis=1, kind="stable")[:, :k].astype(
+            np.int64
+        )
 
     def size_bytes(self):
         return self.vectors.nbytes
@@ -110,7 +112,9 @@ def study(tmp_path):
 
 
 def test_a_real_server_under_load(study, tmp_path):
-    frame = bench.run(study("search = { ef = [40] }\nclients = [1, 3]\n"), tmp_path / "out", progress=False)
+    frame = bench.run(
+        study("search = { ef = [40] }\nclients = [1, 3]\n"), tmp_path / "out", progress=False
+    )
     rows = frame[frame["backend"] == "pgvector-hnsw"].set_index("clients")
     assert list(rows["status"]) == ["ok", "ok"], list(rows["error"])
     assert rows.loc[1, "fidelity_at_10"] == pytest.approx(rows.loc[3, "fidelity_at_10"])
@@ -128,9 +132,15 @@ def test_a_server_that_dies_is_one_failed_row_and_a_new_one_for_the_rest(study, 
         while not killed:
             time.sleep(0.02)
             measured = [
-                p for p in (out / "parts").glob("*.trials.parquet") if "pgvector" in p.read_bytes().decode("latin1")
+                p
+                for p in (out / "parts").glob("*.trials.parquet")
+                if "pgvector" in p.read_bytes().decode("latin1")
             ]
-            for pid_file in Path(tempfile.gettempdir()).glob("matryoshka-pg-*/postmaster.pid") if measured else ():
+            for pid_file in (
+                Path(tempfile.gettempdir()).glob("matryoshka-pg-*/postmaster.pid")
+                if measured
+                else ()
+            ):
                 if pid_file.parent.name.startswith(f"matryoshka-pg-{os.getpid()}-"):
                     continue  # other tests' own
                 with contextlib.suppress(OSError, ValueError):

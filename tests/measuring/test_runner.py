@@ -141,7 +141,9 @@ def test_a_run_measures_every_trial(finished):
     queries = load_queries(out)
     assert len(queries) == len(frame) * 40
     means = queries.groupby("trial_id")["ndcg_at_10"].mean()
-    np.testing.assert_allclose(frame.set_index("trial_id")["ndcg_at_10"], means.loc[frame["trial_id"]], atol=1e-12)
+    np.testing.assert_allclose(
+        frame.set_index("trial_id")["ndcg_at_10"], means.loc[frame["trial_id"]], atol=1e-12
+    )
 
 
 def test_exact_search_loses_nothing_to_search_and_the_losses_add_up(finished):
@@ -149,17 +151,24 @@ def test_exact_search_loses_nothing_to_search_and_the_losses_add_up(finished):
     flat = frame[(frame["backend"] == "faiss-flat") & (frame["stages"] == "")]
     np.testing.assert_allclose(flat["ann_recall_at_10"], 1)
     np.testing.assert_allclose(flat["loss_search"], 0, atol=1e-12)
-    full = frame.query("backend == 'exact' and reducer == 'truncate' and dim == 32")["ndcg_at_10"].item()
+    full = frame.query("backend == 'exact' and reducer == 'truncate' and dim == 32")[
+        "ndcg_at_10"
+    ].item()
     np.testing.assert_allclose(
-        frame["loss_dimension"] + frame["loss_precision"] + frame["loss_search"], full - frame["ndcg_at_10"], atol=1e-12
+        frame["loss_dimension"] + frame["loss_precision"] + frame["loss_search"],
+        full - frame["ndcg_at_10"],
+        atol=1e-12,
     )
-    assert frame.query("dim == 32 and backend == 'faiss-flat'")["retained_ndcg_at_10"].item() == pytest.approx(1)
+    assert frame.query("dim == 32 and backend == 'faiss-flat'")[
+        "retained_ndcg_at_10"
+    ].item() == pytest.approx(1)
 
 
 def test_two_stages_count_the_full_vectors_and_keep_more(finished):
     frame = finished[2]
     one, two = (
-        frame.query(f"backend == 'faiss-flat' and dim == 8 and stages {sign} ''").iloc[0] for sign in ("==", "!=")
+        frame.query(f"backend == 'faiss-flat' and dim == 8 and stages {sign} ''").iloc[0]
+        for sign in ("==", "!=")
     )
     assert two["bytes_per_vector"] == pytest.approx(one["bytes_per_vector"] + 32 * 4)
     assert two["fidelity_at_10"] > one["fidelity_at_10"]
@@ -192,7 +201,9 @@ def misbehaving(tmp_path, monkeypatch):
 
 
 def test_every_way_to_fail_is_a_row_and_the_sweep_goes_on(tmp_path, vector_folder, misbehaving):
-    text = STUDY + "".join(f'[[configurations]]\nbackend = "{name}"\ndimensions = 8\n' for name in CLASSES)
+    text = STUDY + "".join(
+        f'[[configurations]]\nbackend = "{name}"\ndimensions = 8\n' for name in CLASSES
+    )
     path = study_file(tmp_path, vector_folder, "timeout_seconds = 4\nmemory_gib = 1.0", text)
     frame = run(path, tmp_path / "out", progress=False)
     status = frame.groupby("backend")["status"].agg(lambda s: sorted(s)).to_dict()
@@ -230,14 +241,20 @@ def test_ten_kills_at_random_moments_lose_nothing(tmp_path, finished, vector_fol
     frame = load(out)
     key = list(CONFIGURATION)
     base = undisturbed[undisturbed["dim"] != 16]
-    assert set(map(tuple, frame[key].to_numpy().tolist())) == set(map(tuple, base[key].to_numpy().tolist()))
+    assert set(map(tuple, frame[key].to_numpy().tolist())) == set(
+        map(tuple, base[key].to_numpy().tolist())
+    )
     assert set(frame["trial_id"]) == set(base["trial_id"])
     assert (frame["status"] == "ok").all()
     assert not list((out / "parts").iterdir())
 
 
 def test_a_child_ends_with_its_runner(tmp_path, vector_folder, misbehaving):
-    path = study_file(tmp_path, vector_folder, text=STUDY + '[[configurations]]\nbackend = "hangs"\ndimensions = 8\n')
+    path = study_file(
+        tmp_path,
+        vector_folder,
+        text=STUDY + '[[configurations]]\nbackend = "hangs"\ndimensions = 8\n',
+    )
     process = subprocess.Popen(command(path, tmp_path / "out"))
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not list(
@@ -248,14 +265,19 @@ def test_a_child_ends_with_its_runner(tmp_path, vector_folder, misbehaving):
     process.kill()
     process.wait()
     time.sleep(1)
-    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    assert not [
+        child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE
+    ]
 
 
 def test_two_runs_into_one_folder_do_not_mix(tmp_path, finished, vector_folder):
     import filelock
 
     (tmp_path / "out").mkdir()
-    with filelock.FileLock(tmp_path / "out" / ".lock"), pytest.raises(UsageError, match="another run"):
+    with (
+        filelock.FileLock(tmp_path / "out" / ".lock"),
+        pytest.raises(UsageError, match="another run"),
+    ):
         run(finished[0], tmp_path / "out", progress=False)
 
 

@@ -17,7 +17,9 @@ def data():
 
 def plain(corpus, query, low, shortlist, narrowing):
     """Narrow with numpy alone: cosines of prefixes, sorted, best first."""
-    ids = np.argsort(-(truncate(corpus, low) @ truncate(query[None], low)[0]), kind="stable")[:shortlist]
+    ids = np.argsort(-(truncate(corpus, low) @ truncate(query[None], low)[0]), kind="stable")[
+        :shortlist
+    ]
     for step in narrowing:
         scores = truncate(corpus[ids], step.dimension) @ truncate(query[None], step.dimension)[0]
         ids = ids[np.argsort(-scores, kind="stable")[: step.keep]]
@@ -26,7 +28,12 @@ def plain(corpus, query, low, shortlist, narrowing):
 
 @pytest.mark.parametrize(
     "narrowing",
-    [[Step(48, 10)], [Step(30, 10)], [Step(24, 20), Step(48, 10)], [Step(13, 30), Step(26, 15), Step(48, 10)]],
+    [
+        [Step(48, 10)],
+        [Step(30, 10)],
+        [Step(24, 20), Step(48, 10)],
+        [Step(13, 30), Step(26, 15), Step(48, 10)],
+    ],
     ids=["full", "between", "funnel", "long funnel"],
 )
 @pytest.mark.parametrize("unit", [True, False])
@@ -34,7 +41,9 @@ def test_narrowing_finds_what_plain_numpy_finds(data, narrowing, unit):
     corpus, queries = data
     backend = FaissFlat()
     backend.build(truncate(corpus, 12))
-    stored = corpus if unit else corpus * np.linspace(0.5, 3, len(corpus), dtype=np.float32)[:, None]
+    stored = (
+        corpus if unit else corpus * np.linspace(0.5, 3, len(corpus), dtype=np.float32)[:, None]
+    )
     found = MultiStage(backend, stored, 40, narrowing, unit).search(truncate(queries, 12), queries)
     for row, query in enumerate(queries):
         np.testing.assert_array_equal(found[row], plain(corpus, query, 12, 40, narrowing))
@@ -43,7 +52,9 @@ def test_narrowing_finds_what_plain_numpy_finds(data, narrowing, unit):
 def test_padding_stays_last_and_equals_keep_their_order():
     vectors = np.eye(3, dtype=np.float32)
     stage = MultiStage(FaissFlat(), vectors, 4, [Step(3, 4)], True)
-    found = stage.narrow(np.array([[2, -1, 0, -1], [2, 1, 0, -1]]), np.array([[1, 0, 0], [0, 0, 0]], np.float32))
+    found = stage.narrow(
+        np.array([[2, -1, 0, -1], [2, 1, 0, -1]]), np.array([[1, 0, 0], [0, 0, 0]], np.float32)
+    )
     np.testing.assert_array_equal(found, [[0, 2, -1, -1], [2, 1, 0, -1]])
 
 
@@ -70,7 +81,9 @@ def test_from_a_file_the_same_is_found_and_its_pages_can_be_dropped(data, tmp_pa
     memory, disk = (MultiStage(FaissFlat(), v, 40, [Step(48, 10)], True) for v in (corpus, stored))
     drop = Cold(stored)
     drop()
-    np.testing.assert_array_equal(disk.narrow(shortlists, queries), memory.narrow(shortlists, queries))
+    np.testing.assert_array_equal(
+        disk.narrow(shortlists, queries), memory.narrow(shortlists, queries)
+    )
     drop.close()
 
 

@@ -13,7 +13,10 @@ from bench.quality.measures import overlap, relevance
 def judged():
     rng = np.random.default_rng(1)
     queries = [f"q{i}" for i in range(40)]
-    qrels = {q: {str(d): int(rng.integers(0, 4)) for d in rng.choice(300, 12, replace=False)} for q in queries}
+    qrels = {
+        q: {str(d): int(rng.integers(0, 4)) for d in rng.choice(300, 12, replace=False)}
+        for q in queries
+    }
     for grades in qrels.values():
         grades[next(iter(grades))] = 3
     ids = np.array([rng.choice(300, 100, replace=False) for _ in queries], dtype=np.int64)
@@ -23,11 +26,12 @@ def judged():
 def test_relevance_equals_pytrec_eval(judged):
     queries, qrels, ids = judged
     run = {
-        q: {str(d): 1000.0 - rank for rank, d in enumerate(row)} for q, row in zip(queries, ids.tolist(), strict=True)
+        q: {str(d): 1000.0 - rank for rank, d in enumerate(row)}
+        for q, row in zip(queries, ids.tolist(), strict=True)
     }
-    expected = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.1,5,10,100", "recall.10,100", "map_cut.100"}).evaluate(
-        run
-    )
+    expected = pytrec_eval.RelevanceEvaluator(
+        qrels, {"ndcg_cut.1,5,10,100", "recall.10,100", "map_cut.100"}
+    ).evaluate(run)
     top_ten = {q: dict(list(ranked.items())[:10]) for q, ranked in run.items()}
     reciprocal = pytrec_eval.RelevanceEvaluator(qrels, {"recip_rank"}).evaluate(top_ten)
     found = relevance(ids, queries, qrels, 100)
@@ -56,7 +60,10 @@ def test_a_document_returned_twice_counts_once_and_padding_counts_for_nothing():
 
 
 def test_a_relevant_document_outside_the_corpus_lowers_recall():
-    assert relevance(np.arange(10)[None], ["q"], {"q": {"3": 1, "?gone": 1}}, 10)["recall_at_10"][0] == 0.5
+    assert (
+        relevance(np.arange(10)[None], ["q"], {"q": {"3": 1, "?gone": 1}}, 10)["recall_at_10"][0]
+        == 0.5
+    )
 
 
 def test_overlap_counts_ties_within_a_relative_tolerance_only():
@@ -78,7 +85,9 @@ def test_padding_is_no_hit():
 def test_interval_of_a_mean_agrees_with_scipy():
     values = np.random.default_rng(0).beta(0.5, 1, 300)
     mean, low, high = Bootstrap(300, seed=3, resamples=20_000).mean(values)
-    theirs = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(4))
+    theirs = stats.bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(4)
+    )
     assert mean == pytest.approx(values.mean())
     np.testing.assert_allclose([low, high], theirs.confidence_interval, atol=1e-3)
 

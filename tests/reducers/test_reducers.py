@@ -86,7 +86,9 @@ def test_whitened_pca_is_scikit_learn_s(vectors):
     theirs = PCA(6, whiten=True).fit(vectors.astype(np.float64))
     ours = fitted("pca", vectors, center=True, whiten=True).map(vectors)[:, :6]
     factor = np.sqrt(len(vectors) / (len(vectors) - 1))  # theirs divides by n - 1
-    np.testing.assert_allclose(np.abs(ours), factor * np.abs(theirs.transform(vectors)), rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(
+        np.abs(ours), factor * np.abs(theirs.transform(vectors)), rtol=2e-3, atol=2e-3
+    )
 
 
 @pytest.mark.parametrize("d", [3, 24])
@@ -104,9 +106,14 @@ def test_variance_order_takes_what_varies_most(vectors):
 def test_an_adaptor_is_what_torch_computes(vectors, adaptor_folder):
     torch = pytest.importorskip("torch")
     reducer = fitted("adaptor", vectors, path=str(adaptor_folder))
-    w, x = {name: torch.tensor(array) for name, array in reducer.arrays.items()}, torch.tensor(vectors)
+    w, x = (
+        {name: torch.tensor(array) for name, array in reducer.arrays.items()},
+        torch.tensor(vectors),
+    )
     hidden = torch.nn.functional.linear(x, w["hidden"].T, w["hidden_bias"]).relu()
-    expected = torch.nn.functional.linear(x, w["linear"].T) + torch.nn.functional.linear(hidden, w["output"].T)
+    expected = torch.nn.functional.linear(x, w["linear"].T) + torch.nn.functional.linear(
+        hidden, w["output"].T
+    )
     np.testing.assert_allclose(reducer.map(vectors), expected.numpy(), rtol=1e-3, atol=1e-3)
 
 

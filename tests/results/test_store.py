@@ -45,7 +45,9 @@ def test_parts_and_gathered_tables_read_the_same(tmp_path):
 def test_a_kill_between_the_two_tables_of_a_gathering_doubles_nothing(tmp_path, monkeypatch):
     store = Store(tmp_path)
     store.add(row("a"), asked("q1"))
-    monkeypatch.setattr(type(store.parts), "unlink", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        type(store.parts), "unlink", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     with pytest.raises(KeyboardInterrupt):
         store.gather()
     monkeypatch.undo()
@@ -96,7 +98,10 @@ def test_a_table_of_an_older_schema_is_read_with_what_it_lacks_empty(tmp_path):
     Store(tmp_path).add(row("1"))
     path = next((tmp_path / "parts").glob("*.trials.parquet"))
     older = pq.read_table(path).drop_columns(["map_at_100", "clients"])
-    pq.write_table(older.replace_schema_metadata({b"matryoshka-bench.schema": b"1"}), tmp_path / "trials.parquet")
+    pq.write_table(
+        older.replace_schema_metadata({b"matryoshka-bench.schema": b"1"}),
+        tmp_path / "trials.parquet",
+    )
     path.unlink()
     assert load(tmp_path)["map_at_100"].isna().all()
     assert load(tmp_path)["clients"].tolist() == [1]

@@ -30,7 +30,9 @@ def test_every_list_is_swept_and_the_grid_fills_what_is_left_out(tmp_path):
         )
     )
     assert len(trials) == 2 * 2 * 3
-    assert {t.build_params for t in trials} == {json.dumps({"M": m, "ef_construction": 200}) for m in (8, 16)}
+    assert {t.build_params for t in trials} == {
+        json.dumps({"M": m, "ef_construction": 200}) for m in (8, 16)
+    }
     assert {t.precision for t in trials} == {"float32"}
 
 
@@ -47,9 +49,7 @@ def test_the_same_trial_named_twice_is_one(tmp_path):
 
 
 def test_exact_search_covers_every_reducer_named_anywhere(tmp_path):
-    text = (
-        'reducers = { name = "random_subset", seed = [7, 8] }\n[[configurations]]\nbackend = "annoy"\nreducer = "pca"'
-    )
+    text = 'reducers = { name = "random_subset", seed = [7, 8] }\n[[configurations]]\nbackend = "annoy"\nreducer = "pca"'
     assert exact_reducers(study(tmp_path, text)) == [
         ("truncate", ""),
         ("random_subset", '{"seed": 7}'),
@@ -76,13 +76,22 @@ def test_what_ships_is_valid():
         ("[broken", "is not TOML"),
         ("treads = 1", "unknown key 'treads'; did you mean 'threads'"),
         ("k = 0", "k = 0: input should be greater"),
-        ('[[configurations]]\nbackend = "fais-flat"', "no backend is called 'fais-flat'; did you mean 'faiss-flat'"),
+        (
+            '[[configurations]]\nbackend = "fais-flat"',
+            "no backend is called 'fais-flat'; did you mean 'faiss-flat'",
+        ),
         (
             '[[configurations]]\nbackend = "faiss-hnsw"\nsearch = { efs = 1 }',
             "no search parameter 'efs'; did you mean 'ef'",
         ),
-        ('[[configurations]]\nbackend = "faiss-hnsw"\nsearch = { ef = "x" }', "ef = 'x' is not a whole number"),
-        ('[[configurations]]\nbackend = "faiss-flat"\nprecision = "int9"', "no precision 'int9'; did you mean 'int8'"),
+        (
+            '[[configurations]]\nbackend = "faiss-hnsw"\nsearch = { ef = "x" }',
+            "ef = 'x' is not a whole number",
+        ),
+        (
+            '[[configurations]]\nbackend = "faiss-flat"\nprecision = "int9"',
+            "no precision 'int9'; did you mean 'int8'",
+        ),
         (
             '[[configurations]]\nbackend = "faiss-flat"\nstages = { shortlist = 20, short = 5 }',
             "unknown key 'configurations[1].stages.short'",

@@ -32,7 +32,11 @@ def folder(tmp_path_factory):
 
     def vectors(rows):
         hidden = np.concatenate(
-            [meaning[rows] + 0.15 * rng.standard_normal((len(rows), 8)), rng.standard_normal((len(rows), D - 8))], 1
+            [
+                meaning[rows] + 0.15 * rng.standard_normal((len(rows), 8)),
+                rng.standard_normal((len(rows), D - 8)),
+            ],
+            1,
         )
         return (hidden * scale @ mixing).astype(np.float32)
 
@@ -65,20 +69,30 @@ def linear(folder, tmp_path_factory):
 def test_a_learned_map_finds_what_a_prefix_loses(folder, linear):
     assert linear.better == [True, True, True]
     corpus, queries = (np.load(folder / f"{name}.npy") for name in ("corpus", "queries"))
-    judged = [line.split("\t") for line in (folder / "qrels" / "test.tsv").read_text().splitlines()[1:]]
+    judged = [
+        line.split("\t") for line in (folder / "qrels" / "test.tsv").read_text().splitlines()[1:]
+    ]
     rows, qrels = [int(q) for q, _, _ in judged], {q: {d: 1} for q, d, _ in judged}
     adaptor = Adaptor(path=str(linear.folder))
     quality = {
-        name: relevance(exact_topk(queries[rows], corpus, [8], 10, transform=transform)[8][0], list(qrels), qrels, 10)[
-            "ndcg_at_10"
-        ].mean()
-        for name, transform in (("plain", None), ("adaptor", lambda block: adaptor.map(normalise(block))))
+        name: relevance(
+            exact_topk(queries[rows], corpus, [8], 10, transform=transform)[8][0],
+            list(qrels),
+            qrels,
+            10,
+        )["ndcg_at_10"].mean()
+        for name, transform in (
+            ("plain", None),
+            ("adaptor", lambda block: adaptor.map(normalise(block))),
+        )
     }
     assert quality["adaptor"] > quality["plain"] + 0.2
 
 
 def test_the_same_seed_gives_the_same_map(folder, tmp_path):
-    first, second, other = (trained(folder, tmp_path / str(i), steps=10, seed=seed) for i, seed in enumerate((3, 3, 4)))
+    first, second, other = (
+        trained(folder, tmp_path / str(i), steps=10, seed=seed) for i, seed in enumerate((3, 3, 4))
+    )
     arrays = [Adaptor(path=str(t.folder)).arrays for t in (first, second, other)]
     assert all(np.array_equal(arrays[0][name], arrays[1][name]) for name in arrays[0])
     assert not np.array_equal(arrays[0]["linear"], arrays[2]["linear"])
@@ -108,15 +122,21 @@ def test_nothing_that_is_held_out_is_trained_on(folder):
     assert held.isdisjoint(split.documents)
     assert held.isdisjoint(split.targets)
     assert {data.query_ids[row] for row in split.rows}.isdisjoint(split.held_pairs.ids)
-    test = {line.split("\t")[0] for line in (folder / "qrels" / "test.tsv").read_text().splitlines()[1:]}
+    test = {
+        line.split("\t")[0] for line in (folder / "qrels" / "test.tsv").read_text().splitlines()[1:]
+    }
     assert {data.query_ids[row] for row in split.rows}.isdisjoint(test)
 
 
-def test_an_adaptor_in_a_study_and_a_recommendation_that_heeds_its_training(folder, linear, tmp_path):
+def test_an_adaptor_in_a_study_and_a_recommendation_that_heeds_its_training(
+    folder, linear, tmp_path
+):
     meta = json.loads((linear.folder / "adaptor.json").read_text())
     doubtful = tmp_path / "doubtful"
     doubtful.mkdir()
-    (doubtful / "adaptor.safetensors").write_bytes((linear.folder / "adaptor.safetensors").read_bytes())
+    (doubtful / "adaptor.safetensors").write_bytes(
+        (linear.folder / "adaptor.safetensors").read_bytes()
+    )
     (doubtful / "adaptor.json").write_text(json.dumps({**meta, "better": [False, False, False]}))
     frames = {}
     for name, path in (("sure", linear.folder), ("doubtful", doubtful)):
@@ -130,9 +150,13 @@ def test_an_adaptor_in_a_study_and_a_recommendation_that_heeds_its_training(fold
     assert sure.trial["reducer"] == "adaptor"
     assert sure.trial["dim"] == 8
     assert doubt.trial["reducer"] == "truncate"
-    cautions = [set(frame.loc[frame["reducer"] == "adaptor", "caution"]) for frame in frames.values()]
+    cautions = [
+        set(frame.loc[frame["reducer"] == "adaptor", "caution"]) for frame in frames.values()
+    ]
     assert cautions[0] == {""}
-    assert all("not surely better than both truncation and PCA" in caution for caution in cautions[1])
+    assert all(
+        "not surely better than both truncation and PCA" in caution for caution in cautions[1]
+    )
     # Other weights are another reducer, though the path be the same.
     ids = [set(frame.loc[frame["reducer"] == "truncate", "trial_id"]) for frame in frames.values()]
     assert ids[0] == ids[1]
@@ -141,14 +165,19 @@ def test_an_adaptor_in_a_study_and_a_recommendation_that_heeds_its_training(fold
 def test_the_summary_says_where_it_is_no_better(folder, tmp_path):
     found = trained(folder, tmp_path, steps=1, learning_rate=1e-6, form="linear")
     assert not all(found.better)
-    assert any(line.startswith("NOT surely better than both truncation and PCA at") for line in found.lines())
+    assert any(
+        line.startswith("NOT surely better than both truncation and PCA at")
+        for line in found.lines()
+    )
 
 
 def test_a_linear_map_becomes_a_dense_module_of_sentence_transformers(linear):
     models = pytest.importorskip("sentence_transformers.models")
     dense = models.Dense.load(str(linear.folder / "dense"))
     vectors = np.random.default_rng(1).standard_normal((5, D)).astype(np.float32)
-    found = dense({"sentence_embedding": torch.tensor(vectors)})["sentence_embedding"].detach().numpy()
+    found = (
+        dense({"sentence_embedding": torch.tensor(vectors)})["sentence_embedding"].detach().numpy()
+    )
     np.testing.assert_allclose(found, Adaptor(path=str(linear.folder)).map(vectors), atol=1e-4)
 
 
@@ -209,14 +238,25 @@ def test_without_a_label_passages_are_learned_from(text_folder, tmp_path):
     from bench.training.held_out import OF_PASSAGES
 
     dataset = f"beir:{text_folder}"
-    found = train(dataset, "wordllama", tmp_path, loss="passages", form="linear", steps=5, dimensions=[16, 256])
+    found = train(
+        dataset,
+        "wordllama",
+        tmp_path,
+        loss="passages",
+        form="linear",
+        steps=5,
+        dimensions=[16, 256],
+    )
     assert json.loads((tmp_path / "adaptor.json").read_text())["passages"] > 1
     assert found.measure == OF_PASSAGES
     assert "a passage is none" in found.lines()[-1]
     bare = tmp_path / "bare"
     shutil.copytree(text_folder, bare)
     (bare / "corpus.jsonl").write_text(
-        "".join(json.dumps({**json.loads(line), "text": "1 2 3"}) + "\n" for line in (bare / "corpus.jsonl").open())
+        "".join(
+            json.dumps({**json.loads(line), "text": "1 2 3"}) + "\n"
+            for line in (bare / "corpus.jsonl").open()
+        )
     )
     with pytest.raises(UsageError, match="nothing can be learned"):
         train(f"beir:{bare}", "wordllama", tmp_path / "none", loss="passages")
@@ -230,8 +270,17 @@ def test_a_model_of_texts_is_trained_and_named_in_a_study(text_folder, tmp_path)
     from bench.training.model import train_model
 
     # Its queries are few, so the test split stands in for the training split.
-    (text_folder / "qrels" / "train.tsv").write_text((text_folder / "qrels" / "test.tsv").read_text())
-    lines = train_model(f"beir:{text_folder}", "wordllama", tmp_path / "model", steps=5, batch=8, dimensions=[16, 256])
+    (text_folder / "qrels" / "train.tsv").write_text(
+        (text_folder / "qrels" / "test.tsv").read_text()
+    )
+    lines = train_model(
+        f"beir:{text_folder}",
+        "wordllama",
+        tmp_path / "model",
+        steps=5,
+        batch=8,
+        dimensions=[16, 256],
+    )
     assert lines[-1].endswith(f'encoder = "st:{tmp_path / "model"}".')
     plain, model = get_encoder("wordllama"), get_encoder(f"st:{tmp_path / 'model'}")
     assert model.dimension == plain.dimension
