@@ -64,6 +64,25 @@ class Embeddings:
         """The full dimension D."""
         return int(self.corpus.shape[1])
 
+    @property
+    def n_searchable(self) -> int:
+        """Documents that a query can find: all, without the one that the query itself is."""
+        return len(self.corpus) - (self.own is not None)
+
+    def relevant_pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the relevant pairs as positions of queries (p,) and documents (p,), int64.
+
+        Judged documents outside the corpus are left out; without judgements there are no pairs.
+        """
+        pairs = [
+            (row, int(document))
+            for row, query in enumerate(self.query_ids)
+            for document, grade in (self.qrels or {}).get(query, {}).items()
+            if grade > 0 and document.isdigit()
+        ]
+        rows, documents = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        return rows, documents
+
     @cached_property
     def doc_ids(self) -> list[str]:
         """The documents' ids by position."""

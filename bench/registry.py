@@ -45,7 +45,8 @@ def found(family: str, base: type[T]) -> dict[str, type[T]]:
 
     Raises UsageError if an entry point cannot be loaded or two members share a name.
     """
-    return _found(family, base, tuple(sys.path))
+    kind: Any = base
+    return dict(_found(family, kind, tuple(sys.path)))
 
 
 def get(family: str, base: type[T], name: str) -> type[T]:
@@ -81,11 +82,11 @@ def _plugged_in(family: str, path: tuple[str, ...]) -> dict[str, Any]:
 
 
 @functools.cache
-def _found(family: str, base: type[T], path: tuple[str, ...]) -> dict[str, type[T]]:
-    members: dict[str, type[T]] = {}
+def _found(family: str, base: Any, path: tuple[str, ...]) -> dict[str, Any]:
+    members: dict[str, Any] = {}
 
-    def add(cls: type[T]) -> None:
-        name = cls.name  # type: ignore[attr-defined]
+    def add(cls: Any) -> None:
+        name = cls.name
         if members.setdefault(name, cls) is not cls:
             raise UsageError(
                 f"two {family} are called '{name}': {members[name].__module__} and {cls.__module__}"

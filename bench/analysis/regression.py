@@ -8,28 +8,16 @@ from typing import Any
 import pandas as pd
 
 from bench.errors import UsageError
-from bench.results.schema import CONFIGURATION
+from bench.results.schema import COLUMNS, CONFIGURATION
 
-QUALITY = (
-    "ndcg_at_10",
-    "recall_at_10",
-    "recall_at_100",
-    "mrr_at_10",
-    "ann_recall_at_10",
-    "fidelity_at_10",
-)
+QUALITY = tuple(column.name for column in COLUMNS.values() if column.gate)
+"""Figures that must not change at all: they are deterministic."""
 SAME_MACHINE_TOLERANCE = 1e-6
 """Quality is deterministic: this is for the order of float summation alone."""
 OTHER_MACHINE_TOLERANCE = 0.01
 """Another processor sums in another order, which can turn an edge of a graph or the side of a split, and a rank with it."""
 SPEED_MARGIN = 3.0
 """A speed-up must fall below 1/this of the baseline's, its interval beyond the baseline's too, to be a regression."""
-
-_KEY = [
-    c
-    for c in CONFIGURATION
-    if c not in ("n_corpus", "n_queries", "full_dim", "synthetic", "dataset_fingerprint")
-]
 
 
 @dataclass(frozen=True)
@@ -97,7 +85,7 @@ def compare(
 
 
 def _by_configuration(frame: pd.DataFrame) -> dict[tuple[Any, ...], dict[str, Any]]:
-    return {tuple(row[c] for c in _KEY): row for row in frame.to_dict("records")}
+    return {tuple(row[c] for c in CONFIGURATION): row for row in frame.to_dict("records")}
 
 
 def _compare_trial(

@@ -1,66 +1,56 @@
-"""The exact pass over one reducer: neighbours at every dimension, and their quality."""
+"""The exact pass with one reducer: neighbours at every dimension in one read of the corpus."""
 
 from __future__ import annotations
 
-import os
-from typing import Any
-
-import numpy as np
-
 from bench.exact.one_pass import exact_search
-from bench.measuring.jobs import Emit, _now
-from bench.measuring.prepared import _embeddings, _reducer, _relevant, exact_path
+from bench.measuring.jobs import Emit, ExactJob, Measured, QueryRows, Ready, Started, now
+from bench.measuring.prepared import ExactResults, fitted_reducer, opened
 from bench.quality.scorer import Scorer
+from bench.reducers import PREFIX
 from bench.vectors import normalise
 
 
-def run_exact(job: dict[str, Any], emit: Emit) -> None:
-    """Search exactly at every dimension with one reducer; emit one row a dimension, with quality at full depth."""
-    embeddings = _embeddings(job)
-    path, reducer = exact_path(embeddings.folder, job), _reducer(embeddings, job)
-    if not path.exists():
-        rows, documents = _relevant(embeddings)
+def run_exact(job: ExactJob, emit: Emit) -> None:
+    """Find the exact results unless they are kept; emit one row per dimension, at full depth."""
+    embeddings, results = opened(job.exact.data), ExactResults(job.exact)
+    reducer = fitted_reducer(job.exact, embeddings)
+    if not results.exist():
+        rows, documents = embeddings.relevant_pairs()
         found = exact_search(
             embeddings.queries,
             embeddings.corpus,
-            job["dimensions"],
-            job["depth"],
-            # Cutting needs no map, and the cosine no unit length.
+            job.exact.dimensions,
+            job.exact.depth,
+            # Truncation needs no map, and the cosine no unit length.
             transform=None
-            if job["reducer"] == "truncate"
+            if reducer.kind == PREFIX
             else lambda block: reducer.map(normalise(block)),
             own=embeddings.own,
             relevant=(rows, documents),
         )
-        unfinished = path.with_name(f".{path.stem}.{os.getpid()}.partial.npz")
-        arrays: dict[str, Any] = {f"ids_{d}": ids for d, (ids, _) in found.nearest.items()}
-        for d, (_, ranks) in found.relevant.items():
-            first = np.full(len(embeddings.queries), len(embeddings.corpus) + 1)
-            np.minimum.at(first, rows, ranks)
-            arrays[f"first_relevant_{d}"] = first
-        np.savez(unfinished, **arrays)
-        unfinished.replace(path)
-    emit({"event": "built"})
-    if not job["trials"]:
+        results.save(found, len(embeddings.corpus), rows)
+    emit(Ready())
+    if not job.trials:
         return
-    exact = np.load(path)
-    scorer = Scorer(embeddings, job["seed"], job["exact_full"])
-    for trial in job["trials"]:
-        emit({"event": "start", "trial_id": trial["trial_id"]})
-        started = _now()
-        ids = exact[f"ids_{trial['dim']}"]
-        figures, queries = scorer.score(ids[:, : trial["k"]], exact_ids=ids, precise_ids=ids)
-        if embeddings.qrels is not None:
-            queries["first_relevant_rank"] = exact[f"first_relevant_{trial['dim']}"].tolist()
-        figures |= (
-            {"loss_precision": 0.0, "loss_search": 0.0} if "loss_dimension" in figures else {}
-        )
+    scorer = Scorer(
+        embeddings, ExactResults(job.full).ids(embeddings.full_dim), job.exact.data.seed
+    )
+    for trial_id, trial in job.trials.items():
+        emit(Started(trial_id=trial_id))
+        started, ids = now(), results.ids(trial.dim)
+        scored = scorer.score(ids[:, : trial.k], exact_ids=ids, precise_ids=ids)
+        ranks = results.first_relevant(trial.dim).tolist() if embeddings.qrels is not None else None
         row = {
             "status": "ok",
             "started_at": started,
-            "bytes_per_vector": trial["dim"] * 4.0,
+            "bytes_per_vector": trial.dim * 4.0,
             "ann_recall_at_10": 1.0,
-            "caution": reducer.caution(trial["dim"]),
-            **figures,
+            "caution": reducer.caution(trial.dim),
+            **scored.row,
         }
-        emit({"event": "trial", "row": {"trial_id": trial["trial_id"], **row}, "queries": queries})
+        if "loss_dimension" in row:
+            row |= {"loss_precision": 0.0, "loss_search": 0.0}
+        queries = QueryRows(
+            query_id=embeddings.query_ids, first_relevant_rank=ranks, **scored.by_query
+        )
+        emit(Measured(trial_id=trial_id, row=row, queries=queries))

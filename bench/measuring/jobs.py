@@ -1,13 +1,211 @@
-"""The messages between the runner and its workers."""
+"""The messages between the runner and its workers.
+
+The runner writes one job to a worker's standard input. The worker writes one event per line to a
+pipe. Both are JSON of the classes below: an unknown field or a column that no table declares is an
+error at the sender, not an empty cell later.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-Emit = Callable[[dict[str, Any]], None]
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
+
+from bench.results.schema import COLUMNS, checked
+from bench.study.plan import Trial
+
+_EXACT_LAYOUT = 5
+"""Version of the files that keep exact results and fitted reducers."""
 
 
-def _now() -> str:
+class Message(BaseModel):
+    """Base of all jobs and events."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# ------------------------------------------------------------------------------------------- parts
+
+
+class Data(Message):
+    """The embeddings to measure on, with the sample of their queries."""
+
+    folder: Path
+    encoder: str
+    """As the study names it; empty for ready vectors."""
+    max_queries: int | None
+    seed: int
+
+
+class ExactKey(Message):
+    """Everything that exact results and a fitted reducer depend on."""
+
+    data: Data
+    reducer: str
+    reducer_params: str
+    reducer_key: str
+    """`Reducer.key`: a digest of the reducer's code and weights."""
+    dimensions: tuple[int, ...]
+    depth: int
+
+    @property
+    def stem(self) -> Path:
+        """Path of the files kept for this key, without a suffix."""
+        parts = [_EXACT_LAYOUT, self.model_dump_json(exclude={"data": {"folder", "encoder"}})]
+        digest = hashlib.blake2b(repr(parts).encode(), digest_size=12).hexdigest()
+        return self.data.folder / "exact" / digest
+
+
+class Rival(Message):
+    """A configuration measured before, that a new one must beat in something."""
+
+    by_query: list[float]
+    """Quality of each query, in the order of the queries."""
+    ms: float
+    bytes: float
+
+
+Row = Annotated[dict[str, Any], AfterValidator(lambda row: checked(row, COLUMNS.values()))]
+"""Some columns of the trials table."""
+
+
+class QueryRows(Message):
+    """What one trial found for each query, one list per column of the queries table."""
+
+    query_id: list[str]
+    found: list[list[int]]
+    """Positions of the documents found, best first; -1 pads."""
+    ndcg_at_10: list[float] | None = None
+    recall_at_10: list[float] | None = None
+    first_relevant_rank: list[int] | None = None
+    fidelity_at_10: list[float] | None = None
+    latency_ms: list[float] | None = None
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return the columns that are set, without `found`."""
+        values = ((name, getattr(self, name)) for name in type(self).model_fields)
+        return {name: value for name, value in values if name != "found" and value is not None}
+
+
+# -------------------------------------------------------------------------------------------- jobs
+
+
+class ExactJob(Message):
+    """Search exactly at every dimension with one reducer, and score what was found."""
+
+    kind: Literal["exact"] = "exact"
+    cores: list[int]
+    exact: ExactKey
+    full: ExactKey
+    """Key of plain truncation, whose results at the full dimension everything is compared with."""
+    trials: dict[str, Trial]
+    """By trial id; may be empty, if only the results are needed."""
+
+
+class BuildJob(Message):
+    """Build one index and measure the trials over it."""
+
+    kind: Literal["build"] = "build"
+    cores: list[int]
+    exact: ExactKey
+    full: ExactKey
+    trials: dict[str, Trial]
+    """By trial id; all have the same `build_key`."""
+    repeats: int
+    budget_seconds: float
+    """No further repeat of the timed queries begins after this long."""
+    pareto: bool
+    """Whether to leave out trials that a few queries show to be dominated."""
+    rivals: list[Rival]
+    bandwidth: float
+    """What one thread reads from memory, bytes per second; 0 if unknown."""
+    machine_cores: list[int]
+    """All cores that the clients of a server may use."""
+    encode_ms_p50: float | None
+
+    @property
+    def index(self) -> Trial:
+        """A trial that stands for all: they share reducer, dimension, precision and build."""
+        return next(iter(self.trials.values()))
+
+
+class EncodeJob(Message):
+    """Time the encoding of single queries; the answer is the median in ms."""
+
+    kind: Literal["encode"] = "encode"
+    cores: list[int]
+    encoder: str
+    texts: list[str]
+    budget_seconds: float
+
+
+class BandwidthJob(Message):
+    """Measure what one pinned thread reads from main memory; the answer is bytes per second."""
+
+    kind: Literal["bandwidth"] = "bandwidth"
+    cores: list[int]
+
+
+Job = ExactJob | BuildJob | EncodeJob | BandwidthJob
+JOB: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])
+
+# ------------------------------------------------------------------------------------------ events
+
+
+class Ready(Message):
+    """The index or the exact results stand; from here on an error belongs to the trial under way."""
+
+    event: Literal["ready"] = "ready"
+
+
+class Started(Message):
+    """A trial begins."""
+
+    event: Literal["started"] = "started"
+    trial_id: str
+
+
+class Measured(Message):
+    """A trial ended; its row has a `status`, and queries if that is ``ok``."""
+
+    event: Literal["measured"] = "measured"
+    trial_id: str
+    row: Row
+    queries: QueryRows | None = None
+    server: str = ""
+    """Name and version of the server that was queried; empty for what runs in the worker."""
+
+
+class ServerGone(Message):
+    """The server died; the trials left need a new worker."""
+
+    event: Literal["server gone"] = "server gone"
+
+
+class Answer(Message):
+    """The number that an `EncodeJob` or a `BandwidthJob` asked for."""
+
+    event: Literal["answer"] = "answer"
+    value: float
+
+
+class Failed(Message):
+    """An exception ended the worker."""
+
+    event: Literal["failed"] = "failed"
+    status: Literal["failed", "out_of_memory"]
+    error: str
+
+
+Event = Ready | Started | Measured | ServerGone | Answer | Failed
+EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
+Emit = Callable[[Event], None]
+
+
+def now() -> str:
+    """Return the time in ISO 8601, as tables hold it."""
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")

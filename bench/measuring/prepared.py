@@ -1,90 +1,125 @@
-"""What a worker prepares before it measures: embeddings, the reducer, reduced vectors, exact results."""
+"""What a worker prepares before it measures: the reducer, reduced vectors, exact results."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-import os
-import pickle
+import zipfile
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.embeddings import Embeddings, open_embeddings
-from bench.reducers import Reducer, get_reducer
+from bench.exact.one_pass import Exact
+from bench.files import whole
+from bench.measuring.jobs import Data, ExactKey
+from bench.reducers import PLAIN, PREFIX, Reducer, get_reducer
 from bench.study.plan import parameters
 from bench.vectors import normalise, truncate
 
 _ROWS = 16_384
 
 
-def reduced(reducer: Reducer, corpus: np.ndarray, dimension: int) -> np.ndarray:
-    """Return the whole corpus at `dimension`, (n, d) float32 unit length, without a second full-width copy."""
-    reduced = np.empty((len(corpus), dimension), dtype=np.float32)
-    for start in range(0, len(corpus), _ROWS):
-        reduced[start : start + _ROWS] = truncate(
-            reducer.map(normalise(corpus[start : start + _ROWS])), dimension
-        )
-    return reduced
+def opened(data: Data) -> Embeddings:
+    """Open the embeddings of a job."""
+    return open_embeddings(data.folder, max_queries=data.max_queries, seed=data.seed)
 
 
-_EXACT_LAYOUT = 4
-"""Of the files that keep exact results and fitted reducers; another number makes them afresh."""
-
-
-def exact_path(embeddings_folder: Path, job: dict[str, Any]) -> Path:
-    """Return where the exact results of a reducer are kept: beside the embeddings, keyed by all that they depend on."""
-    parts = [
-        _EXACT_LAYOUT,
-        *(
-            job[key]
-            for key in ("reducer", "reducer_params", "dimensions", "depth", "max_queries", "seed")
-        ),
-        job.get("reducer_identity", ""),
-    ]
-    digest = hashlib.blake2b(json.dumps(parts).encode(), digest_size=12).hexdigest()
-    return embeddings_folder / "exact" / f"{digest}.npz"
-
-
-def _relevant(embeddings: Embeddings) -> tuple[np.ndarray, np.ndarray]:
-    """Return the judged relevant pairs as positions of queries (p,) and of documents (p,), int64; none without judgements."""
-    pairs = [
-        (row, int(document))
-        for row, query in enumerate(embeddings.query_ids)
-        for document, grade in (embeddings.qrels or {}).get(query, {}).items()
-        if grade > 0
-    ]
-    rows, documents = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    return rows, documents
-
-
-def _embeddings(job: dict[str, Any]) -> Embeddings:
-    return open_embeddings(
-        Path(job["embeddings"]), max_queries=job["max_queries"], seed=job["seed"]
-    )
-
-
-def _reducer(embeddings: Embeddings, job: dict[str, Any]) -> Reducer:
-    """Return the fitted reducer: the first child fits it and keeps it beside the exact results, the others read it."""
-    kept = exact_path(embeddings.folder, job).with_suffix(".reducer")
-    with contextlib.suppress(
-        OSError, EOFError, ImportError, AttributeError, pickle.UnpicklingError
-    ):
-        found: Reducer = pickle.loads(kept.read_bytes())
-        return found
-    reducer = get_reducer(job["reducer"])(job["encoder"], **parameters(job["reducer_params"]))
+def fitted_reducer(key: ExactKey, embeddings: Embeddings) -> Reducer:
+    """Return the fitted reducer: the first worker fits it and keeps its arrays, the others read them."""
+    reducer = get_reducer(key.reducer)(key.data.encoder, **parameters(key.reducer_params))
+    kept = key.stem.with_suffix(".reducer.npz")
+    damaged = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
+    if reducer.fitted is not None:
+        with contextlib.suppress(*damaged), np.load(kept, allow_pickle=False) as state:
+            reducer.restore(state)
+            return reducer
     reducer.fit(embeddings.corpus)
-    kept.parent.mkdir(exist_ok=True)
-    unfinished = kept.with_name(f".{kept.stem}.{os.getpid()}.partial.reducer")
-    with contextlib.suppress(
-        TypeError, AttributeError, pickle.PicklingError
-    ):  # one that cannot be kept is fitted anew
-        unfinished.write_bytes(pickle.dumps(reducer))
-        unfinished.replace(kept)
+    state = reducer.state()
+    if state:
+        kept.parent.mkdir(exist_ok=True)
+        with whole(kept) as partial:
+            np.savez(partial, **_named(state))
     return reducer
 
 
-def _plain() -> Reducer:
-    return get_reducer("truncate")()
+def plain() -> Reducer:
+    """Return plain truncation."""
+    return get_reducer(PLAIN)()
+
+
+def reduced(reducer: Reducer, corpus: np.ndarray, dimension: int) -> np.ndarray:
+    """Return the whole corpus at `dimension`, (n, d) float32 unit length, read in blocks."""
+    vectors = np.empty((len(corpus), dimension), dtype=np.float32)
+    for start in range(0, len(corpus), _ROWS):
+        rows = slice(start, start + _ROWS)
+        vectors[rows] = truncate(reducer.map(normalise(corpus[rows])), dimension)
+    return vectors
+
+
+class ExactResults:
+    """Exact neighbours of every query at every dimension, with one reducer, kept in a file."""
+
+    def __init__(self, key: ExactKey) -> None:
+        self.path = key.stem.with_suffix(".npz")
+
+    def exist(self) -> bool:
+        """Say whether they were found before."""
+        return self.path.exists()
+
+    def save(self, found: Exact, n_documents: int, rows: np.ndarray) -> None:
+        """Keep what one pass found; `rows` (p,) int64 are the queries of the pairs it ranked."""
+        arrays: dict[str, np.ndarray] = {f"ids_{d}": ids for d, (ids, _) in found.nearest.items()}
+        for d, (_, ranks) in found.relevant.items():
+            first = np.full(len(arrays[f"ids_{d}"]), n_documents + 1)
+            np.minimum.at(first, rows, ranks)
+            arrays[f"first_relevant_{d}"] = first
+        self.path.parent.mkdir(exist_ok=True)
+        with whole(self.path) as partial:
+            np.savez(partial, **_named(arrays))
+
+    def ids(self, dimension: int) -> np.ndarray:
+        """Return the documents found, (q, depth) int64, best first, -1 pads."""
+        ids: np.ndarray = self._arrays[f"ids_{dimension}"]
+        return ids
+
+    def first_relevant(self, dimension: int) -> np.ndarray:
+        """Return the rank of each query's best relevant document in the whole corpus, (q,) int64."""
+        ranks: np.ndarray = self._arrays[f"first_relevant_{dimension}"]
+        return ranks
+
+    @cached_property
+    def _arrays(self) -> Any:
+        return np.load(self.path, allow_pickle=False)
+
+
+class StoredVectors:
+    """The mapped vectors at the full dimension, which later stages of a search score."""
+
+    def __init__(self, reducer: Reducer, corpus: np.ndarray, full: np.ndarray, path: Path) -> None:
+        """`corpus` (n, D) as encoded, `full` (n, D) unit length; `path`: of a file for mapped ones."""
+        self._reducer = reducer
+        self._corpus = corpus
+        self._full = full
+        self._path = path
+
+    @cached_property
+    def memory(self) -> np.ndarray:
+        """(n, D) float32 unit length."""
+        if self._reducer.kind == PREFIX:
+            return self._full
+        return reduced(self._reducer, self._corpus, self._corpus.shape[1])
+
+    def disk(self) -> tuple[np.memmap, bool]:
+        """Return a memory map (n, D) float32, and whether its rows are of unit length."""
+        if self._reducer.kind == PREFIX and isinstance(self._corpus, np.memmap):
+            return self._corpus, False
+        if not self._path.exists():
+            with whole(self._path) as partial:
+                np.save(partial, self.memory)
+        return np.load(self._path, mmap_mode="r"), True
+
+
+def _named(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    return dict(arrays)

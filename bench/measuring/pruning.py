@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.measuring import jobs
+
 SHARES = (0.125, 0.25, 0.5, 1.0)
 """Shares of the queries asked, round by round."""
 LEAST = 40
@@ -41,7 +43,7 @@ class Dropped:
     reason: str
 
 
-def halve(
+def prune(
     candidates: Mapping[str, Callable[[np.ndarray], np.ndarray]],
     costs: Mapping[str, tuple[float, float]],
     rivals: Sequence[Rival],
@@ -92,3 +94,15 @@ def _no_worse(other: np.ndarray, own: np.ndarray, sure: bool) -> bool:
     spread = (difference.var(ddof=1) + 1 / len(difference)) ** 0.5
     doubt = _Z * spread / len(difference) ** 0.5 if sure else 0.0
     return bool(difference.mean() - doubt >= 0)
+
+
+def undominated(rivals: Sequence[jobs.Rival]) -> list[jobs.Rival]:
+    """Return the rivals that no other beats: at least as good in all three and better in one."""
+    costs = [(-float(np.mean(r.by_query)), r.ms, r.bytes) for r in rivals]
+    values = np.array(costs).reshape(-1, 3)
+    kept = []
+    for rival, own in zip(rivals, values, strict=True):
+        beats = (values <= own).all(axis=1) & (values < own).any(axis=1)
+        if not beats.any():
+            kept.append(rival)
+    return kept

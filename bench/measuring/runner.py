@@ -1,42 +1,54 @@
-"""All trials of a study: a child process an index, time-outs, memory limits, resumption.
+"""All trials of a study: a worker process per index, time-outs, memory limits, resumption.
 
-Each child measures one index's trials and reports every one as it ends. If it crashes, hangs or takes too much memory,
-the trial that it was at gets that status, and a fresh child goes on with the rest.
+Each worker measures the trials over one index and reports each one as it ends. If it crashes, hangs
+or takes too much memory, the trial under way gets that status and a new worker takes the rest.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import filelock
-import numpy as np
 import pandas as pd
 import psutil
 
 from bench import machine
 from bench.backends import get_backend
 from bench.embeddings import Embeddings, embed
-from bench.errors import UsageError
-from bench.libraries import versions, without_secrets
-from bench.measuring.prepared import exact_path
+from bench.errors import StudyError, UsageError
+from bench.libraries import without_secrets
+from bench.measuring.jobs import (
+    Answer,
+    BandwidthJob,
+    BuildJob,
+    EncodeJob,
+    ExactJob,
+    Job,
+    Measured,
+    QueryRows,
+    Ready,
+    Rival,
+    ServerGone,
+    Started,
+    now,
+)
+from bench.measuring.prepared import ExactResults
 from bench.measuring.progress import Progress
-from bench.measuring.supervisor import GRACE_SECONDS, Child
-from bench.reducers import Reducer, get_reducer
-from bench.results.rows import pareto
-from bench.results.rows import timed as timed_rows
+from bench.measuring.pruning import undominated
+from bench.measuring.supervisor import GRACE_SECONDS, Worker
+from bench.measuring.workload import Workload
+from bench.reducers import PLAIN
+from bench.results.rows import timed
 from bench.results.store import Store, load, load_queries
-from bench.study.plan import EXACT, EXACT_DEPTH, Trial, exact_reducers, parameters, plan
+from bench.study.plan import EXACT, Trial, parameters, plan
 from bench.study.reader import load_study
 from bench.study.schema import GRID, PARETO, SHORTLIST, Study
 
 BUDGET_SECONDS = 5.0
-"""No further repeat of a trial's timed queries is begun after this long."""
+"""No further repeat of a trial's timed queries begins after this long."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,7 @@ class _Machine:
     name: str
     cores: list[int]
     bandwidth: float
+    """Bytes per second that one thread reads from memory; 0 until measured."""
     memory_limit: float
 
 
@@ -55,11 +68,12 @@ def run(
     progress: bool = True,
     retry: bool = False,
 ) -> pd.DataFrame:
-    """Measure every trial of a study that the results folder does not hold yet; return the folder's trials.
+    """Measure every trial of a study that the results folder lacks; return the folder's trials.
 
-    `study` is a study file, the name of one that ships, or a Study. `out` defaults to ``results/NAME``. A trial is held
-    already when its configuration, data, library versions and machine are the same; `retry` measures again those that
-    did not end ok. Raises UsageError on bad input, before anything is measured.
+    `study` is a study file, the name of one that ships, or a Study. `out` defaults to
+    ``results/NAME``. A trial is not measured again if configuration, data, library versions and
+    machine are the same; `retry` repeats those that did not end ok. Raises UsageError on bad input,
+    before anything is measured.
     """
     if not isinstance(study, Study):
         study = load_study(study, overrides)
@@ -78,395 +92,245 @@ def run(
 
 class _Run:
     def __init__(self, study: Study, store: Store, progress: bool, retry: bool) -> None:
-        self.study, self.store, self.show = study, store, progress
-        done = store.done()
-        # What a search for the front left out was not measured, should now the whole grid be asked for.
+        self.study = study
+        self.store = store
+        self.show = progress
+        # A full-grid run measures what an earlier `sweep = "pareto"` run pruned.
         again = {"pruned"} if study.sweep == GRID else set()
         self.done = {
             trial_id
-            for trial_id, status in done.items()
+            for trial_id, status in store.done().items()
             if status == "ok" or not (retry or status in again)
         }
-        self.rivals: dict[str, list[dict[str, Any]]] = {}
-        limit = (
-            study.memory_gib * 2**30 if study.memory_gib else 0.8 * psutil.virtual_memory().total
-        )
-        self.machine = _Machine(machine.description(), machine.usable_cores(), 0.0, limit)
-        if max(study.threads) > len(self.machine.cores):
-            raise UsageError(
-                f"threads = {max(study.threads)}, but this process may use {len(self.machine.cores)} cores: name fewer threads"
+        self.rivals: dict[str, list[Rival]] = {}
+        memory = psutil.virtual_memory().total
+        limit = study.memory_gib * 2**30 if study.memory_gib else 0.8 * memory
+        cores = machine.usable_cores()
+        self.machine = _Machine(machine.description(), cores, 0.0, limit)
+        if max(study.threads) > len(cores):
+            raise StudyError(
+                f"threads = {max(study.threads)}, but this process may use {len(cores)} cores: "
+                "name fewer threads"
             )
 
     def go(self) -> None:
-        timed = plan(self.study)
-        for trial in timed:
+        for trial in plan(self.study):
             shortlist = parameters(trial.stages).get(SHORTLIST)
             if shortlist is not None and shortlist < trial.k:
-                raise UsageError(
+                raise StudyError(
                     f"stages: a shortlist of {shortlist} cannot give k = {trial.k} results"
                 )
-        sets = [self._embed(d, e) for d in self.study.dataset for e in self.study.encoder]
-        for embeddings in sets:
-            self._check(embeddings)
-        work = [self._set_work(embeddings, timed) for embeddings in sets]
-        missing = sum(len(trials) for set_work in work for _, trials in set_work)
-        with Progress(
-            missing, held=sum(self._total(timed) for _ in sets) - missing, show=self.show
-        ) as self.progress:
-            if missing:
-                for embeddings, set_work in zip(sets, work, strict=True):
-                    self._measure(embeddings, set_work)
+        sets = [self._workload(d, e) for d in self.study.dataset for e in self.study.encoder]
+        for work in sets:
+            work.check()
+        left = [self._left(work) for work in sets]
+        n_left = sum(len(group) for groups in left for group in groups)
+        n_all = sum(len(group) for work in sets for group in work.groups)
+        with Progress(n_left, held=n_all - n_left, show=self.show) as self.progress:
+            for work, groups in zip(sets, left, strict=True):
+                if groups:
+                    self._measure(work, groups)
         self.store.gather()
 
-    # ------------------------------------------------------------------------------------------------- what there is to do
+    def _workload(self, dataset: str, encoder: str | None) -> Workload:
+        seed, show = self.study.seed, self.show
+        found = embed(dataset, encoder, max_queries=self.study.queries, seed=seed, progress=show)
+        return Workload(self.study, found, self.machine.name)
 
-    def _embed(self, dataset: str, encoder: str | None) -> Embeddings:
-        return embed(
-            dataset,
-            encoder,
-            max_queries=self.study.queries,
-            seed=self.study.seed,
-            progress=self.show,
-        )
+    def _left(self, work: Workload) -> list[dict[str, Trial]]:
+        groups = ({i: t for i, t in g.items() if i not in self.done} for g in work.groups)
+        return [group for group in groups if group]
 
-    def _check(self, embeddings: Embeddings) -> None:
-        named = embeddings.dataset + (f" with {embeddings.encoder}" if embeddings.encoder else "")
-        for d in sorted(
-            {
-                *self.study.dimensions,
-                *(d for c in self.study.configurations for d in c.dimensions or []),
-            }
-        ):
-            if d > embeddings.full_dim:
-                raise UsageError(
-                    f"dimension {d} is outside 1…{embeddings.full_dim}, the full dimension of {named}"
-                )
-        searchable = len(embeddings.corpus) - (embeddings.own is not None)
-        for d in (
-            d for c in self.study.configurations if c.stages for d in c.stages.dimension or []
-        ):
-            if d > embeddings.full_dim:
-                raise UsageError(
-                    f"stages: dimension {d} is outside 1…{embeddings.full_dim}, the full dimension of {named}"
-                )
-        for reducer, reducer_params in exact_reducers(self.study):
-            self._reducer(embeddings, reducer, reducer_params).check(embeddings.full_dim)
-        for k in self.study.k:
-            if k > searchable:
-                raise UsageError(f"k = {k}, but {named} has only {searchable} documents to find")
+    # --------------------------------------------------------------------------------- measuring
 
-    def _reducer(self, embeddings: Embeddings, name: str, reducer_params: str) -> Reducer:
-        return get_reducer(name)(embeddings.encoder, **parameters(reducer_params))
-
-    def _total(self, timed: list[Trial]) -> int:
-        return len(timed) + len(self._exact_dimensions()) * len(exact_reducers(self.study))
-
-    def _exact_dimensions(self) -> list[int]:
-        return sorted(
-            {
-                *self.study.dimensions,
-                *(d for c in self.study.configurations for d in c.dimensions or []),
-            }
-        )
-
-    def _set_work(
-        self, embeddings: Embeddings, timed: list[Trial]
-    ) -> list[tuple[Trial, dict[str, Trial]]]:
-        """Return the missing trials by id: first those of the exact pass, a reducer each, then those of each index."""
-        searchable = len(embeddings.corpus) - (embeddings.own is not None)
-        dimensions = sorted({*self._exact_dimensions(), embeddings.full_dim})
-        groups: dict[Any, dict[str, Trial]] = {}
-        for reducer, reducer_params in exact_reducers(self.study):
-            for dim in dimensions:
-                trial = Trial(
-                    reducer,
-                    reducer_params,
-                    dim,
-                    "float32",
-                    EXACT,
-                    "",
-                    "",
-                    "",
-                    min(EXACT_DEPTH, searchable),
-                    self.study.threads[0],
-                )
-                groups.setdefault((reducer, reducer_params), {})[self._id(embeddings, trial)] = (
-                    trial
-                )
-        for trial in timed:
-            groups.setdefault(trial.build_key, {})[self._id(embeddings, trial)] = trial
-        missing = []
-        for trials in groups.values():
-            left = {
-                trial_id: trial for trial_id, trial in trials.items() if trial_id not in self.done
-            }
-            if left:
-                missing.append((next(iter(left.values())), left))
-        return missing
-
-    def _id(self, embeddings: Embeddings, trial: Trial) -> str:
-        key = {
-            **asdict(trial),
-            "embeddings": embeddings.key,
-            "dataset": embeddings.dataset,
-            "encoder": embeddings.encoder,
-            "queries": self.study.queries,
-            "seed": self.study.seed,
-            "repeats": self.study.repeats,
-            "versions": _versions(trial),
-            "machine": self.machine.name,
-            "reducer_identity": self._reducer(
-                embeddings, trial.reducer, trial.reducer_params
-            ).identity,
-        }
-        return hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=10).hexdigest()
-
-    # ---------------------------------------------------------------------------------------------------------- measuring
-
-    def _measure(self, embeddings: Embeddings, work: list[tuple[Trial, dict[str, Trial]]]) -> None:
-        if not work:
+    def _measure(self, work: Workload, groups: list[dict[str, Trial]]) -> None:
+        self._find_exact(work, groups)
+        timed_groups = [group for group in groups if _first(group).backend != EXACT]
+        if not timed_groups:
             return
-        depth = max(
-            [
-                EXACT_DEPTH,
-                *self.study.k,
-                *(s for c in self.study.configurations if c.stages for s in c.stages.shortlist),
-            ]
-        )
-        searchable = len(embeddings.corpus) - (embeddings.own is not None)
-        base = {
-            "embeddings": str(embeddings.folder),
-            "encoder": embeddings.encoder,
-            "max_queries": self.study.queries,
-            "seed": self.study.seed,
-            "repeats": self.study.repeats,
-            "budget_seconds": BUDGET_SECONDS,
-            "dimensions": sorted({*self._exact_dimensions(), embeddings.full_dim}),
-            "depth": min(depth, searchable),
-        }
-        plain = {**base, "reducer": "truncate", "reducer_params": "", "reducer_identity": ""}
-        base["exact_full"] = str(exact_path(embeddings.folder, plain))
-        # Everything is scored against exact search at the full dimension, so that comes first, measured before or not.
-        exact = dict.fromkeys([("truncate", ""), *((t.reducer, t.reducer_params) for t, _ in work)])
-        rows = {(t.reducer, t.reducer_params): trials for t, trials in work if t.backend == EXACT}
-        job: dict[str, Any]
-        for reducer, reducer_params in exact:
-            identity = self._reducer(embeddings, reducer, reducer_params).identity
-            job = {
-                **base, "kind": "exact", "reducer": reducer, "reducer_params": reducer_params, "reducer_identity": identity
-            }  # fmt: skip
-            trials = rows.get((reducer, reducer_params), {})
-            if trials or not exact_path(embeddings.folder, job).exists():
-                error = self._job(
-                    embeddings, job, trials, self.machine.cores, f"exact search, {reducer}"
-                )
-                if not exact_path(embeddings.folder, job).exists():
-                    raise UsageError(
-                        f"exact search with {reducer} on {embeddings.dataset} did not end, so nothing can be scored: {error}"
-                    )
-        timed = [(t, trials) for t, trials in work if t.backend != EXACT]
-        if not timed:
-            return
-        encode_ms = self._encode_ms(embeddings)
+        encode_ms = self._encode_ms(work.embeddings)
         self._measure_bandwidth()
-        for first, trials in timed:
+        for group in timed_groups:
+            first = _first(group)
             backend = get_backend(first.backend)
             if not backend.available():
-                for trial_id, trial in trials.items():
-                    self._add(
-                        embeddings,
-                        trial,
-                        {
-                            "trial_id": trial_id,
-                            "status": "skipped",
-                            "error": f"not installed: {backend.install}",
-                        },
-                    )
+                reason = f"not installed: {backend.install}"
+                for trial_id, trial in group.items():
+                    self._add_failure(work, trial_id, trial, "skipped", reason)
                 continue
-            job = {
-                **base,
-                "kind": "build",
-                **asdict(first),
-                "reducer_identity": self._reducer(
-                    embeddings, first.reducer, first.reducer_params
-                ).identity,
-                "sweep": self.study.sweep,
-                "rivals": self._front(embeddings),
-                "bandwidth": self.machine.bandwidth,
-                "machine_cores": self.machine.cores,
-                "encode_ms_p50": encode_ms,
-            }
-            job["exact"] = str(exact_path(embeddings.folder, job))
-            cores = self.machine.cores[-first.threads :]
-            self._job(
-                embeddings,
-                job,
-                trials,
-                cores,
-                f"{first.backend} {first.dim} d {first.build_params}".strip(),
+            job = BuildJob(
+                cores=self.machine.cores[-first.threads :],
+                exact=work.exact_key(first.reducer, first.reducer_params),
+                full=work.full_key,
+                trials=group,
+                repeats=self.study.repeats,
+                budget_seconds=BUDGET_SECONDS,
+                pareto=self.study.sweep == PARETO,
+                rivals=self._rivals(work),
+                bandwidth=self.machine.bandwidth,
+                machine_cores=self.machine.cores,
+                encode_ms_p50=encode_ms,
             )
+            label = f"{first.backend} {first.dim} d {first.build_params}".strip()
+            self._run_job(work, job, label)
 
-    def _front(self, embeddings: Embeddings) -> list[dict[str, Any]]:
-        """Return what was measured on these embeddings and is beaten by nothing: the rivals of what is still to come."""
-        if self.study.sweep != PARETO:
-            return []
-        if embeddings.key not in self.rivals:
-            self.rivals[embeddings.key] = []
-            trials = load(self.store.folder) if self.done else None
-            if trials is not None:
-                held = timed_rows(trials[trials["trial_id"].isin(self.done)])
-                held = held[
-                    (held["dataset"] == embeddings.dataset)
-                    & (held["encoder"] == embeddings.encoder)
-                ]
-                queries = dict(list(load_queries(self.store.folder).groupby("trial_id")))
-                for _, row in held.iterrows():
-                    self._rival(
-                        embeddings,
-                        dict(row),
-                        queries[row["trial_id"]].set_index("query_id").loc[embeddings.query_ids],
+    def _find_exact(self, work: Workload, groups: list[dict[str, Trial]]) -> None:
+        """Run the exact pass of every reducer in `groups` whose results or rows are missing."""
+        rows = {_reducer(group): group for group in groups if _first(group).backend == EXACT}
+        # Everything is scored against the full dimension of plain truncation, so that comes first.
+        for reducer, params in dict.fromkeys([(PLAIN, ""), *map(_reducer, groups)]):
+            job = ExactJob(
+                cores=self.machine.cores,
+                exact=work.exact_key(reducer, params),
+                full=work.full_key,
+                trials=rows.get((reducer, params), {}),
+            )
+            results = ExactResults(job.exact)
+            if job.trials or not results.exist():
+                error = self._run_job(work, job, f"exact search, {reducer}")
+                if not results.exist():
+                    raise UsageError(
+                        f"exact search with {reducer} on {work.embeddings.dataset} did not end, "
+                        f"so nothing can be scored: {error}"
                     )
-        rivals = self.rivals[embeddings.key]
-        frame = pd.DataFrame([{**r, "quality": np.mean(r["by_query"])} for r in rivals])
-        return (
-            [rivals[i] for i in frame.index[pareto(frame, ["quality"], ["ms", "bytes"])]]
-            if rivals
-            else []
-        )
-
-    def _rival(
-        self, embeddings: Embeddings, row: dict[str, Any], queries: Mapping[str, Any]
-    ) -> None:
-        by_query = list(queries["ndcg_at_10" if embeddings.qrels is not None else "fidelity_at_10"])
-        # What does not tell its size cannot be held against what does.
-        if None not in by_query and pd.notna(row["bytes_per_vector"]):
-            self.rivals[embeddings.key].append(
-                {
-                    "by_query": by_query,
-                    "ms": row["latency_ms_p50"],
-                    "bytes": row["bytes_per_vector"],
-                }
-            )
 
     def _encode_ms(self, embeddings: Embeddings) -> float | None:
         if not embeddings.encoder or not embeddings.sample_texts:
             return None
-        job = {
-            "kind": "encode",
-            "encoder": embeddings.encoder,
-            "texts": embeddings.sample_texts,
-            "budget_seconds": BUDGET_SECONDS,
-        }
-        event = self._single(job, "encoding of a query")
-        return event.get("encode_ms_p50")
+        job = EncodeJob(
+            cores=self._cores(),
+            encoder=embeddings.encoder,
+            texts=list(embeddings.sample_texts),
+            budget_seconds=BUDGET_SECONDS,
+        )
+        return self._ask(job, "encoding of a query")
 
     def _measure_bandwidth(self) -> None:
         if not self.machine.bandwidth:
-            event = self._single({"kind": "bandwidth"}, "memory bandwidth")
-            self.machine = replace(self.machine, bandwidth=event.get("bandwidth", 0.0))
+            measured = self._ask(BandwidthJob(cores=self._cores()), "memory bandwidth")
+            self.machine = replace(self.machine, bandwidth=measured or 0.0)
 
-    def _single(self, job: dict[str, Any], what: str) -> dict[str, Any]:
-        """Run a job that has one event and belongs to no trial; an empty event where it failed."""
+    def _cores(self) -> list[int]:
+        return self.machine.cores[-self.study.threads[0] :]
+
+    def _ask(self, job: Job, what: str) -> float | None:
+        """Run a job that answers with one number; None if it failed."""
         self.progress.now(what)
-        cores = self.machine.cores[-self.study.threads[0] :]
-        with Child(
-            job, cores, self.study.timeout_seconds + GRACE_SECONDS, self.machine.memory_limit
-        ) as child:
-            return next(iter(child.events()), {})
+        limit = self.study.timeout_seconds + GRACE_SECONDS
+        with Worker(job, limit, self.machine.memory_limit) as worker:
+            answers = [event.value for event in worker.events() if isinstance(event, Answer)]
+        return answers[0] if answers else None
 
-    def _job(
-        self,
-        embeddings: Embeddings,
-        job: dict[str, Any],
-        trials: dict[str, Trial],
-        cores: list[int],
-        what: str,
-    ) -> str:
-        """Run the trials in a child; where it ends early, note that against the trial under way and go on with the rest.
+    def _run_job(self, work: Workload, job: ExactJob | BuildJob, label: str) -> str:
+        """Run the trials of a job; if a worker ends early, blame a trial and go on with the rest.
 
-        Returns the last child's error, empty when all went well.
+        Returns the last worker's error, empty if all went well.
         """
-        left = dict(trials)
+        left = dict(job.trials)
         while True:
-            self.progress.now(what)
-            job["trials"] = [
-                {"trial_id": trial_id, **asdict(trial)} for trial_id, trial in left.items()
-            ]
-            under_way, built, again = "", False, False
-            with Child(job, cores, self.study.timeout_seconds, self.machine.memory_limit) as child:
-                for event in child.events():
-                    if event["event"] == "built":
-                        built = True
-                    elif event["event"] == "start":
-                        under_way = event["trial_id"]
-                    elif event["event"] == "again":
-                        again = True
-                    else:
-                        self._add(
-                            embeddings,
-                            left.pop(event["row"]["trial_id"]),
-                            event["row"],
-                            event["queries"],
-                        )
+            self.progress.now(label)
+            job = job.model_copy(update={"trials": left})
+            under_way, ready, again = "", False, False
+            with Worker(job, self.study.timeout_seconds, self.machine.memory_limit) as worker:
+                for event in worker.events():
+                    match event:
+                        case Ready():
+                            ready = True
+                        case Started():
+                            under_way = event.trial_id
+                        case ServerGone():
+                            again = True
+                        case Measured():
+                            self._add(work, event, left[event.trial_id])
+                            left = {i: t for i, t in left.items() if i != event.trial_id}
             if not left:
-                return child.error
+                return worker.error
             if again:
                 continue
-            status, error = child.status, child.error
+            status, error = worker.status, worker.error
             if status == "ok":
                 status, error = "crashed", "the library ended the process by itself"
-            # What ended the build would end it again for each trial; what ended a search is that trial's own.
-            failed = [under_way or next(iter(left))] if built else list(left)
-            for trial_id in failed:
-                self._add(
-                    embeddings,
-                    left.pop(trial_id),
-                    {"trial_id": trial_id, "status": status, "error": error},
-                )
+            # An error of the build would meet every trial; one of a search belongs to that trial.
+            blamed = [under_way or next(iter(left))] if ready else list(left)
+            for trial_id in blamed:
+                self._add_failure(work, trial_id, left[trial_id], status, error)
+            left = {i: t for i, t in left.items() if i not in blamed}
             if not left:
                 return error
 
-    def _add(
-        self,
-        embeddings: Embeddings,
-        trial: Trial,
-        row: dict[str, Any],
-        queries: dict[str, Any] | None = None,
-    ) -> None:
+    # ----------------------------------------------------------------------------------- rows
+
+    def _add(self, work: Workload, event: Measured, trial: Trial) -> None:
+        row: dict[str, Any] = {"trial_id": event.trial_id, **event.row}
+        row |= work.columns(trial, event.server)
         if row.get("error"):
-            row = {**row, "error": without_secrets(row["error"])}
-        described = {
-            **asdict(trial),
-            "study": self.study.name,
-            "dataset": embeddings.dataset,
-            "dataset_fingerprint": embeddings.dataset_fingerprint,
-            "synthetic": embeddings.synthetic,
-            "encoder": embeddings.encoder,
-            "n_corpus": len(embeddings.corpus),
-            "n_queries": len(embeddings.query_ids),
-            "full_dim": embeddings.full_dim,
-            "library_versions": json.dumps(_versions(trial) | self._server(row), sort_keys=True),
-            "machine": self.machine.name,
-            "notes": "\n".join(embeddings.notes),
-            "started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        }
-        rankings = None
-        if queries is not None and embeddings.key in self.rivals and trial.clients == 1:
-            self._rival(embeddings, row, queries)
-        if queries is not None:
-            ids = embeddings.doc_ids
-            rankings = [[ids[i] for i in found if i >= 0] for found in queries.pop("found")]
-        self.store.add({**described, **row}, queries, rankings)
+            row["error"] = without_secrets(row["error"])
+        columns, rankings = None, None
+        if event.queries is not None:
+            ids = work.embeddings.doc_ids
+            rankings = [[ids[i] for i in found if i >= 0] for found in event.queries.found]
+            columns = event.queries.columns()
+            if trial.clients == 1 and trial.backend != EXACT:
+                self._remember(work, row, event.queries)
+        self.store.add(row, columns, rankings)
         self.progress.finished(row["status"])
 
-    @staticmethod
-    def _server(row: dict[str, Any]) -> dict[str, str]:
-        name, _, version = row.get("server", "").partition(" ")
-        return {name: version} if name else {}
+    def _add_failure(
+        self, work: Workload, trial_id: str, trial: Trial, status: str, error: str
+    ) -> None:
+        row = {"status": status, "error": error, "started_at": now()}
+        self._add(work, Measured(trial_id=trial_id, row=row), trial)
+
+    # --------------------------------------------------------------------------------- the front
+
+    def _rivals(self, work: Workload) -> list[Rival]:
+        """Return the undominated configurations measured so far on these embeddings."""
+        if self.study.sweep != PARETO:
+            return []
+        key = work.embeddings.key
+        if key not in self.rivals:
+            self.rivals[key] = self._earlier_rivals(work) if self.done else []
+        return undominated(self.rivals[key])
+
+    def _earlier_rivals(self, work: Workload) -> list[Rival]:
+        trials = load(self.store.folder)
+        held = timed(trials[trials["trial_id"].isin(self.done)])
+        held = held[
+            (held["dataset"] == work.embeddings.dataset)
+            & (held["encoder"] == work.embeddings.encoder)
+        ]
+        queries = dict(list(load_queries(self.store.folder).groupby("trial_id")))
+        measure = _measure_of(work.embeddings)
+        found = []
+        for _, row in held.iterrows():
+            values = queries[row["trial_id"]].set_index("query_id")[measure]
+            by_query = values.loc[work.embeddings.query_ids]
+            found.append(_rival(by_query.tolist(), row["latency_ms_p50"], row["bytes_per_vector"]))
+        return [rival for rival in found if rival]
+
+    def _remember(self, work: Workload, row: dict[str, Any], queries: QueryRows) -> None:
+        if work.embeddings.key not in self.rivals:
+            return
+        by_query = getattr(queries, _measure_of(work.embeddings))
+        rival = _rival(by_query, row["latency_ms_p50"], row["bytes_per_vector"])
+        if rival:
+            self.rivals[work.embeddings.key].append(rival)
 
 
-def _versions(trial: Trial) -> dict[str, str]:
-    """Return the versions that a trial's figures depend on."""
-    return versions(
-        "numpy", "faiss", *([] if trial.backend == EXACT else [get_backend(trial.backend).module])
-    )
+def _first(group: dict[str, Trial]) -> Trial:
+    return next(iter(group.values()))
+
+
+def _reducer(group: dict[str, Trial]) -> tuple[str, str]:
+    return _first(group).reducer, _first(group).reducer_params
+
+
+def _measure_of(embeddings: Embeddings) -> str:
+    return "ndcg_at_10" if embeddings.qrels is not None else "fidelity_at_10"
+
+
+def _rival(by_query: list[float] | None, ms: float, size: float | None) -> Rival | None:
+    """Return a rival; None without a quality per query or a size to compare by."""
+    if by_query is None or pd.isna(by_query).any() or pd.isna(size) or size is None:
+        return None
+    return Rival(by_query=by_query, ms=ms, bytes=size)

@@ -77,7 +77,7 @@ class MultiStage:
 
 
 class Cold:
-    """Calling it drops a mapped file's pages, so that what is read next comes from the disk, as it does from a large corpus."""
+    """Drops a mapped file's pages, so that the next read comes from disk as in a large corpus."""
 
     def __init__(self, vectors: np.memmap) -> None:
         """`vectors` maps a file that this process does not write."""
@@ -86,7 +86,8 @@ class Cold:
         os.fsync(self.file)  # a page not yet written cannot be dropped
         self.map.madvise(mmap.MADV_RANDOM)
 
-    def __call__(self) -> None:
+    def drop(self) -> None:
+        """Drop every page of the file from this process and from the page cache."""
         self.map.madvise(mmap.MADV_DONTNEED)
         os.posix_fadvise(self.file, 0, 0, os.POSIX_FADV_DONTNEED)
 

@@ -1,9 +1,8 @@
-"""The child process that measures: started with its thread pools held, watched, ended when it takes too long or too much."""
+"""A watched worker process: its thread pools held, its time and memory limited."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import selectors
@@ -14,26 +13,27 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from bench import machine
+from bench.measuring.jobs import EVENT, Event, Failed, Job
 
 _POLL_SECONDS = 0.1
 GRACE_SECONDS = 60.0
-"""What loading and reducing may take before the first trial's own time-out counts."""
+"""Time to load and reduce, before the first trial's own time-out counts."""
 
 
-class Child:
-    """One `python -m bench.measuring.worker`, watched: `events` yields what it reports; `status` and `error` say how it ended."""
+class Worker:
+    """One worker process: `events` yields what it reports, `status` and `error` say how it ended."""
 
-    def __init__(
-        self, job: dict[str, Any], cores: list[int], timeout: float, memory_limit: float
-    ) -> None:
-        self.job, self.timeout, self.memory_limit = {**job, "cores": cores}, timeout, memory_limit
-        self.threads = len(cores)
-        self.status, self.error = "ok", ""
+    def __init__(self, job: Job, timeout: float, memory_limit: float) -> None:
+        """`timeout` in seconds per trial; `memory_limit` in bytes."""
+        self.job = job
+        self.timeout = timeout
+        self.memory_limit = memory_limit
+        self.status = "ok"
+        self.error = ""
 
-    def __enter__(self) -> Child:
+    def __enter__(self) -> Worker:
         read, write = os.pipe()
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
@@ -42,19 +42,19 @@ class Child:
             stdout=self.errors,
             stderr=self.errors,
             pass_fds=[write],
-            env={**os.environ, **machine.thread_environment(self.threads)},
-            # A group of its own: a Ctrl-C reaches the runner alone, and whatever a library starts is ended with the child.
+            env={**os.environ, **machine.thread_environment(len(self.job.cores))},
+            # In its own group, Ctrl-C reaches the runner alone, and what a library starts ends here.
             start_new_session=True,
         )
         os.close(write)
         self.channel = read
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError), self.process.stdin as stdin:
-            stdin.write(json.dumps(self.job).encode())
+            stdin.write(self.job.model_dump_json().encode())
         return self
 
-    def events(self) -> Iterator[dict[str, Any]]:
-        """Yield each event until the child ends or is ended."""
+    def events(self) -> Iterator[Event]:
+        """Yield each event until the worker ends or is ended."""
         pending = b""
         deadline = time.monotonic() + self.timeout + GRACE_SECONDS
         with selectors.DefaultSelector() as selector:
@@ -66,55 +66,52 @@ class Child:
                         break
                     *lines, pending = (pending + chunk).split(b"\n")
                     for line in lines:
-                        yield json.loads(line)
+                        event = EVENT.validate_json(line)
+                        if isinstance(event, Failed):
+                            self.status, self.error = event.status, event.error
+                        else:
+                            yield event
                         deadline = time.monotonic() + self.timeout
                 elif time.monotonic() > deadline:
                     self._end("timeout", f"took longer than {self.timeout:g} s")
                     return
                 if self._memory() > self.memory_limit:
-                    self._end(
-                        "out_of_memory", f"took more than {self.memory_limit / 2**30:.1f} GiB"
-                    )
+                    limit = self.memory_limit / 2**30
+                    self._end("out_of_memory", f"took more than {limit:.1f} GiB")
                     return
         self._ended(self.process.wait())
 
     def _memory(self) -> int:
+        """Return the worker's anonymous memory, bytes; file-backed pages can be reclaimed any time."""
         try:
             status = Path(f"/proc/{self.process.pid}/status").read_text()
         except OSError:
             return 0
-        # Anonymous memory alone: pages of a mapped file can be dropped at any time and are nobody's burden.
-        return next(
-            (
-                int(line.split()[1]) * 1024
-                for line in status.splitlines()
-                if line.startswith("RssAnon:")
-            ),
-            0,
-        )
+        lines = (line for line in status.splitlines() if line.startswith("RssAnon:"))
+        return next((int(line.split()[1]) * 1024 for line in lines), 0)
 
     def _end(self, status: str, error: str) -> None:
         self.status, self.error = status, error
         self._kill()
 
     def _ended(self, code: int) -> None:
-        if code == 0:
+        """Set how it ended, if it did not report that itself: it was killed, or a library exited."""
+        if code == 0 or self.status != "ok":
             return
-        self.errors.seek(0, os.SEEK_END)
-        self.errors.seek(max(0, self.errors.tell() - 4000))
-        text = self.errors.read().decode(errors="replace").strip()
+        text = self._last_output()
         lines = text.splitlines()
-        # An exception's own line, where its message runs over several; else the last word.
-        last = next(
-            (line for line in reversed(lines) if re.match(r"[\w.]+(Error|Exception)\b", line)),
-            lines[-1] if lines else "",
-        )
-        if "bad_alloc" in text or "MemoryError" in text or code == -signal.SIGKILL:
-            self.status = "out_of_memory"
-        else:
-            self.status = "failed" if code > 0 and "Traceback" in text else "crashed"
+        # The line of an exception, if its message runs over several lines; else the last one.
+        errors = (x for x in reversed(lines) if re.match(r"[\w.]+(Error|Exception)\b", x))
+        last = next(errors, lines[-1] if lines else "")
+        no_memory = "bad_alloc" in text or code == -signal.SIGKILL
+        self.status = "out_of_memory" if no_memory else "crashed"
         how = f"ended by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         self.error = f"{how}: {last}" if last else how
+
+    def _last_output(self) -> str:
+        self.errors.seek(0, os.SEEK_END)
+        self.errors.seek(max(0, self.errors.tell() - 4000))
+        return self.errors.read().decode(errors="replace").strip()
 
     def _kill(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -1,50 +1,92 @@
-"""What runs inside a child process: the exact pass, one index with its trials, or the timing of the encoder.
+"""What runs in a worker process: the exact pass, one index with its trials, or one number.
 
-`python -m bench.measuring.worker FD` reads a job (JSON) from standard input and writes one JSON line an event to the file descriptor:
-``{"event": "built"}`` when the index stands, ``{"event": "start", "trial_id": …}`` before a trial, ``{"event": "trial", "row": …,
-"queries": …}`` when it is measured, ``{"event": "again"}`` when the server is gone and the rest needs a new one. If the process dies, the runner knows what it was at.
+``python -m bench.measuring.worker FD PARENT`` reads a job from standard input and writes events to
+the file descriptor FD (`bench.measuring.jobs` defines both). If the process dies, the runner knows
+from the last event which trial it was at.
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import assert_never
 
 import numpy as np
 
 from bench import machine
-from bench.backends import SERVER, get_backend
+from bench.backends import SERVER, Backend, get_backend
+from bench.embeddings import Embeddings
 from bench.measuring import clock
 from bench.measuring.exact_pass import run_exact
-from bench.measuring.jobs import Emit, _now
-from bench.measuring.measure import Measure
-from bench.measuring.prepared import _embeddings, _plain, _reducer, reduced
+from bench.measuring.jobs import (
+    JOB,
+    Answer,
+    BandwidthJob,
+    BuildJob,
+    Emit,
+    EncodeJob,
+    Event,
+    ExactJob,
+    Failed,
+    Job,
+    Measured,
+    Ready,
+    ServerGone,
+    Started,
+    now,
+)
+from bench.measuring.measure import Built, Measure
+from bench.measuring.prepared import fitted_reducer, opened, plain, reduced
+from bench.reducers import Reducer
 from bench.study.plan import parameters
 from bench.vectors import truncate
 
+_REFERENCE = "faiss-flat"
+
 
 def main() -> None:
-    """Run the job on standard input."""
+    """Run the job on standard input; exit with 1 after an exception, which is reported as an event."""
     _end_with(int(sys.argv[2]))
-    job = json.load(sys.stdin)
-    machine.pin(job["cores"])
+    job = JOB.validate_json(sys.stdin.read())
+    machine.pin(job.cores)
     with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as channel:
 
-        def emit(event: dict[str, Any]) -> None:
-            channel.write(json.dumps(event) + "\n")
+        def emit(event: Event) -> None:
+            channel.write(event.model_dump_json() + "\n")
             channel.flush()
 
-        _JOBS[job["kind"]](job, emit)
+        try:
+            _run(job, emit)
+        except MemoryError as error:
+            emit(Failed(status="out_of_memory", error=_described(error)))
+            sys.exit(1)
+        except Exception as error:  # a library may raise anything; the runner puts it into a row
+            emit(Failed(status="failed", error=_described(error)))
+            sys.exit(1)
+
+
+def _run(job: Job, emit: Emit) -> None:
+    match job:
+        case ExactJob():
+            run_exact(job, emit)
+        case BuildJob():
+            run_build(job, emit)
+        case EncodeJob():
+            emit(Answer(value=_encode_ms(job)))
+        case BandwidthJob():
+            emit(Answer(value=machine.memory_bandwidth()))
+        case _:
+            assert_never(job)
 
 
 def _end_with(parent: int) -> None:
-    """Have the kernel end this process when its runner dies, even of a SIGKILL: nothing is measured for nobody."""
+    """Ask the kernel to kill this process when the runner dies, even by SIGKILL.
+
+    No orphan may go on measuring.
+    """
     if sys.platform == "linux":
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
@@ -52,113 +94,90 @@ def _end_with(parent: int) -> None:
         sys.exit("the runner is gone")
 
 
-# ---------------------------------------------------------------------------------------------------------- the exact pass
-
-
-# ------------------------------------------------------------------------------------------------- one index and its trials
-
-
-def run_build(job: dict[str, Any], emit: Emit) -> None:
+def run_build(job: BuildJob, emit: Emit) -> None:
     """Build one index, then measure each trial over it."""
-    embeddings = _embeddings(job)
-    reference_class = get_backend("faiss-flat")
-    reference_class.load()
-    backend = get_backend(job["backend"])(job["precision"], job["dim"], job["threads"])
+    embeddings = opened(job.exact.data)
+    reference = get_backend(_REFERENCE)
+    reference.load()
+    index = job.index
+    backend = get_backend(index.backend)(index.precision, index.dim, index.threads)
     threads_before = machine.threads_running()
     backend.load()
-    reducer = _reducer(embeddings, job)
-    vectors = reduced(
-        reducer, embeddings.corpus, embeddings.full_dim if backend.full_width else job["dim"]
-    )
-
-    before = machine.unique_bytes()
-    machine.reset_peak()
-    begun = time.perf_counter_ns()
-    backend.build(vectors, **parameters(job["build_params"]))
-    build_seconds = (time.perf_counter_ns() - begun) / 1e9
-    peak = machine.peak_bytes()
-    built = {
-        "build_seconds": build_seconds,
-        # A server's memory is another process's.
-        "memory_bytes": None if backend.kind == SERVER else max(0, machine.unique_bytes() - before),
-        "peak_memory_bytes": None
-        if peak is None or backend.kind == SERVER
-        else max(0, peak - before),
-        "index_bytes": backend.size_bytes(),
-        "server": backend.server_version(),
-        "caution": reducer.caution(job["dim"]),
-    }
-    if backend.full_width:
-        vectors = truncate(vectors, job["dim"])
-
-    full_vectors = reduced(_plain(), embeddings.corpus, embeddings.full_dim)
-    reference = reference_class()
-    reference.build(full_vectors)
-    emit({"event": "built"})
-    measure = Measure(job, embeddings, backend, reference, vectors, full_vectors, reducer)
-    measure.threads_before = threads_before
-    for trial_id, row in measure.beaten().items():
-        emit(
-            {
-                "event": "trial",
-                "row": {"trial_id": trial_id, "started_at": _now(), **built, **row},
-                "queries": None,
-            }
-        )
-    for trial in (t for t in job["trials"] if t["trial_id"] not in measure.dropped):
-        emit({"event": "start", "trial_id": trial["trial_id"]})
-        started = _now()
+    reducer = fitted_reducer(job.exact, embeddings)
+    built = _built(job, embeddings, reducer, backend, reference(), threads_before)
+    server = backend.server_version()
+    emit(Ready())
+    measure = Measure(job, embeddings, reducer, built)
+    dominated = measure.dominated()
+    for trial_id, reason in dominated.items():
+        row = {**built.columns, "status": "pruned", "error": reason, "started_at": now()}
+        emit(Measured(trial_id=trial_id, row=row, server=server))
+    for trial_id in (i for i in job.trials if i not in dominated):
+        emit(Started(trial_id=trial_id))
+        started = now()
         try:
-            row, queries = measure.trial(trial, built)
-            row |= {"status": "ok"}
-        except (
-            Exception
-        ) as error:  # a library may raise anything; whatever it is belongs to this trial's row
-            row, queries = {"status": "failed", "error": f"{type(error).__name__}: {error}"}, None
-        emit(
-            {
-                "event": "trial",
-                "row": {"trial_id": trial["trial_id"], "started_at": started, **row},
-                "queries": queries,
-            }
-        )
-        if row["status"] == "failed" and not backend.alive():
-            emit({"event": "again"})
-            return
+            row, queries = measure.trial(job.trials[trial_id])
+        except Exception as error:  # a library may raise anything; it belongs to this trial's row
+            row = {"status": "failed", "error": _described(error), "started_at": started}
+            emit(Measured(trial_id=trial_id, row=row, server=server))
+            if not backend.alive():
+                emit(ServerGone())
+                return
+        else:
+            row = {"status": "ok", "started_at": started, **row}
+            emit(Measured(trial_id=trial_id, row=row, queries=queries, server=server))
     backend.close()
 
 
-# ------------------------------------------------------------------------------------------------------ the encoder's time
+def _built(
+    job: BuildJob,
+    embeddings: Embeddings,
+    reducer: Reducer,
+    backend: Backend,
+    reference: Backend,
+    threads_before: int,
+) -> Built:
+    """Reduce the vectors, build the index and the reference, measure time and memory of the build."""
+    index, full_dim = job.index, embeddings.full_dim
+    vectors = reduced(reducer, embeddings.corpus, full_dim if backend.full_width else index.dim)
+    before = machine.unique_bytes()
+    machine.reset_peak()
+    begun = time.perf_counter_ns()
+    backend.build(vectors, **parameters(index.build_params))
+    build_seconds = (time.perf_counter_ns() - begun) / 1e9
+    peak = machine.peak_bytes()
+    here = backend.kind != SERVER  # a server's memory belongs to another process
+    columns = {
+        "build_seconds": build_seconds,
+        "memory_bytes": max(0, machine.unique_bytes() - before) if here else None,
+        "peak_memory_bytes": max(0, peak - before) if here and peak is not None else None,
+        "index_bytes": backend.size_bytes(),
+        "caution": reducer.caution(index.dim),
+    }
+    if backend.full_width:
+        vectors = truncate(vectors, index.dim)
+    full_vectors = reduced(plain(), embeddings.corpus, full_dim)
+    reference.build(full_vectors)
+    return Built(backend, reference, vectors, full_vectors, threads_before, columns)
 
 
-def run_encode(job: dict[str, Any], emit: Emit) -> None:
-    """Time the encoding of single queries under the study's threads; emit the median in milliseconds."""
+def _encode_ms(job: EncodeJob) -> float:
+    """Return the median time to encode one query, ms, under the study's threads."""
     from bench.encoders import get_encoder
 
-    encoder, texts = get_encoder(job["encoder"]), job["texts"]
+    encoder, texts = get_encoder(job.encoder), job.texts
     latency = clock.time_queries(
         lambda position: encoder.encode_full([texts[position]], "query"),
         len(texts),
         3,
-        job["budget_seconds"],
+        job.budget_seconds,
     )
-    emit({"event": "encode", "encode_ms_p50": float(np.median(latency.nanoseconds) / 1e6)})
+    return float(np.median(latency.nanoseconds) / 1e6)
 
 
-def run_bandwidth(job: dict[str, Any], emit: Emit) -> None:
-    """Measure what one pinned thread reads from memory, bytes a second."""
-    emit({"event": "bandwidth", "bandwidth": machine.memory_bandwidth()})
+def _described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
-
-# ---------------------------------------------------------------------------------------------------------------- helpers
-
-
-_JOBS: dict[str, Callable[[dict[str, Any], Emit], None]] = {
-    "exact": run_exact,
-    "build": run_build,
-    "encode": run_encode,
-    "bandwidth": run_bandwidth,
-}
 
 if __name__ == "__main__":
     main()

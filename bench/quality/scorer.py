@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,46 +13,57 @@ from bench.quality.measures import MEASURES, overlap, relevance
 from bench.vectors import normalise
 
 DEPTH = 10
-"""Depth of ANN recall and fidelity, as their columns' names say."""
+"""Depth of ANN recall and fidelity, as the names of their columns say."""
+_KEPT = ("ndcg_at_10", "recall_at_10")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Quality of one trial's results."""
+
+    row: dict[str, float]
+    """Columns of the trials table."""
+    by_query: dict[str, Any]
+    """Columns of the queries table, and `found`: the results themselves, as lists."""
 
 
 class Scorer:
-    """Quality figures of results, against exact search at the full dimension."""
+    """Scores results against the judgements and against exact search at the full dimension."""
 
     def __init__(
         self,
         embeddings: Embeddings,
+        full_ids: np.ndarray,
         seed: int,
-        exact_full: str,
         full_vectors: np.ndarray | None = None,
         full_queries: np.ndarray | None = None,
     ) -> None:
-        """`exact_full` is the file of exact results at the full dimension; `full_vectors` (n, D) and `full_queries` (q, D),
-        unit length, where the caller holds them already.
+        """`full_ids` (q, depth) int64: exact results at the full dimension. `full_vectors` (n, D) and
+        `full_queries` (q, D) float32 of unit length: given if the caller has them already.
         """
         self.embeddings = embeddings
         self.bootstrap = Bootstrap(len(embeddings.query_ids), seed)
         self.full_vectors = embeddings.corpus if full_vectors is None else full_vectors
         self.full_queries = normalise(embeddings.queries) if full_queries is None else full_queries
-        self.full_ids = np.load(exact_full)[f"ids_{embeddings.full_dim}"]
+        self.full_ids = full_ids
         self.full_ndcg = self._relevance(self.full_ids[:, :DEPTH]).get("ndcg_at_10")
         self.nearest = self._full_scores(self.full_ids[:, :DEPTH])
 
     def score(
         self, ids: np.ndarray, exact_ids: np.ndarray, precise_ids: np.ndarray | None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return a row's quality columns and its queries' columns, `found` the results themselves; `ids` (q, k) int64.
+    ) -> Scored:
+        """Score results (q, k) int64.
 
-        The losses are told apart by what exhaustive search with the same reducer, dimension and stages finds: `exact_ids` in
-        float32, `precise_ids` at the trial's precision, None where no exhaustive search knows it.
+        The loss is split using two exhaustive searches with the same reducer, dimension and stages:
+        `exact_ids` in float32, `precise_ids` at the trial's precision (None if unavailable).
         """
-        row: dict[str, Any] = {}
-        depth = ids.shape[1]
-        by_query = self._relevance(ids)
-        for name, values in by_query.items():
+        row: dict[str, float] = {}
+        judged = self._relevance(ids)
+        by_query = {name: judged[name] for name in _KEPT if name in judged}
+        for name, values in judged.items():
             row |= _with_interval(name, self.bootstrap.mean(values))
-        if self.full_ndcg is not None and "ndcg_at_10" in by_query:
-            ndcg = by_query["ndcg_at_10"]
+        if self.full_ndcg is not None and "ndcg_at_10" in judged:
+            ndcg = judged["ndcg_at_10"]
             exact_ndcg = self.mean_ndcg(exact_ids)
             precise_ndcg = float("nan") if precise_ids is None else self.mean_ndcg(precise_ids)
             row |= _with_interval("retained_ndcg_at_10", self.bootstrap.ratio(ndcg, self.full_ndcg))
@@ -60,30 +72,22 @@ class Scorer:
                 "loss_precision": exact_ndcg - precise_ndcg,
                 "loss_search": precise_ndcg - float(ndcg.mean()),
             }
-        fidelity = None
-        if depth >= DEPTH and self.full_ids.shape[1] >= DEPTH:
+        if ids.shape[1] >= DEPTH and self.full_ids.shape[1] >= DEPTH:
             fidelity = overlap(ids, self._full_scores(ids[:, :DEPTH]), self.nearest, DEPTH)
+            by_query["fidelity_at_10"] = fidelity
             row |= _with_interval("fidelity_at_10", self.bootstrap.mean(fidelity))
-        none = [None] * len(ids)
-        return row, {
-            "query_id": list(self.embeddings.query_ids),
-            "found": ids.tolist(),
-            "ndcg_at_10": by_query["ndcg_at_10"].tolist() if "ndcg_at_10" in by_query else none,
-            "recall_at_10": by_query["recall_at_10"].tolist()
-            if "recall_at_10" in by_query
-            else none,
-            "first_relevant_rank": none,
-            "fidelity_at_10": none if fidelity is None else fidelity.tolist(),
-            "latency_ms": none,
-        }
+        lists = {name: values.tolist() for name, values in by_query.items()}
+        return Scored(row, {**lists, "found": ids.tolist()})
 
     def mean_ndcg(self, ids: np.ndarray) -> float:
         """Return the mean nDCG@10 of results (q, ≥10)."""
         return float(self._relevance(ids[:, :DEPTH])["ndcg_at_10"].mean())
 
     def by_query(self, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Return what halving compares configurations by, for the queries at `rows` and their results (r, k): nDCG@10 of
-        each, or fidelity@10 where there are no judgements."""
+        """Return the quality of the queries at `rows` with results (r, k), (r,) float64.
+
+        nDCG@10 of each query, or fidelity@10 if there are no judgements.
+        """
         if self.embeddings.qrels is not None:
             query_ids = [self.embeddings.query_ids[i] for i in rows]
             return relevance(ids, query_ids, self.embeddings.qrels, ids.shape[1])["ndcg_at_10"]
@@ -100,7 +104,7 @@ class Scorer:
 
 
 def cosines(queries: np.ndarray, vectors: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Return the cosine of each query with each of its results, (q, k) float32; -inf for a padded place."""
+    """Return the cosine of each query with each of its results, (q, k) float32; -inf for padding."""
     scores = np.empty(ids.shape, dtype=np.float32)
     for start in range(0, len(ids), 256):
         rows = slice(start, start + 256)

@@ -1,13 +1,19 @@
-"""Reducers: D → d dimensions. One file a method.
+"""Reducers: D → d dimensions, one file per method.
 
-Every reducer here is *nested*: it maps the full vectors once (a rotation, a permutation, a learned map, nothing), and its
-d-dimensional reduction is the prefix of length d of the mapped vectors. So one pass of `bench.exact.one_pass` over the mapped
-vectors serves all dimensions, and a vector stored once serves every stage of a search.
+Every reducer here is *nested*: it maps the full vectors once (a rotation, a permutation, a learned
+map, nothing), and its d-dimensional reduction is the prefix of length d of the mapped vectors. So
+one pass of `bench.exact` over the mapped vectors serves all dimensions, and one stored vector
+serves every stage of a search.
 """
 
 from __future__ import annotations
 
+import ast
+import hashlib
+import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,34 +22,52 @@ from bench import registry
 from bench.vectors import normalise
 from bench.vectors import truncate as prefix
 
+PREFIX, BASELINE, ROTATION, LEARNED = KINDS = ("prefix", "baseline", "rotation", "learned")
+"""What a reducer is to the analysis; see `Reducer.kind`."""
+PLAIN = "truncate"
+"""The reducer of kind `PREFIX`: the default of a study, and what the others are compared with."""
 _BLOCK = 16_384
 
 
 class Reducer(ABC):
-    """Maps full vectors so that their prefixes are the reduced vectors. Fitted on corpus vectors only."""
+    """Maps full vectors so that their prefixes are the reduced vectors. Fitted on the corpus only."""
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    kind: ClassVar[str] = ROTATION
+    """One of `KINDS`. ``prefix``: the first d coordinates, nothing mapped. ``baseline``: a random
+    control that truncation must beat before its training gets any credit. ``rotation``: a map fitted
+    on the corpus or drawn at random, without training. ``learned``: a map trained beforehand."""
+    fitted: ClassVar[tuple[str, ...] | None] = None
+    """Names of the array attributes that `fit` sets; they are kept between processes. None: the
+    reducer is fitted again in every process."""
     grid: ClassVar[dict[str, list[Any]]] = {}
-    """Parameters and the values swept when a study does not say; a value that a study gives replaces the list."""
+    """Parameters with the values swept by default; a value in a study replaces the list."""
     argument: ClassVar[str] = ""
-    """The parameter that what follows a colon in a study sets: ``adaptor:PATH``; empty for none."""
+    """The parameter set by what follows a colon in a study (``adaptor:PATH``); empty for none."""
 
     def __init__(self, encoder: str = "", **parameters: Any) -> None:
-        """`encoder`: whose vectors are reduced, named as in a study. What `parameters` leaves out is the first of the grid."""
+        """`encoder`: the source of the vectors, named as in a study. Parameters default to the first of the grid."""
         self.encoder = encoder
         self.parameters = {name: values[0] for name, values in self.grid.items()} | parameters
 
     @property
     def identity(self) -> str:
-        """What the map depends on besides the parameters and the corpus, such as the digest of a file of weights."""
+        """What the map depends on besides parameters, corpus and code, such as a digest of weights."""
         return ""
 
+    @property
+    def key(self) -> str:
+        """Digest of the reducer's code and `identity`: results of another map are never reused."""
+        return hashlib.blake2b(
+            f"{_code(type(self))} {self.identity}".encode(), digest_size=8
+        ).hexdigest()
+
     def check(self, full_dim: int) -> None:
-        """Raise UsageError where vectors of `full_dim` dimensions cannot be mapped; called before anything is measured."""
+        """Raise UsageError if vectors of `full_dim` dimensions cannot be mapped; called before a run."""
 
     def caution(self, dimension: int) -> str:
-        """Why a careful person would not choose this reducer at `dimension`, as known from its making; empty for nothing."""
+        """Warning recorded at training time against using this reducer at `dimension`; empty for none."""
         return ""
 
     @abstractmethod
@@ -58,6 +82,17 @@ class Reducer(ABC):
         """Return (n, D) → (n, dimension) float32, unit length. Raises ValueError outside 1…D."""
         return prefix(self.map(vectors), dimension)
 
+    def state(self) -> dict[str, np.ndarray] | None:
+        """Return what `fit` learned, arrays by name; None if the reducer does not declare it."""
+        if self.fitted is None:
+            return None
+        return {name: np.asarray(getattr(self, name)) for name in self.fitted}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take up what `state` returned, in place of `fit`; raises KeyError if an array is missing."""
+        for name in self.fitted or ():
+            setattr(self, name, state[name])
+
 
 def reducers() -> dict[str, type[Reducer]]:
     """Return every reducer by name."""
@@ -65,12 +100,12 @@ def reducers() -> dict[str, type[Reducer]]:
 
 
 def get_reducer(name: str) -> type[Reducer]:
-    """Return the reducer's class; raises UsageError, with the near miss of an unknown name."""
+    """Return the reducer's class; raises UsageError with the near miss of an unknown name."""
     return registry.get("reducers", Reducer, name)
 
 
 def moments(corpus: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean (D,) and the second moments (D, D) of the corpus as unit vectors, float64, read in blocks."""
+    """Return mean (D,) and second moments (D, D) of the corpus as unit vectors, float64."""
     full = corpus.shape[1]
     total, second = np.zeros(full), np.zeros((full, full))
     for start in range(0, len(corpus), _BLOCK):
@@ -78,3 +113,22 @@ def moments(corpus: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         second += block.T @ block
         total += block.sum(axis=0)
     return total / len(corpus), second / len(corpus)
+
+
+@cache
+def _code(cls: type[Reducer]) -> str:
+    """Return a digest of the module that defines `cls`, comments and docstrings left out."""
+    try:
+        source = inspect.getsource(inspect.getmodule(cls) or cls)
+    except (OSError, TypeError):  # defined at a prompt: a new process is a new definition
+        return f"{cls.__module__} {id(cls)}"
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [  # type: ignore[attr-defined]
+                part
+                for part in body
+                if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
+            ]
+    return hashlib.blake2b(ast.dump(tree).encode(), digest_size=8).hexdigest()

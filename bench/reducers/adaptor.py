@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from bench.errors import UsageError
 from bench.libraries import extra
-from bench.reducers import Reducer
+from bench.reducers import LEARNED, Reducer
 
 _WEIGHTS, _META = "adaptor.safetensors", "adaptor.json"
 
@@ -27,6 +27,8 @@ class Adaptor(Reducer):
     """
 
     name = "adaptor"
+    kind = LEARNED
+    fitted = ()
     usage = "adaptor, adaptor:PATH"
     summary = "a map learned by `train`; without a path, the one that ships for the encoder"
     argument = "path"

@@ -17,6 +17,7 @@ class Pca(Reducer):
     """
 
     name = "pca"
+    fitted = ("mean", "axes")
     summary = "the d principal components of the corpus (uncentred; center and whiten are choices)"
     grid = {"center": [False], "whiten": [False]}
 

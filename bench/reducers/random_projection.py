@@ -11,6 +11,7 @@ class RandomProjection(Reducer):
     """Inner products with d Gaussian directions; those of one seed are nested. Source: Johnson & Lindenstrauss 1984."""
 
     name = "random_projection"
+    fitted = ("directions",)
     summary = "d Gaussian random directions"
     grid = {"seed": [0]}
 

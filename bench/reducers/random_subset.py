@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.reducers import Reducer
+from bench.reducers import BASELINE, Reducer
 
 
 class RandomSubset(Reducer):
     """d coordinates drawn at random; the subsets of one seed are nested. Source: Takeshita et al., arXiv 2508.17744."""
 
     name = "random_subset"
+    kind = BASELINE
+    fitted = ("order",)
     summary = "d coordinates drawn at random, five seeds"
     grid = {"seed": [0, 1, 2, 3, 4]}
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.reducers import Reducer
+from bench.reducers import PLAIN, PREFIX, Reducer
 
 
 class Truncate(Reducer):
     """The first d coordinates. Source: Kusupati et al., Matryoshka Representation Learning, 2022."""
 
-    name = "truncate"
+    name = PLAIN
+    kind = PREFIX
+    fitted = ()
     summary = "the first d coordinates"
 
     def fit(self, corpus: np.ndarray) -> None:

@@ -11,6 +11,7 @@ class VarianceOrder(Reducer):
     """The d coordinates of the largest variance over the corpus, as unit vectors."""
 
     name = "variance_order"
+    fitted = ("order",)
     summary = "the d coordinates that vary most over the corpus"
 
     def fit(self, corpus: np.ndarray) -> None:

@@ -1,14 +1,13 @@
-"""The tables: their schema, and a store that a kill cannot damage.
+"""A results folder: tables that a kill cannot damage.
 
-A results folder holds ``trials.parquet`` (one row a trial), ``queries.parquet`` (one row a trial and query) and
-``rankings/TRIAL.parquet`` (what each query found). While a
-run is under way each trial's rows lie in ``parts/``, written under another name and renamed when whole; the end of
-the run gathers them. Readers see both, so nothing measured is ever lost or read twice.
+It holds ``trials.parquet`` (one row per trial), ``queries.parquet`` (one row per trial and query) and
+``rankings/TRIAL.parquet`` (what each query found). During a run each trial's rows lie in ``parts/``,
+written under another name and renamed once whole; the end of the run gathers them. Readers see both,
+so nothing measured is lost or read twice.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,71 +16,51 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.errors import UsageError
+from bench.errors import DamagedFile, NothingToShow, UsageError
+from bench.files import whole
+from bench.results.derived import with_derived
 from bench.results.schema import (
-    _BEFORE,
-    _VERSION_KEY,
     CONFIGURATION,
-    QUERIES,
-    RANKINGS,
+    QUERY_COLUMNS,
+    RANKING_COLUMNS,
     SCHEMA_VERSION,
-    TRIALS,
+    TRIAL_COLUMNS,
+    Column,
+    checked,
 )
 
-
-def _rankings(folder: Path, trial_id: str) -> Path:
-    return folder / "rankings" / f"{trial_id}.parquet"
-
-
-def _write(table: pa.Table, path: Path) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        pq.write_table(table, partial, compression="zstd")
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise UsageError(
-            f"{path} cannot be written ({error.strerror or error}); what was measured before is kept: "
-            "free some room and run again, it goes on where it stopped"
-        ) from error
+_VERSION_KEY = b"matryoshka-bench.schema"
+_ARROW = {
+    "text": pa.string(),
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "flag": pa.bool_(),
+    "texts": pa.list_(pa.string()),
+}
+_SAME = [*CONFIGURATION, "dataset_fingerprint", "n_queries", "machine"]
+"""Rows alike in these measured the same thing; the newest counts."""
 
 
-def _read(path: Path, schema: pa.Schema) -> pa.Table:
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise UsageError(
-            f"{path} is damaged ({str(error).splitlines()[0]}); delete it and run again"
-        ) from error
-    written = int((table.schema.metadata or {}).get(_VERSION_KEY, b"0"))
-    if written > SCHEMA_VERSION:
-        raise UsageError(
-            f"{path} was written by a newer matryoshka-bench (table schema {written}, this one reads up to "
-            f"{SCHEMA_VERSION}); upgrade to read it"
-        )
-    missing = [name for name in schema.names if name not in table.column_names]
-    if 0 < written < SCHEMA_VERSION:
-        for name in missing:  # what an older version did not measure yet
-            kind = schema.field(name).type
-            known = _BEFORE.get(name)
-            column = (
-                pa.nulls(len(table), kind)
-                if known is None
-                else pa.array([known] * len(table), kind)
-            )
-            table = table.append_column(name, column)
-    elif missing:
-        raise UsageError(f"{path} is no table of this suite: it has no column '{missing[0]}'")
-    return table.select(schema.names).cast(schema)
+def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
+    """Return the parquet schema of a table, bounds of intervals included."""
+    fields = {each.name: _ARROW[each.type] for column in columns for each in column.all()}
+    return pa.schema(fields, metadata={_VERSION_KEY: str(SCHEMA_VERSION).encode()})
+
+
+TRIALS = arrow_schema(TRIAL_COLUMNS)
+QUERIES = arrow_schema(QUERY_COLUMNS)
+RANKINGS = arrow_schema(RANKING_COLUMNS)
+_COLUMNS = {
+    "trials": [each for column in TRIAL_COLUMNS for each in column.all()],
+    "queries": list(QUERY_COLUMNS),
+}
 
 
 class Store:
     """A results folder that trials are added to."""
 
     def __init__(self, folder: str | Path) -> None:
-        """Open or create `folder`; raises UsageError when it cannot be written or its tables cannot be read."""
+        """Open or create `folder`; raises UsageError if it cannot be written."""
         self.folder = Path(folder)
         self.parts = self.folder / "parts"
         try:
@@ -90,12 +69,12 @@ class Store:
             raise UsageError(
                 f"{self.folder} cannot be made a results folder: {error.strerror or error}"
             ) from error
-        for leftover in [*self.folder.glob(".*.partial"), *self.parts.glob(".*.partial")]:
+        for leftover in [*self.folder.glob(".*.partial*"), *self.parts.glob(".*.partial*")]:
             leftover.unlink(missing_ok=True)
 
     def done(self) -> dict[str, str]:
-        """Return the status of each trial that the folder holds, by trial id."""
-        table = _gather(self.folder, "trials", TRIALS, ["trial_id", "status"])
+        """Return the status of each trial in the folder, by trial id; raises DamagedFile."""
+        table = _gather(self.folder, "trials", ["trial_id", "status"])
         return dict(zip(table["trial_id"].to_pylist(), table["status"].to_pylist(), strict=True))
 
     def add(
@@ -104,87 +83,144 @@ class Store:
         queries: Mapping[str, Iterable[Any]] | None = None,
         rankings: list[list[str]] | None = None,
     ) -> None:
-        """Add one trial's row, the rows of its queries as columns, and the ids of what each query found, best first.
+        """Add one trial: its row, the rows of its queries as columns, the ids that each query found.
 
-        All is on disk and whole when this returns.
+        All is on disk and whole on return. Raises UndeclaredColumn for a column that no table has,
+        UsageError if the disk is full or cannot be written.
         """
         name = trial["trial_id"]
+        row = checked(trial, _COLUMNS["trials"])
         if queries is not None and rankings is not None:
             (self.folder / "rankings").mkdir(exist_ok=True)
-            columns = {"query_id": list(queries["query_id"]), "doc_ids": rankings}
-            _write(pa.table(columns, schema=RANKINGS), _rankings(self.folder, name))
+            found = {"query_id": list(queries["query_id"]), "doc_ids": rankings}
+            _write(pa.table(found, schema=RANKINGS), _rankings(self.folder, name))
         if queries is not None:
-            rows = dict(queries)
-            rows["trial_id"] = [name] * len(list(rows["query_id"]))
-            _write(
-                pa.table({c: rows[c] for c in QUERIES.names}, schema=QUERIES),
-                self.parts / f"{name}.queries.parquet",
-            )
-        row = {column: [trial.get(column)] for column in TRIALS.names}
+            columns = {column: list(values) for column, values in queries.items()}
+            checked(dict.fromkeys(columns), QUERY_COLUMNS)
+            columns["trial_id"] = [name] * len(columns["query_id"])
+            nothing = [None] * len(columns["query_id"])
+            table = pa.table({c: columns.get(c, nothing) for c in QUERIES.names}, schema=QUERIES)
+            _write(table, self.parts / f"{name}.queries.parquet")
         # The trial's own part comes last: without it the trial does not count as measured.
-        _write(pa.table(row, schema=TRIALS), self.parts / f"{name}.trials.parquet")
+        table = pa.table({c: [row.get(c)] for c in TRIALS.names}, schema=TRIALS)
+        _write(table, self.parts / f"{name}.trials.parquet")
 
     def gather(self) -> None:
         """Move the parts into the two tables."""
-        for kind, schema in (("queries", QUERIES), ("trials", TRIALS)):
+        for kind in ("queries", "trials"):
             if any(self.parts.glob(f"*.{kind}.parquet")):
-                _write(_gather(self.folder, kind, schema), self.folder / f"{kind}.parquet")
+                _write(_gather(self.folder, kind), self.folder / f"{kind}.parquet")
         for part in self.parts.glob("*.parquet"):
             part.unlink()
 
 
-def _gather(
-    folder: Path, kind: str, schema: pa.Schema, columns: list[str] | None = None
-) -> pa.Table:
-    whole, parts = folder / f"{kind}.parquet", sorted((folder / "parts").glob(f"*.{kind}.parquet"))
-    tables = [_read(path, schema) for path in ([whole] if whole.exists() else []) + parts]
-    if not tables:
-        return schema.empty_table().select(columns or schema.names)
-    newer = {path.name.partition(".")[0] for path in parts}
-    if whole.exists() and newer:
-        tables[0] = tables[0].filter(
-            pa.array([i not in newer for i in tables[0]["trial_id"].to_pylist()], pa.bool_())
-        )
-    return pa.concat_tables(tables).select(columns or schema.names)
-
-
 def load(folder: str | Path, all_machines: bool = False) -> pd.DataFrame:
-    """Return the trials of a results folder (or of a ``trials.parquet``) as a frame, a row a trial.
+    """Return the trials of a results folder (or of a ``trials.parquet``), one row per trial.
 
-    Of a configuration measured again with other library versions only the newest row is given, and only the rows of the
-    machine that measured last, unless `all_machines`: times of unlike machines do not belong into one figure.
-    Raises UsageError when there are none, or a table is damaged or of a newer schema.
+    If a configuration was measured again with other library versions, only the newest row is given.
+    Rows of other machines than the last one are left out unless `all_machines`: their times do not
+    belong in one figure (`other_machines` names them). Derived columns are added. Raises UsageError
+    if there is no trial, DamagedFile if a table cannot be read.
     """
-    folder = Path(folder)
-    if folder.is_file():
-        frame = _read(folder, TRIALS).to_pandas()
-    elif folder.is_dir():
-        frame = _gather(folder, "trials", TRIALS).to_pandas()
-    else:
-        raise UsageError(
-            f"there is no results folder {folder}; `python -m bench run STUDY.toml --out {folder}` makes one"
-        )
-    if frame.empty:
-        raise UsageError(
-            f"{folder} holds no measured trial yet; `python -m bench run STUDY.toml --out {folder}` measures"
-        )
-    frame = frame.sort_values("started_at", kind="stable")
-    frame = frame.drop_duplicates([*CONFIGURATION, "machine"], keep="last")
-    machines = list(frame["machine"].unique())
-    last = frame["machine"].iloc[-1]
-    if len(machines) > 1 and not all_machines:
-        frame = frame[frame["machine"] == last]
-    frame = frame.reset_index(drop=True)
-    frame.attrs["other_machines"] = [m for m in machines if m != last]
-    return frame
+    frame = _newest(folder)
+    if not all_machines:
+        frame = frame[frame["machine"] == frame["machine"].iloc[-1]]
+    return with_derived(frame.reset_index(drop=True))
+
+
+def other_machines(folder: str | Path) -> list[str]:
+    """Return the machines whose trials `load` leaves out; raises as `load` does."""
+    machines = list(_newest(folder)["machine"])
+    return [machine for machine in dict.fromkeys(machines) if machine != machines[-1]]
 
 
 def load_queries(folder: str | Path) -> pd.DataFrame:
-    """Return the per-query rows of a results folder: ``trial_id, query_id, ndcg_at_10, recall_at_10, …, latency_ms``."""
-    return _gather(Path(folder), "queries", QUERIES).to_pandas()
+    """Return the per-query rows of a results folder; `bench/results/README.md` lists the columns."""
+    return _gather(Path(folder), "queries").to_pandas()
 
 
 def load_rankings(folder: str | Path, trial_id: str) -> pd.DataFrame | None:
-    """Return what each query of a trial found: ``query_id``, ``doc_ids`` (best first); None where that was not kept."""
+    """Return what each query of a trial found (``query_id, doc_ids``); None if it was not kept."""
     path = _rankings(Path(folder), trial_id)
-    return pq.read_table(path).to_pandas() if path.exists() else None
+    return _table(path).to_pandas() if path.exists() else None
+
+
+def _newest(folder: str | Path) -> pd.DataFrame:
+    folder = Path(folder)
+    if folder.is_file():
+        frame = _read(folder, "trials").to_pandas()
+    elif folder.is_dir():
+        frame = _gather(folder, "trials").to_pandas()
+    else:
+        raise NothingToShow(
+            f"there is no results folder {folder}; "
+            f"`python -m bench run STUDY.toml --out {folder}` makes one"
+        )
+    if frame.empty:
+        raise NothingToShow(
+            f"{folder} holds no measured trial yet; "
+            f"`python -m bench run STUDY.toml --out {folder}` measures"
+        )
+    return frame.sort_values("started_at", kind="stable").drop_duplicates(_SAME, keep="last")
+
+
+def _rankings(folder: Path, trial_id: str) -> Path:
+    return folder / "rankings" / f"{trial_id}.parquet"
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    try:
+        with whole(path) as partial:
+            pq.write_table(table, partial, compression="zstd")
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written ({error.strerror or error}); what was measured is kept: "
+            "free some space and run again, it resumes where it stopped"
+        ) from error
+
+
+def _table(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        why = str(error).splitlines()[0]
+        raise DamagedFile(f"{path} is damaged ({why}); delete it and run again") from error
+
+
+def _read(path: Path, kind: str) -> pa.Table:
+    table, schema = _table(path), {"trials": TRIALS, "queries": QUERIES}[kind]
+    written = int((table.schema.metadata or {}).get(_VERSION_KEY, b"0"))
+    if written > SCHEMA_VERSION:
+        raise UsageError(
+            f"{path} was written by a newer matryoshka-bench (table schema {written}, this one "
+            f"reads up to {SCHEMA_VERSION}); upgrade to read it"
+        )
+    for column in _COLUMNS[kind]:
+        if column.name in table.column_names:
+            continue
+        if not 0 < written < column.since:
+            raise DamagedFile(f"{path} is no table of this suite: it has no column '{column.name}'")
+        values = _before(column, table)
+        table = table.append_column(column.name, pa.array(values, _ARROW[column.type]))
+    return table.select(schema.names).cast(schema)
+
+
+def _before(column: Column, older: pa.Table) -> list[Any]:
+    """Return what `column` holds for each row of a table written before it existed."""
+    if callable(column.before):
+        return [column.before(row) for row in older.to_pylist()]
+    return [column.before] * len(older)
+
+
+def _gather(folder: Path, kind: str, columns: list[str] | None = None) -> pa.Table:
+    schema = {"trials": TRIALS, "queries": QUERIES}[kind]
+    gathered = folder / f"{kind}.parquet"
+    parts = sorted((folder / "parts").glob(f"*.{kind}.parquet"))
+    tables = [_read(path, kind) for path in ([gathered] if gathered.exists() else []) + parts]
+    if not tables:
+        return schema.empty_table().select(columns or schema.names)
+    newer = {path.name.partition(".")[0] for path in parts}
+    if gathered.exists() and newer:
+        old = [trial_id not in newer for trial_id in tables[0]["trial_id"].to_pylist()]
+        tables[0] = tables[0].filter(pa.array(old, pa.bool_()))
+    return pa.concat_tables(tables).select(columns or schema.names)

@@ -124,6 +124,24 @@ class Study(_Strict):
     memory_gib: Annotated[float, Field(gt=0)] | None = None
     configurations: list[Configuration] = []
 
+    @property
+    def all_dimensions(self) -> list[int]:
+        """Every dimension that is searched, ascending."""
+        own = (d for c in self.configurations for d in c.dimensions or [])
+        return sorted({*self.dimensions, *own})
+
+    @property
+    def stage_dimensions(self) -> list[int]:
+        """Every dimension that a later stage scores at, ascending; the full one left out."""
+        stages = [c.stages for c in self.configurations if c.stages]
+        return sorted({d for s in stages for d in s.dimension or []})
+
+    @property
+    def shortlists(self) -> list[int]:
+        """Every length of a shortlist, ascending."""
+        stages = [c.stages for c in self.configurations if c.stages]
+        return sorted({n for s in stages for n in s.shortlist})
+
 
 def product(grid: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]

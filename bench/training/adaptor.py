@@ -23,8 +23,9 @@ from bench.embeddings import Embeddings, embed
 from bench.errors import UsageError
 from bench.libraries import extra
 from bench.quality.intervals import Bootstrap
-from bench.reducers import Reducer, get_reducer
+from bench.reducers import Reducer
 from bench.reducers.adaptor import Adaptor, save_adaptor, save_dense
+from bench.reducers.pca import Pca
 from bench.training.held_out import FIDELITY, OF_PASSAGES, Split
 from bench.vectors import normalise
 
@@ -147,11 +148,11 @@ def train(
         anchor = 0.015 if loss == "infonce" and not len(split.owners) else 0.0
 
     begun = time.monotonic()
-    pca = get_reducer("pca")()
+    pca = Pca()
     pca.fit(data.corpus)
     fitted = _Fit(
         data, split, pca.axes, form, loss, dimensions, weights, batch, learning_rate, anchor, seed
-    )  # type: ignore[attr-defined]
+    )
     taken = fitted.go(steps, progress or (lambda _: None))
     adaptor = fitted.adaptor()
     measure, curves, better = _guard(split, adaptor, pca, dimensions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -50,13 +51,7 @@ class Split:
         self.corpus = data.corpus
         held = held_out(len(data.corpus), seed)
         self.documents = np.flatnonzero(~held)
-        pairs = [
-            (row, int(document))
-            for row, query in enumerate(data.query_ids)
-            for document, grade in (data.qrels or {}).get(query, {}).items()
-            if grade > 0 and document.isdigit()
-        ]
-        rows, documents = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        rows, documents = data.relevant_pairs()
         self.queries = normalise(data.queries)
         touched = np.zeros(len(data.queries), bool)
         touched[rows[held[documents]]] = True
@@ -92,6 +87,12 @@ class Split:
             qrels = {str(i): {str(owners[i]): 1} for i in asked}
             self.held_passages = Asked(OF_PASSAGES, vectors[asked], list(qrels), qrels)
 
+    @cached_property
+    def nearest(self) -> np.ndarray:
+        """Exact neighbours of the held-out documents at the full dimension, (p, 10) int64."""
+        full = self.corpus.shape[1]
+        return exact_topk(self.probes, self.corpus, [full], _DEPTH, own=self.own)[full][0]
+
     def by_query(
         self,
         transform: Callable[[np.ndarray], np.ndarray],
@@ -105,11 +106,6 @@ class Split:
                 d: relevance(ids, held.ids, held.qrels, _DEPTH)["ndcg_at_10"]
                 for d, (ids, _) in found.items()
             }
-        full = self.corpus.shape[1]
-        if not hasattr(self, "nearest"):
-            self.nearest = exact_topk(self.probes, self.corpus, [full], _DEPTH, own=self.own)[full][
-                0
-            ]
         truth = cosines(self.probes, self.corpus, self.nearest)
         found = exact_topk(
             self.probes, self.corpus, dimensions, _DEPTH, transform=transform, own=self.own

@@ -118,7 +118,7 @@ def test_a_regression_is_exit_status_1(measured, tmp_path, frame):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from bench.results.schema import TRIALS
+    from bench.results.store import TRIALS
 
     worse = frame.assign(ndcg_at_10=np.maximum(frame["ndcg_at_10"] - 0.1, 0))
     pq.write_table(

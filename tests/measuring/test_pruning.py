@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.measuring.pruning import LEAST, MARGIN, Rival, halve
+from bench.measuring.pruning import LEAST, MARGIN, Rival, prune
 from bench.measuring.runner import run
 from bench.results.store import load
 
@@ -29,7 +29,7 @@ def made(qualities, seed=0):
 def test_what_is_beaten_in_everything_is_dropped_early_and_the_front_stays():
     _, asked, candidates = made({"fast": 0.6, "good": 0.9, "slow": 0.3, "equal but slow": 0.9})
     costs = {"fast": (1.0, 10), "good": (4.0, 10), "slow": (5.0, 10), "equal but slow": (9.0, 10)}
-    dropped = halve(candidates, costs, [], N, seed=0)
+    dropped = prune(candidates, costs, [], N, seed=0)
     assert set(dropped) == {"slow", "equal but slow"}
     assert dropped["slow"].queries == max(LEAST, N // 8)
     assert "after 50 queries" in dropped["slow"].reason
@@ -49,31 +49,31 @@ def test_what_is_beaten_in_everything_is_dropped_early_and_the_front_stays():
 )
 def test_a_better_time_or_fewer_bytes_saves_it(costs, why):
     _, _, candidates = made({"a": 0.8, "b": 0.8})
-    assert halve(candidates, costs, [], N, seed=0) == {}, why
+    assert prune(candidates, costs, [], N, seed=0) == {}, why
 
 
 def test_a_better_quality_saves_it_however_small():
     _, _, candidates = made({"a": 0.80, "b": 0.81})
-    assert halve(candidates, {"a": (1.0, 10), "b": (9.0, 10)}, [], N, seed=0) == {}
+    assert prune(candidates, {"a": (1.0, 10), "b": (9.0, 10)}, [], N, seed=0) == {}
 
 
 def test_what_was_measured_before_beats_newcomers():
     values, _, candidates = made({"a": 0.8, "b": 0.5})
     rival = Rival(values["a"], 1.0, 10)
-    dropped = halve({"b": candidates["b"]}, {"b": (2.0, 10)}, [rival], N, seed=0)
+    dropped = prune({"b": candidates["b"]}, {"b": (2.0, 10)}, [rival], N, seed=0)
     assert set(dropped) == {"b"}
-    assert halve({"b": candidates["b"]}, {"b": (1.1, 10)}, [rival], N, seed=0) == {}
+    assert prune({"b": candidates["b"]}, {"b": (1.1, 10)}, [rival], N, seed=0) == {}
 
 
 def test_few_equal_queries_are_no_proof_of_equality():
     _, _, candidates = made({"a": 0.8, "b": 0.8})
-    dropped = halve(candidates, {"a": (1.0, 10), "b": (9.0, 10)}, [], N, seed=0)
+    dropped = prune(candidates, {"a": (1.0, 10), "b": (9.0, 10)}, [], N, seed=0)
     assert dropped["b"].queries == N
 
 
 def test_too_few_queries_decide_nothing():
     _, _, candidates = made({"a": 0.8, "b": 0.5})
-    assert halve(candidates, {"a": (1.0, 1), "b": (9.0, 9)}, [], LEAST - 1, seed=0) == {}
+    assert prune(candidates, {"a": (1.0, 1), "b": (9.0, 9)}, [], LEAST - 1, seed=0) == {}
 
 
 def test_a_sweep_for_the_front_leaves_rows_behind_and_a_grid_measures_them(vector_folder, tmp_path):

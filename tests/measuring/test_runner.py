@@ -1,6 +1,8 @@
 """Whole runs in child processes: rows for every ending, resumption, and kills at any moment."""
 
 import json
+import os
+import pickle
 import random
 import signal
 import subprocess
@@ -11,10 +13,16 @@ import time
 import numpy as np
 import pandas as pd
 import psutil
+import pyarrow.parquet as pq
 import pytest
 
+from bench.embeddings import embed
 from bench.errors import UsageError
+from bench.measuring.jobs import Data, ExactKey
+from bench.measuring.prepared import fitted_reducer
 from bench.measuring.runner import run
+from bench.reducers import get_reducer
+from bench.reducers.pca import Pca
 from bench.results.schema import CONFIGURATION
 from bench.results.store import Store, load, load_queries
 
@@ -189,14 +197,19 @@ def test_a_wider_study_measures_only_what_is_new(finished):
 
 @pytest.fixture
 def misbehaving(tmp_path, monkeypatch):
-    package = tmp_path / "site"
-    (package / "misbehaving-1.0.dist-info").mkdir(parents=True)
-    (package / "misbehaving.py").write_text(MISBEHAVING)
-    info = package / "misbehaving-1.0.dist-info"
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: misbehaving\nVersion: 1.0\n")
-    points = "".join(f"{name} = misbehaving:{cls}\n" for name, cls in CLASSES.items())
-    (info / "entry_points.txt").write_text(f"[matryoshka_bench.backends]\n{points}")
-    monkeypatch.setenv("PYTHONPATH", str(package))
+    install(tmp_path / "site", monkeypatch, "misbehaving", "backends", CLASSES)
+    (tmp_path / "site" / "misbehaving.py").write_text(MISBEHAVING)
+
+
+def install(package, monkeypatch, name, family, classes):
+    """Make another package with entry points of one family; its module is written by the caller."""
+    info = package / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    points = "".join(f"{point} = {name}:{cls}\n" for point, cls in classes.items())
+    (info / "entry_points.txt").write_text(f"[matryoshka_bench.{family}]\n{points}")
+    path = os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH")]))
+    monkeypatch.setenv("PYTHONPATH", path)
     monkeypatch.syspath_prepend(str(package))
 
 
@@ -328,19 +341,64 @@ def test_results_say_where_they_come_from(finished):
     assert len(row["dataset_fingerprint"]) >= 16
 
 
-def test_a_reducer_is_fitted_once(vector_folder, tmp_path, monkeypatch):
-    from bench.embeddings import embed
-    from bench.measuring.prepared import _reducer, exact_path
-    from bench.reducers.pca import Pca
-
+def test_a_reducer_is_fitted_once_and_its_arrays_are_kept(vector_folder, monkeypatch):
     embeddings = embed(f"vectors:{vector_folder}")
-    job = {
-        "reducer": "pca", "reducer_params": "", "encoder": "", "dimensions": [3], "depth": 7, "max_queries": None, "seed": 5
-    }  # fmt: skip
-    first = _reducer(embeddings, job)
+    key = exact_key(embeddings, "pca")
+    first = fitted_reducer(key, embeddings)
     monkeypatch.setattr(Pca, "fit", lambda *_: pytest.fail("fitted again"))
-    np.testing.assert_array_equal(_reducer(embeddings, job).axes, first.axes)
-    kept = exact_path(embeddings.folder, job).with_suffix(".reducer")
-    kept.write_bytes(kept.read_bytes()[:50])
-    monkeypatch.undo()
-    np.testing.assert_array_equal(_reducer(embeddings, job).axes, first.axes)
+    np.testing.assert_array_equal(fitted_reducer(key, embeddings).axes, first.axes)
+    kept = key.stem.with_suffix(".reducer.npz")
+    for damaged in (kept.read_bytes()[:50], b"", pickle.dumps(first)):
+        kept.write_bytes(damaged)
+        monkeypatch.undo()
+        np.testing.assert_array_equal(fitted_reducer(key, embeddings).axes, first.axes)
+
+
+def exact_key(embeddings, name):
+    return ExactKey(
+        data=Data(folder=embeddings.folder, encoder="", max_queries=None, seed=5),
+        reducer=name,
+        reducer_params="",
+        reducer_key=get_reducer(name)().key,
+        dimensions=(3,),
+        depth=7,
+    )
+
+
+CHANGING = """
+import numpy as np
+from bench.reducers import Reducer
+
+class Changing(Reducer):
+    \"\"\"A permutation of the coordinates.\"\"\"
+    name = "changing"
+    summary = "a permutation"
+    fitted = ("order",)
+
+    def fit(self, corpus):
+        self.order = np.arange(corpus.shape[1])[{order}]
+
+    def map(self, vectors):
+        return np.ascontiguousarray(vectors[:, self.order])
+"""
+
+
+def test_a_changed_reducer_of_another_package_is_fitted_and_searched_again(
+    tmp_path, vector_folder, monkeypatch
+):
+    install(tmp_path / "site", monkeypatch, "changing", "reducers", {"changing": "Changing"})
+    path = tmp_path / "study.toml"
+    path.write_text(
+        f'name = "s"\ndataset = "vectors:{vector_folder}"\ndimensions = [4]\n'
+        'reducers = ["changing"]\n'
+    )
+    quality = {}
+    for order in ("::1", "::-1"):
+        (tmp_path / "site" / "changing.py").write_text(CHANGING.format(order=order))
+        subprocess.run(command(path, tmp_path / "out"), check=True)
+        rows = pq.read_table(tmp_path / "out" / "trials.parquet").to_pandas()
+        rows = rows[(rows["reducer"] == "changing") & (rows["dim"] == 4)]
+        quality[order] = rows.sort_values("started_at")["ndcg_at_10"].tolist()
+    assert len(quality["::1"]) == 1
+    assert len(quality["::-1"]) == 2
+    assert quality["::-1"][0] != quality["::-1"][1]

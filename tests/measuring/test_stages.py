@@ -79,12 +79,12 @@ def test_from_a_file_the_same_is_found_and_its_pages_can_be_dropped(data, tmp_pa
     stored = np.load(tmp_path / "corpus.npy", mmap_mode="r")
     shortlists = np.argsort(-(truncate(queries, 12) @ truncate(corpus, 12).T), axis=1)[:, :40]
     memory, disk = (MultiStage(FaissFlat(), v, 40, [Step(48, 10)], True) for v in (corpus, stored))
-    drop = Cold(stored)
-    drop()
+    cold = Cold(stored)
+    cold.drop()
     np.testing.assert_array_equal(
         disk.narrow(shortlists, queries), memory.narrow(shortlists, queries)
     )
-    drop.close()
+    cold.close()
 
 
 @pytest.mark.parametrize("name", ["pgvector-hnsw", "sqlite-vec"])

@@ -7,8 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.errors import UsageError
-from bench.results.schema import QUERIES, TRIALS
-from bench.results.store import Store, load, load_queries
+from bench.results.store import QUERIES, TRIALS, Store, load, load_queries, other_machines
 
 
 def row(trial_id, **values):
@@ -76,7 +75,7 @@ def test_unlike_machines_are_not_merged_in_silence(tmp_path):
     store.add(row("2", machine="new"))
     frame = load(tmp_path)
     assert list(frame["machine"]) == ["new"]
-    assert frame.attrs["other_machines"] == ["old"]
+    assert other_machines(tmp_path) == ["old"]
     assert len(load(tmp_path, all_machines=True)) == 2
 
 

@@ -1,0 +1,114 @@
+"""One trial's search with all its steps, over an index that is configured for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.backends import Backend
+from bench.measuring.prepared import StoredVectors
+from bench.measuring.stages import Cold, MultiStage, steps
+from bench.study.plan import Trial, parameters
+from bench.study.schema import DISK, NATIVE, SHORTLIST, VECTORS
+
+
+@dataclass(frozen=True)
+class Index:
+    """A built index, and what every search over it shares."""
+
+    backend: Backend
+    queries: np.ndarray
+    """(q, ·) float32 unit length, as the backend takes them."""
+    stored_queries: np.ndarray
+    """(q, D) float32 unit length, mapped: later stages score with them."""
+    stored: StoredVectors
+    full_dim: int
+    own: np.ndarray | None
+    """(q,) int64: the document that each query is, to be left out; None if no query is one."""
+
+    @property
+    def extra(self) -> int:
+        """Results requested beyond k, to make up for a query's own document."""
+        return 0 if self.own is None else 1
+
+
+class Search:
+    """One trial's search; use it before another trial configures the same index."""
+
+    def __init__(self, index: Index, trial: Trial) -> None:
+        self.index = index
+        self.trial = trial
+        self.asked = trial.k + index.extra
+        self.stages = parameters(trial.stages)
+        self.native = bool(self.stages.get(NATIVE))
+        self.cold: Cold | None = None
+        self.second_bytes = 0
+        index.backend.configure(**parameters(trial.search_params))
+        if self.stages:
+            self._prepare_stages()
+
+    def _prepare_stages(self) -> None:
+        self.steps = steps(self.stages, self.trial.dim, self.index.full_dim, self.asked)
+        shortlist = self.stages[SHORTLIST] + self.index.extra
+        stored: np.ndarray
+        if self.stages.get(VECTORS) == DISK:
+            mapped, unit = self.index.stored.disk()
+            self.cold, stored = Cold(mapped), mapped
+        else:
+            stored, unit = self.index.stored.memory, True
+        self.multi = MultiStage(self.index.backend, stored, shortlist, self.steps, unit)
+        # A backend that rescores by itself has counted its own vectors.
+        self.second_bytes = 0 if self.native else len(stored) * self.steps[-1].dimension * 4
+
+    @property
+    def resident_bytes(self) -> int:
+        """Bytes that later stages keep in memory."""
+        return 0 if self.cold else self.second_bytes
+
+    def run(self, rows: slice) -> np.ndarray:
+        """Search for the queries at `rows`; return ids (r, asked) int64, best first, -1 pads."""
+        queries = self.index.queries[rows]
+        if self.native:
+            return self.index.backend.search_stages(queries, self.multi.shortlist, self.asked)
+        if self.stages:
+            return self.multi.search(queries, self.index.stored_queries[rows])
+        return self.index.backend.search(queries, self.asked)
+
+    def one(self, position: int) -> np.ndarray:
+        """Search for one query: the call that is timed."""
+        return self.run(slice(position, position + 1))
+
+    def exhaustive(self, nearest: np.ndarray) -> np.ndarray:
+        """Return what this trial would find if its index returned `nearest`, (q, ≥k) int64."""
+        if not self.stages:
+            return nearest[:, : self.trial.k]
+        shortlist = self.stages[SHORTLIST]
+        # A query's own document is left out already, so it needs no place in the list.
+        narrowing = steps(self.stages, self.trial.dim, self.index.full_dim, self.trial.k)
+        stored = self.index.stored.memory
+        multi = MultiStage(self.index.backend, stored, shortlist, narrowing, True)
+        shortlists = np.ascontiguousarray(nearest[:, :shortlist])
+        return multi.narrow(shortlists, self.index.stored_queries)
+
+    def before(self) -> Callable[[], None] | None:
+        """Return what to call before each query, outside the clock; None for nothing."""
+        return self.cold.drop if self.cold else None
+
+    def close(self) -> None:
+        """Close the file that later stages read."""
+        if self.cold is not None:
+            self.cold.close()
+
+
+def without_own(ids: np.ndarray, own: np.ndarray | None) -> np.ndarray:
+    """Remove each query's own document from (q, k + 1) ids, or the last result if it is absent."""
+    if own is None:
+        return ids
+    drop = ids == own[:, None]
+    drop[~drop.any(axis=1), -1] = True
+    first = drop.argmax(axis=1)
+    keep = np.ones_like(drop)
+    keep[np.arange(len(ids)), first] = False
+    return ids[keep].reshape(len(ids), -1)

@@ -1,0 +1,150 @@
+"""What a study asks of one embeddings set: which trials, under which ids, with which keys."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from functools import cached_property
+from typing import Any
+
+from bench.backends import get_backend
+from bench.embeddings import Embeddings
+from bench.errors import StudyError
+from bench.libraries import versions
+from bench.measuring.jobs import Data, ExactKey
+from bench.reducers import PLAIN, Reducer, get_reducer
+from bench.study.plan import EXACT, EXACT_DEPTH, Trial, exact_reducers, parameters, plan
+from bench.study.schema import Study
+
+
+class Workload:
+    """The trials of a study on one embeddings set."""
+
+    def __init__(self, study: Study, embeddings: Embeddings, machine: str) -> None:
+        self.study = study
+        self.embeddings = embeddings
+        self.machine = machine
+        self.data = Data(
+            folder=embeddings.folder,
+            encoder=embeddings.encoder,
+            max_queries=study.queries,
+            seed=study.seed,
+        )
+        self.dimensions = tuple(sorted({*study.all_dimensions, embeddings.full_dim}))
+        deepest = max([EXACT_DEPTH, *study.k, *study.shortlists])
+        self.depth = min(deepest, embeddings.n_searchable)
+
+    def check(self) -> None:
+        """Raise StudyError if the study asks for what these embeddings cannot give."""
+        full, name = self.embeddings.full_dim, self.embeddings.dataset
+        named = f"{name} with {self.embeddings.encoder}" if self.embeddings.encoder else name
+        for where, dimensions in (
+            ("", self.study.all_dimensions),
+            ("stages: ", self.study.stage_dimensions),
+        ):
+            for d in dimensions:
+                if d > full:
+                    raise StudyError(
+                        f"{where}dimension {d} is outside 1…{full}, the full dimension of {named}"
+                    )
+        for k in self.study.k:
+            if k > self.embeddings.n_searchable:
+                raise StudyError(
+                    f"k = {k}, but {named} has only {self.embeddings.n_searchable} documents to find"
+                )
+        for reducer, params in exact_reducers(self.study):
+            self.reducer(reducer, params).check(full)
+
+    def reducer(self, name: str, params: str) -> Reducer:
+        """Return a reducer that is not fitted yet."""
+        return get_reducer(name)(self.embeddings.encoder, **parameters(params))
+
+    def exact_key(self, reducer: str, params: str) -> ExactKey:
+        """Return the key of a reducer's exact results on this set."""
+        return ExactKey(
+            data=self.data,
+            reducer=reducer,
+            reducer_params=params,
+            reducer_key=self.reducer(reducer, params).key,
+            dimensions=self.dimensions,
+            depth=self.depth,
+        )
+
+    @property
+    def full_key(self) -> ExactKey:
+        """Key of plain truncation, whose full dimension every trial is compared with."""
+        return self.exact_key(PLAIN, "")
+
+    @cached_property
+    def groups(self) -> list[dict[str, Trial]]:
+        """All trials by id: one group per reducer of the exact pass, then one per index."""
+        groups: dict[Any, dict[str, Trial]] = {}
+        depth = min(EXACT_DEPTH, self.embeddings.n_searchable)
+        for reducer, params in exact_reducers(self.study):
+            for dim in self.dimensions:
+                trial = Trial(
+                    reducer=reducer,
+                    reducer_params=params,
+                    dim=dim,
+                    precision="float32",
+                    backend=EXACT,
+                    build_params="",
+                    search_params="",
+                    stages="",
+                    k=depth,
+                    threads=self.study.threads[0],
+                )
+                groups.setdefault((reducer, params), {})[self._id(trial)] = trial
+        for trial in plan(self.study):
+            groups.setdefault(trial.build_key, {})[self._id(trial)] = trial
+        return list(groups.values())
+
+    def _id(self, trial: Trial) -> str:
+        key = {
+            **asdict(trial),
+            "embeddings": self.embeddings.key,
+            "dataset": self.embeddings.dataset,
+            "encoder": self.embeddings.encoder,
+            "queries": self.study.queries,
+            "seed": self.study.seed,
+            "repeats": self.study.repeats,
+            "versions": self._versions(trial),
+            "machine": self.machine,
+            "reducer_key": self.reducer(trial.reducer, trial.reducer_params).key,
+        }
+        text = json.dumps(key, sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
+
+    def columns(self, trial: Trial, server: str = "") -> dict[str, Any]:
+        """Return the columns of a trial's row that were known before it was measured."""
+        name, _, version = server.partition(" ")
+        found = self._versions(trial) | ({name: version} if name else {})
+        return {
+            **asdict(trial),
+            "study": self.study.name,
+            "dataset": self.embeddings.dataset,
+            "dataset_fingerprint": self.embeddings.dataset_fingerprint,
+            "synthetic": self.embeddings.synthetic,
+            "encoder": self.embeddings.encoder,
+            "n_corpus": len(self.embeddings.corpus),
+            "n_queries": len(self.embeddings.query_ids),
+            "full_dim": self.embeddings.full_dim,
+            "reducer_kind": get_reducer(trial.reducer).kind,
+            "component_bits": _bits(trial),
+            "library_versions": json.dumps(found, sort_keys=True),
+            "machine": self.machine,
+            "notes": "\n".join(self.embeddings.notes),
+        }
+
+    @staticmethod
+    def _versions(trial: Trial) -> dict[str, str]:
+        """Return the versions that a trial's figures depend on."""
+        library = [] if trial.backend == EXACT else [get_backend(trial.backend).module]
+        return versions("numpy", "faiss", *library)
+
+
+def _bits(trial: Trial) -> float | None:
+    from bench.results.schema import _bits_before
+
+    return _bits_before({"precision": trial.precision})
