@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,8 @@ def main() -> None:
     try:
         code = commands(standalone_mode=False, prog_name="matryoshka-bench")
     except UsageError as error:
+        if "--debug" in sys.argv[1:]:
+            traceback.print_exc()
         _fail(str(error))
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message())
@@ -81,39 +84,34 @@ def _fail(message: str, code: int = 2) -> None:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(version)s")
-def commands() -> None:
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def commands(debug: bool) -> None:
     """Which embedding dimension, precision and vector index to use, measured on your model and your corpus."""
 
 
 @commands.command("run")
 @click.argument("study", metavar="STUDY.toml")
-@click.option("--out", type=_folder_type, help="Results folder; results/NAME when left out.")
+@click.option("--out", type=_folder_type, help="Results folder; the default is results/NAME.")
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a key of the study."
 )
-@click.option("--retry", is_flag=True, help="Measure again what did not end ok.")
+@click.option("--retry", is_flag=True, help="Repeat the trials that did not end ok.")
 @click.option("--quiet", is_flag=True, help="Show no progress and no table.")
 def _run(
     study: str, out: Path | None, overrides: tuple[str, ...], retry: bool, quiet: bool
 ) -> None:
     """Measure a study: a TOML file, or the name of one that ships.
 
-    What is measured already is skipped, so that a run that was stopped goes on where it was.
+    Trials measured before are skipped, so the same command resumes a run that was stopped.
     """
     from bench.measuring.runner import run
 
     frame = run(study, out, overrides, progress=not quiet, retry=retry)
     if not quiet:
-        from bench.analysis.non_inferiority import verdict_sentences
+        from bench.analysis.summary import summarise
         from bench.report.terminal import show
-        from bench.results.store import load_queries
 
-        show(
-            frame,
-            verdicts=verdict_sentences(
-                frame, load_queries(out or Path("results") / frame["study"].iloc[-1])
-            ),
-        )
+        show(summarise(out or Path("results") / frame["study"].iloc[-1]))
 
 
 @commands.command("show")
@@ -122,26 +120,26 @@ def _run(
 @_json
 def _show(results: Path, margin: float, as_json: bool) -> None:
     """Print what each dimension costs and the Pareto-optimal configurations."""
-    from bench.analysis.non_inferiority import verdict_sentences
+    from bench.analysis.summary import summarise
     from bench.report.terminal import as_records, show
-    from bench.results.store import load, load_queries
+    from bench.results.store import load
 
-    frame = load(results)
     if as_json:
-        _print_json(as_records(frame))
+        _print_json(as_records(load(results)))
     else:
-        show(frame, verdicts=verdict_sentences(frame, load_queries(_folder(results)), margin))
+        show(summarise(results, margin=margin))
 
 
 @commands.command("figures")
 @_results
-@click.option("--out", type=_folder_type, help="RESULTS/figures when left out.")
+@click.option("--out", type=_folder_type, help="The default is RESULTS/figures.")
 def _figures(results: Path, out: Path | None) -> None:
     """Draw every figure as PNG and SVG."""
+    from bench.analysis.summary import folder_of
     from bench.figures import save_all
     from bench.results.store import load
 
-    for path in save_all(load(results), out or _folder(results) / "figures"):
+    for path in save_all(load(results), out or folder_of(results) / "figures"):
         print(path)
 
 
@@ -151,54 +149,54 @@ def _figures(results: Path, out: Path | None) -> None:
 @_margin
 def _report(results: Path, retain: float, margin: float) -> None:
     """Write one self-contained HTML page: the decision, figures, tables, provenance."""
-    from bench.analysis.non_inferiority import verdict_sentences
-    from bench.analysis.recommendation import recommend
-    from bench.report import report
-    from bench.results.rows import timed
-    from bench.results.store import load, load_queries
+    from bench.report.page import write_report
 
-    frame = load(results)
-    decisions = recommend(frame, retain) if len(timed(frame)) else []
-    lines = [line for decision in decisions for line in decision.lines()]
-    print(
-        report(
-            frame,
-            _folder(results),
-            lines,
-            verdict_sentences(frame, load_queries(_folder(results)), margin),
-        )
-    )
+    print(write_report(results, retain=retain, margin=margin))
 
 
 @commands.command("recommend")
 @_results
 @_retain
 @click.option("--max-p95-ms", type=float, help="Highest p95 latency allowed, ms.")
-@click.option("--max-bytes-per-vector", type=float, help="Most bytes a vector allowed.")
+@click.option("--max-bytes-per-vector", type=float, help="Most bytes per vector allowed.")
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="COLUMN=VALUE",
+    help="Worst value allowed in any column of the table, as build_seconds=60.",
+)
 @_json
 def _recommend(
     results: Path,
     retain: float,
     max_p95_ms: float | None,
     max_bytes_per_vector: float | None,
+    limits: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Print the cheapest configuration that surely keeps the quality asked for, and why not the next cheaper one."""
+    """Print the cheapest configuration that keeps the quality asked for, and why not a cheaper one."""
     from bench.analysis.recommendation import recommend
     from bench.results.store import load
 
-    decisions = recommend(load(results), retain, max_p95_ms, max_bytes_per_vector)
+    wanted = dict(map(_limit, limits))
+    decisions = recommend(load(results), retain, max_p95_ms, max_bytes_per_vector, wanted)
     if as_json:
         _print_json([vars(decision) for decision in decisions])
         return
     for decision in decisions:
         if len(decisions) > 1:
-            print(
-                f"{decision.dataset} with {decision.encoder}"
-                if decision.encoder
-                else decision.dataset
-            )
+            named = filter(None, [decision.dataset, decision.encoder])
+            print(" with ".join(named))
         print("\n".join(decision.lines()))
+
+
+def _limit(text: str) -> tuple[str, float]:
+    column, _, value = text.partition("=")
+    try:
+        return column, float(value)
+    except ValueError as error:
+        raise UsageError(f"--limit takes COLUMN=VALUE, not '{text}'") from error
 
 
 @commands.command("export")
@@ -213,10 +211,11 @@ def _recommend(
 @click.option("--out", type=_folder_type, help="RESULTS/FORMAT when left out.")
 def _export(results: Path, kind: str, out: Path | None) -> None:
     """Write the results as other tools read them; print how many files, and where."""
+    from bench.analysis.summary import folder_of
     from bench.interop.export import export_mteb, export_trec
     from bench.results.store import load
 
-    folder, frame = _folder(results), load(results)
+    folder, frame = folder_of(results), load(results)
     target = out or folder / kind
     paths = export_mteb(frame, target) if kind == "mteb" else export_trec(frame, folder, target)
     print(f"{len(paths)} files in {target}")
@@ -396,10 +395,6 @@ def _listing(kind: str) -> list[dict[str, Any]]:
     from bench.study.reader import shipped
 
     return [{"name": name} for name in shipped()]
-
-
-def _folder(results: Path) -> Path:
-    return results.parent if results.is_file() else results
 
 
 def _print_json(value: Any) -> None:

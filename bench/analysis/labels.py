@@ -1,4 +1,4 @@
-"""Short names for configurations, so that no two of a table read alike."""
+"""Short names for configurations, so that no two in a table read alike."""
 
 from __future__ import annotations
 
@@ -9,32 +9,44 @@ from typing import Any
 
 import pandas as pd
 
+from bench.backends import backends
+from bench.reducers import PREFIX, reducers
+from bench.results.rows import UNCOMPRESSED
 from bench.study.plan import parameters
 
+_SETTINGS = ("threads", "k", "clients")
+_SEED = "seed"
 
-def label(row: pd.Series, told: Collection[str] = ()) -> str:
-    """Return a configuration in a few words: ``faiss-hnsw 64 d, M=16, ef=32``; `told` names what else to say."""
+
+def label(row: pd.Series, varying: Collection[str] = ()) -> str:
+    """Return a configuration in a few words: ``faiss-hnsw 64 d, M=16, ef=32``.
+
+    Shown are the parameters that the backend declares and those in `varying`.
+    """
+    shown = {*label_parameters(row["backend"]), *varying}
     parts = [f"{row['backend']} {row['dim']} d"]
-    if row["reducer"] != "truncate":
+    if row["reducer_kind"] != PREFIX:
+        chosen = parameters(row["reducer_params"])
         parts[0] += f" {variant(row['reducer'], row['reducer_params'])}"
-        parts += [f"seed={v}" for k, v in parameters(row["reducer_params"]).items() if k == "seed"]
-    if row["precision"] != "float32":
+        parts += [f"{_SEED}={chosen[_SEED]}"] if _SEED in chosen else []
+    if row["precision"] != UNCOMPRESSED:
         parts.append(row["precision"])
-    parts += [
-        f"{k}={v}"
-        for column in ("build_params", "search_params")
-        for k, v in parameters(row[column]).items()
-        if k in _SHOWN or k in told
-    ]
-    stages = parameters(row["stages"])
-    if stages:
+    given = parameters(row["build_params"]) | parameters(row["search_params"])
+    parts += [f"{name}={value}" for name, value in given.items() if name in shown]
+    if stages := parameters(row["stages"]):
         parts.append(stage_label(stages))
-    parts += [f"{column}={row[column]}" for column in _SETTINGS if column in told]
+    parts += [f"{column}={row[column]}" for column in _SETTINGS if column in varying]
     return ", ".join(parts)
 
 
+def label_parameters(backend: str) -> tuple[str, ...]:
+    """Return the parameters that matter in a label; none if the backend is not known here."""
+    known = backends()
+    return known[backend].label_parameters if backend in known else ()
+
+
 def stage_label(stages: dict[str, Any]) -> str:
-    """Return the steps after the index's own in a few words: ``rescore 100 at 128 d from disk``."""
+    """Return the later stages in a few words: ``rescore 100 at 128 d from disk``."""
     words = ["own"] if stages.get("native") else []
     words += ["funnel" if stages.get("funnel") else "rescore", str(stages["shortlist"])]
     words += ["at", str(stages["dimension"]), "d"] if "dimension" in stages else []
@@ -42,7 +54,7 @@ def stage_label(stages: dict[str, Any]) -> str:
 
 
 def labels(frame: pd.DataFrame) -> pd.Series:
-    """Return the label of each row, text; what differs among a backend's rows is told, so that no two read alike."""
+    """Return the label of each row, text; parameters that differ within a backend are shown."""
     named = pd.Series("", index=frame.index, dtype=object)
     for _, part in frame.groupby("backend", sort=False):
         differing = varying(part)
@@ -51,7 +63,7 @@ def labels(frame: pd.DataFrame) -> pd.Series:
 
 
 def varying(frame: pd.DataFrame) -> set[str]:
-    """Return the build and search parameters, and of `threads` and `k`, those that differ among the rows."""
+    """Return the parameters and settings (threads, k, clients) that differ among the rows."""
     found = {column for column in _SETTINGS if frame[column].nunique() > 1}
     for column in ("build_params", "search_params"):
         values: dict[str, set[str]] = {}
@@ -63,12 +75,14 @@ def varying(frame: pd.DataFrame) -> set[str]:
 
 
 def variant(reducer: str, reducer_params: object) -> str:
-    """Return a reducer with what was chosen of its parameters, its seed aside: ``pca``, ``pca whiten``, ``adaptor mine``."""
-    chosen = {
-        k: v for k, v in parameters(reducer_params).items() if k != "seed" and v not in (False, "")
-    }
+    """Return a reducer and its chosen parameters, without the seed: ``pca whiten``, ``adaptor mine``."""
+    chosen = parameters(reducer_params)
+    known = reducers().get(reducer)
+    path = known.argument if known else ""
     words = [
-        k if v is True else Path(v).name if k == "path" else f"{k}={v}" for k, v in chosen.items()
+        name if value is True else Path(value).name if name == path else f"{name}={value}"
+        for name, value in chosen.items()
+        if name != _SEED and value not in (False, "")
     ]
     return " ".join([reducer, *words])
 
@@ -77,11 +91,6 @@ def variants(frame: pd.DataFrame) -> pd.Series:
     """Return the `variant` of each row's reducer, text."""
     pairs = zip(frame["reducer"], frame["reducer_params"], strict=True)
     return pd.Series([variant(*pair) for pair in pairs], index=frame.index, dtype=object)
-
-
-# Parameters that a study usually leaves at their one default say nothing in a label.
-_SHOWN = {"M", "ef", "nprobe", "n_trees", "search_k"}
-_SETTINGS = ("threads", "k", "clients")
 
 
 def dims_text(dimensions: pd.Index | list[int]) -> str:

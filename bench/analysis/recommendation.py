@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from bench.analysis.labels import label
-from bench.errors import UsageError
+from bench.errors import NothingToShow, UsageError, near_miss
+from bench.results.derived import ALL_COLUMNS
 from bench.results.rows import Quality, groups, quality_of, timed
 
 RETAIN = 0.98
 _ALIKE = 1.1
-"""Sizes this near to each other are alike: then it is the speed that counts."""
+"""Sizes within this factor count as equal; then speed decides."""
+_CAUTION, _QUALITY, _LIMIT = "caution", "quality", "limit"
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why a configuration was not chosen."""
+
+    kind: str
+    """``caution``, ``quality`` or ``limit``."""
+    text: str
+    column: str = ""
+    """The column whose limit it exceeds."""
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What to take for one dataset and encoder, and why not the next cheaper one."""
+    """What to use for one dataset and encoder, and why not the next cheaper configuration."""
 
     dataset: str
     encoder: str
     trial_id: str | None
-    """None where no configuration keeps what was asked for."""
+    """None if no configuration keeps what was asked for."""
     configuration: str
     why: str
     why_not_cheaper: str
@@ -39,120 +54,132 @@ def recommend(
     retain: float = RETAIN,
     max_p95_ms: float | None = None,
     max_bytes_per_vector: float | None = None,
+    limits: Mapping[str, float] | None = None,
 ) -> list[Recommendation]:
-    """Return, for each dataset and encoder, the cheapest timed configuration that surely keeps `retain` of the quality.
+    """Return, for each dataset and encoder, the cheapest timed configuration that keeps `retain`.
 
-    Surely: the lower bound of its paired 95 % interval against exact search at the full dimension is at least `retain`.
-    A configuration with a `caution`, such as an adaptor that its own training found no better, is not chosen.
-    Cheapest: fewest bytes a vector, the index and all that it searches counted; of those within a tenth of the fewest, the
-    lowest median latency.
-    Raises UsageError for a `retain` outside 0…1 or a frame without a timed trial.
+    It keeps `retain` if the lower bound of its paired 95 % interval, against exact search at the full
+    dimension, is at least that. A configuration with a `caution` is not chosen. Cheapest is the one
+    with the fewest bytes per vector, the index and everything searched included; within a tenth of
+    the fewest, the one with the lowest median latency. `limits` gives the worst value allowed in a
+    column, measured or derived: the highest if lower is better, and the reverse. Raises UsageError
+    for a `retain` outside 0…1 or a limit that no column has, NothingToShow without a timed trial.
     """
     if not 0 < retain <= 1:
         raise UsageError(f"--retain is a share between 0 and 1, not {retain}")
+    named = {"latency_ms_p95": max_p95_ms, "bytes_per_vector": max_bytes_per_vector}
+    wanted = {**(limits or {}), **{c: v for c, v in named.items() if v is not None}}
+    for column in wanted:
+        if column not in ALL_COLUMNS or ALL_COLUMNS[column].better is None:
+            usable = [name for name, c in ALL_COLUMNS.items() if c.better]
+            raise UsageError(f"no limit can be set on '{column}'{near_miss(column, usable)}")
     measured = timed(frame)
     if measured.empty:
-        raise UsageError(
+        raise NothingToShow(
             "there is no timed trial to choose from; a study's [[configurations]] name what is timed"
         )
-    return [
-        _recommend(part, retain, max_p95_ms, max_bytes_per_vector) for _, part in groups(measured)
-    ]
+    return [_recommend(part, retain, wanted) for _, part in groups(measured)]
 
 
-def _recommend(
-    frame: pd.DataFrame, retain: float, max_p95: float | None, max_bytes: float | None
-) -> Recommendation:
+def _recommend(frame: pd.DataFrame, retain: float, limits: Mapping[str, float]) -> Recommendation:
     quality = quality_of(frame)
     ordered = frame.sort_values(["bytes_per_vector", "latency_ms_p50", "trial_id"], kind="stable")
-    reasons = ordered.apply(
-        _why_not, axis=1, quality=quality, retain=retain, max_p95=max_p95, max_bytes=max_bytes
-    )
+    reasons = {i: _rejection(row, quality, retain, limits) for i, row in ordered.iterrows()}
     dataset, encoder = str(ordered["dataset"].iloc[0]), str(ordered["encoder"].iloc[0])
-    fit = ordered[reasons == ""]
+    fit = ordered[[reasons[i] is None for i in ordered.index]]
     if fit.empty:
         best = ordered.loc[ordered[quality.retained_low].fillna(-1).idxmax()]
-        limits = _limits(max_p95, max_bytes)
         why = (
-            f"No configuration measured surely keeps {retain:.1%} of the {quality.label} of exact search at the full dimension{limits}. "
+            f"No configuration measured is certain to keep {retain:.1%} of the {quality.label} of "
+            f"exact search at the full dimension{_limits_text(limits)}. "
             f"The nearest is {_described(best, quality)}."
         )
         return Recommendation(dataset, encoder, None, "", why, "", "", {})
     least = fit["bytes_per_vector"].min()
     near = fit[fit["bytes_per_vector"] <= _ALIKE * least]
-    near = fit if near.empty else near  # no server tells its size
+    near = fit if near.empty else near  # no server reports its size
     chosen = near.loc[near["latency_ms_p50"].idxmin()]
     why = (
-        f"Take {_described(chosen, quality)}: {_size(chosen)}, "
+        f"Use {_described(chosen, quality)}: {_size(chosen)}, "
         f"p50 {chosen['latency_ms_p50']:.3f} ms, p95 {chosen['latency_ms_p95']:.3f} ms, "
         f"{chosen['speedup_vs_exact']:.1f}× the speed of exact search at {chosen['full_dim']} d."
     )
+    why_not = "No cheaper configuration was measured."
     cheaper = ordered[ordered["bytes_per_vector"] < least]
-    why_not = "Nothing cheaper was measured."
     if len(cheaper):
         last = cheaper.iloc[-1]
-        why_not = f"Not the next cheaper one, {label(last)} ({_size(last)}): {reasons[last.name]}."
+        reason = reasons[last.name]
+        why_not = f"Not the next cheaper one, {label(last)} ({_size(last)}): {reason.text if reason else ''}."
     quick = fit.loc[fit["latency_ms_p50"].idxmin()]
     fastest = ""
     if quick["trial_id"] != chosen["trial_id"]:
         fastest = (
-            f"If speed matters more than memory: {_described(quick, quality)}, p50 {quick['latency_ms_p50']:.3f} ms "
-            f"({quick['speedup_vs_exact']:.1f}× exact search) at {_size(quick)}."
+            f"If speed matters more than memory: {_described(quick, quality)}, "
+            f"p50 {quick['latency_ms_p50']:.3f} ms ({quick['speedup_vs_exact']:.1f}× exact search), "
+            f"{_size(quick)}."
         )
+    trial = _jsonable(chosen)
     return Recommendation(
-        dataset,
-        encoder,
-        chosen["trial_id"],
-        label(chosen),
-        why,
-        why_not,
-        fastest,
-        _jsonable(chosen),
+        dataset, encoder, chosen["trial_id"], label(chosen), why, why_not, fastest, trial
     )
 
 
-def _why_not(
-    row: pd.Series, quality: Quality, retain: float, max_p95: float | None, max_bytes: float | None
-) -> str:
+def _rejection(
+    row: pd.Series, quality: Quality, retain: float, limits: Mapping[str, float]
+) -> Rejection | None:
     if isinstance(row["caution"], str) and row["caution"]:
-        return row["caution"]
-    low = row[quality.retained_low]
+        return Rejection(_CAUTION, row["caution"])
+    kept, low, high = (
+        row[c] for c in (quality.retained, quality.retained_low, quality.retained_high)
+    )
     if not low >= retain:
-        return (
-            f"it keeps {row[quality.retained]:.1%}, but its interval reaches down to {low:.1%}, below the {retain:.1%} asked for"
-            if row[quality.retained] >= retain
-            else f"it keeps {row[quality.retained]:.1%} [{low:.1%}, {row[quality.retained_high]:.1%}], less than the {retain:.1%} asked for"
-        )
-    if max_p95 is not None and row["latency_ms_p95"] > max_p95:
-        return f"its p95 of {row['latency_ms_p95']:.3f} ms is above {max_p95:g} ms"
-    if max_bytes is not None and not row["bytes_per_vector"] <= max_bytes:
-        return f"its {_size(row)} are above {max_bytes:g}"
-    return ""
+        text = f"it keeps {kept:.1%} [{low:.1%}, {high:.1%}], less than the {retain:.1%} asked for"
+        if kept >= retain:
+            text = (
+                f"it keeps {kept:.1%}, but its interval reaches down to {low:.1%}, below the "
+                f"{retain:.1%} asked for"
+            )
+        return Rejection(_QUALITY, text)
+    for column, limit in limits.items():
+        higher = ALL_COLUMNS[column].better == "higher"
+        value = row[column]
+        if pd.isna(value) or (value < limit if higher else value > limit):
+            side = "below" if higher else "above"
+            shown = "unknown" if pd.isna(value) else f"{value:,.4g}, {side} the limit of {limit:g}"
+            return Rejection(_LIMIT, f"its {column} is {shown}", column)
+    return None
 
 
 def _described(row: pd.Series, quality: Quality) -> str:
-    return (
-        f"{label(row)} (keeps {row[quality.retained]:.1%} [{row[quality.retained_low]:.1%}, {row[quality.retained_high]:.1%}] "
-        f"of the {quality.label})"
+    kept, low, high = (
+        row[c] for c in (quality.retained, quality.retained_low, quality.retained_high)
     )
+    return f"{label(row)} (keeps {kept:.1%} [{low:.1%}, {high:.1%}] of {quality.label})"
 
 
 def _size(row: pd.Series) -> str:
     size = row["bytes_per_vector"]
-    return (
-        "a size that its server does not tell" if pd.isna(size) else f"{size:,.0f} bytes a vector"
-    )
+    if pd.isna(size):
+        return "size unknown (the server does not report it)"
+    return f"{size:,.0f} bytes per vector"
 
 
-def _limits(max_p95: float | None, max_bytes: float | None) -> str:
-    limits = [f"a p95 of at most {max_p95:g} ms"] if max_p95 is not None else []
-    limits += [f"at most {max_bytes:g} bytes a vector"] if max_bytes is not None else []
-    return f" with {' and '.join(limits)}" if limits else ""
+def _limits_text(limits: Mapping[str, float]) -> str:
+    words = [
+        f"{column} {'at least' if ALL_COLUMNS[column].better == 'higher' else 'at most'} {value:g}"
+        for column, value in limits.items()
+    ]
+    return f" with {' and '.join(words)}" if words else ""
 
 
-def _jsonable(row: pd.Series) -> dict[str, object]:
+def _jsonable(row: pd.Series) -> dict[str, Any]:
+    """Return the row's values as JSON has them, without the empty ones."""
+    return {name: value for name, value in to_json(row).items() if value is not None}
+
+
+def to_json(row: pd.Series) -> dict[str, Any]:
+    """Return a row as JSON has it: plain numbers, None for what is empty."""
     return {
-        name: (value.item() if hasattr(value, "item") else value)
+        str(name): None if pd.isna(value) else value.item() if hasattr(value, "item") else value
         for name, value in row.items()
-        if not pd.isna(value)
     }

@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 
 from bench.errors import UsageError
+from bench.reducers import PLAIN
+from bench.results.rows import UNCOMPRESSED
 from bench.results.schema import COLUMNS, CONFIGURATION
 
 QUALITY = tuple(column.name for column in COLUMNS.values() if column.gate)
@@ -124,6 +126,6 @@ def _name(configuration: dict[str, Any]) -> str:
         f"{configuration['dim']} d",
     ]
     shown = ["reducer", "reducer_params", "precision", "build_params", "search_params", "stages"]
-    usual = {"reducer": "truncate", "precision": "float32"}
+    usual = {"reducer": PLAIN, "precision": UNCOMPRESSED}
     parts += [configuration[c] for c in shown if configuration[c] != usual.get(c, "")]
     return " ".join(str(part) for part in parts if part)

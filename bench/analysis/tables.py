@@ -1,63 +1,112 @@
-"""What figures, report, table and decision read off the trials: a quality, a front, a label, tables of their own."""
+"""Views of the trials that figures, reports and findings share, each for one dataset and encoder."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 from bench.analysis.labels import labels, variants
-from bench.results.rows import exact_rows, pareto, quality_of, timed, two_stage
+from bench.reducers import PREFIX
+from bench.results.rows import (
+    UNCOMPRESSED,
+    compressed,
+    exact_rows,
+    from_disk,
+    pareto,
+    plain,
+    quality_of,
+    single_stage,
+    timed,
+    two_stage,
+)
 
 SYNTHETIC = "synthetic vectors: for speed and scale only"
 FEW_QUERIES = 50
 WORTH_SHOWING = 0.5
+"""Share of the quality below which a configuration is not worth a line."""
+LEVELS = (0.90, 0.95, 0.98, 0.99)
+"""Shares of the full dimension's quality at which latencies are compared."""
 
 
 def dimension_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return, for one dataset and encoder, what exact search finds at each dimension.
+    """Return what exact search finds with each reducer at each dimension, one row per pair.
 
-    Index: dimension. Columns: truncate, truncate_low, truncate_high, retained, retained_low, retained_high, subset (mean
-    over seeds), subset_low and subset_high (least and most over seeds), one column for each other reducer and choice of its
-    parameters (the mean over seeds), bytes (a vector, float32). Columns of what was not measured are left out.
+    Columns: variant (a reducer with its chosen parameters), kind (of the reducer), dim, quality, low
+    and high (95 % interval; the least and the most if there are several seeds), seeds, retained,
+    retained_low, retained_high (shares kept; empty if there are several seeds), bytes (per float32
+    vector). Truncation comes first, then the others in order of appearance, by dimension.
     """
     quality, exact = quality_of(frame), exact_rows(frame)
-    plain = (
-        exact[exact["reducer"] == "truncate"]
-        .drop_duplicates("dim", keep="last")
-        .set_index("dim")
-        .sort_index()
-    )
-    table = pd.DataFrame(
+    rows = pd.DataFrame(
         {
-            "truncate": plain[quality.column],
-            "truncate_low": plain[quality.low],
-            "truncate_high": plain[quality.high],
-            "retained": plain[quality.retained],
-            "retained_low": plain[quality.retained_low],
-            "retained_high": plain[quality.retained_high],
+            "variant": variants(exact),
+            "kind": exact["reducer_kind"],
+            "dim": exact["dim"],
+            "seed": exact["reducer_params"].fillna(""),
+            "quality": exact[quality.column],
+            "low": exact[quality.low],
+            "high": exact[quality.high],
+            "retained": exact[quality.retained],
+            "retained_low": exact[quality.retained_low],
+            "retained_high": exact[quality.retained_high],
         }
-    )
-    subsets = exact[exact["reducer"] == "random_subset"].groupby("dim")[quality.column]
-    if len(subsets):
-        table["subset"], table["subset_low"], table["subset_high"] = (
-            subsets.mean(),
-            subsets.min(),
-            subsets.max(),
+    ).drop_duplicates(["variant", "dim", "seed"], keep="last")
+    found = []
+    for (variant, kind, dim), part in rows.groupby(["variant", "kind", "dim"], sort=False):
+        several, one = len(part) > 1, part.iloc[0]
+        found.append(
+            {
+                "variant": variant,
+                "kind": kind,
+                "dim": dim,
+                "quality": part["quality"].mean(),
+                "low": part["quality"].min() if several else one["low"],
+                "high": part["quality"].max() if several else one["high"],
+                "seeds": len(part),
+                **{
+                    name: float("nan") if several else one[name]
+                    for name in ("retained", "retained_low", "retained_high")
+                },
+                "bytes": dim * 4,
+            }
         )
-    others = exact[~exact["reducer"].isin(["truncate", "random_subset"])]
-    for variant, part in others.groupby(variants(others), sort=False):
-        table[variant] = part.groupby("dim")[quality.column].mean()
-    table["bytes"] = table.index * 4
-    return table
+    table = pd.DataFrame(found, columns=_DIMENSION_COLUMNS)
+    order = {name: i for i, name in enumerate(table["variant"].unique())}
+    first = table["kind"].ne(PREFIX), table["variant"].map(order)
+    table = table.assign(first=first[0], order=first[1])
+    table = table.sort_values(["first", "order", "dim"], kind="stable")
+    return table.drop(columns=["first", "order"]).reset_index(drop=True)
 
 
-def other_reducers(table: pd.DataFrame) -> list[str]:
-    """Return the reducers of a `dimension_table` besides truncate and random_subset."""
-    fixed = ("truncate", "retained", "subset")
-    return [c for c in table.columns if not c.startswith(fixed) and c != "bytes"]
+_DIMENSION_COLUMNS = [
+    "variant",
+    "kind",
+    "dim",
+    "quality",
+    "low",
+    "high",
+    "seeds",
+    "retained",
+    "retained_low",
+    "retained_high",
+    "bytes",
+]
+
+
+def truncation(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of plain truncation in a `dimension_table`, by dimension."""
+    return table[table["kind"] == PREFIX].set_index("dim")
+
+
+def curves(table: pd.DataFrame, *kinds: str) -> dict[str, pd.DataFrame]:
+    """Return each variant of the given kinds (all but truncation if none), by dimension."""
+    rows = table[table["kind"].isin(kinds) if kinds else table["kind"] != PREFIX]
+    return {
+        str(variant): part.set_index("dim") for variant, part in rows.groupby("variant", sort=False)
+    }
 
 
 def front(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the configurations that none beats in quality, median latency and bytes a vector at once, fastest first."""
+    """Return the configurations undominated in quality, median latency and bytes, fastest first."""
     rows = timed(frame)
     best = rows[pareto(rows, [quality_of(frame).column], ["latency_ms_p50", "bytes_per_vector"])]
     return best.sort_values(["latency_ms_p50", "trial_id"], kind="stable")
@@ -71,98 +120,101 @@ def evenly(rows: pd.DataFrame, most: int) -> pd.DataFrame:
 
 
 def worth_showing(best: pd.DataFrame) -> pd.DataFrame:
-    """Leave out the front's fast end that keeps less than `WORTH_SHOWING` of the quality, unless nothing keeps more."""
+    """Leave out the fast end of a front below `WORTH_SHOWING`, unless nothing keeps more."""
     shown = best[best[quality_of(best).retained] >= WORTH_SHOWING]
     return shown if len(shown) else best
 
 
-BITS = {
-    "float32": 32,
-    "float16": 16,
-    "bfloat16": 16,
-    "int8": 8,
-    "int4": 4,
-    "binary": 1,
-    "binary_asymmetric": 1,
-}
-"""Bits of a component at a precision whose size does not depend on the index."""
-LEVELS = (0.90, 0.95, 0.98, 0.99)
-"""Shares of the full dimension's quality at which latencies are compared."""
-
-
 def stored(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return what exhaustive search finds at each reducer, dimension and precision, for one dataset and encoder.
+    """Return what exhaustive search finds at each reducer, dimension and precision, one row each.
 
-    One row each: variant, dim, precision, bytes (of the components alone), quality, low, high (of the 95 % interval),
-    retained. float32 is of the exact pass; a lower precision of the timed single-stage trials, what the index missed added
-    back (so there is none without judgements, but of exhaustive indexes).
+    Columns: variant, kind, dim, precision, bits (per component), bytes (of the components alone),
+    quality, low, high (95 % interval), retained. float32 comes from the exact pass. A lower precision
+    comes from timed single-stage trials, with what the index missed added back; so without
+    judgements only exhaustive indexes count.
     """
     quality, exact = quality_of(frame), exact_rows(frame)
-    rows = timed(frame)
-    rows = rows[
-        ~two_stage(rows)
-        & rows["precision"].isin(set(BITS) - {"float32"})
-        & rows["loss_search"].notna()
-    ]
+    rows = single_stage(timed(frame))
+    rows = rows[compressed(rows) & rows["loss_search"].notna()]
     both = pd.concat([exact, rows])
-    # One row for each: the one that searched most nearly in full.
+    # One row per pair: the one that searched most nearly in full.
     both = both.assign(variant=variants(both), missed=both["loss_search"].fillna(0).abs())
-    both = both.sort_values("missed", kind="stable").drop_duplicates(
-        ["variant", "dim", "precision", "reducer_params"]
-    )
+    both = both.sort_values("missed", kind="stable")
+    both = both.drop_duplicates(["variant", "dim", "precision", "reducer_params"])
     added = both["loss_search"].fillna(0)
-    full = frame.loc[exact.index[exact["dim"] == exact["full_dim"]], quality.column]
     table = pd.DataFrame(
         {
             "variant": both["variant"],
+            "kind": both["reducer_kind"],
             "dim": both["dim"],
             "precision": both["precision"],
-            "bytes": both["dim"] * both["precision"].map(BITS) / 8,
+            "bits": both["component_bits"],
+            "bytes": both["dim"] * both["component_bits"] / 8,
             "quality": both[quality.column] + added,
             "low": both[quality.low] + added,
             "high": both[quality.high] + added,
         }
     )
-    plain = table[(table["variant"] == "truncate") & (table["precision"] == "float32")].set_index(
-        "dim"
-    )["quality"]
-    table["retained"] = table["quality"] / (
-        plain.get(frame["full_dim"].max(), float("nan")) if len(full) else float("nan")
-    )
+    of = table[(table["kind"] == PREFIX) & (table["precision"] == UNCOMPRESSED)].set_index("dim")
+    table["retained"] = table["quality"] / of["quality"].get(frame["full_dim"].max(), float("nan"))
     return table.sort_values(["variant", "precision", "dim"]).reset_index(drop=True)
 
 
 def savings(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return what several stages save at equal quality, for one dataset and encoder.
+    """Return what several stages save at equal quality, one row per backend, reducer and level.
 
-    One row for each backend and reducer that were measured in one stage and in several, and each of `LEVELS` that both
-    reach: backend, variant, level, single_ms and multi_ms (median latency of the fastest that keeps so much), saving (a share; negative where several
-    stages are slower), single and multi (labels). Vectors on disk are left aside: their latency is the disk's.
+    Columns: backend, variant, kind, level (one of `LEVELS` that both reach), single_ms and multi_ms
+    (median latency of the fastest that keeps so much), saving (a share; negative if several stages
+    are slower), single and multi (labels). Vectors on disk are left out: their latency is the disk's.
     """
-    quality, rows, told = quality_of(frame), timed(frame), labels(frame)
-    rows = rows[~rows["stages"].fillna("").str.contains('"disk"', regex=False)]
+    quality, rows, named = quality_of(frame), timed(frame), labels(frame)
+    rows = rows[~from_disk(rows)]
+    rows = rows.assign(variant=variants(rows))
     found = []
-    for (backend, kind_of_reducer), part in rows.groupby(["backend", variants(rows)], sort=False):
+    for (backend, variant, kind), part in rows.groupby(
+        ["backend", "variant", "reducer_kind"], sort=False
+    ):
         for level in LEVELS:
             kept = part[part[quality.retained] >= level]
-            kinds = [kept[~two_stage(kept)], kept[two_stage(kept)]]
-            if all(len(kind) for kind in kinds):
-                single, multi = (kind.loc[kind["latency_ms_p50"].idxmin()] for kind in kinds)
-                times = {"single_ms": single["latency_ms_p50"], "multi_ms": multi["latency_ms_p50"]}
-                saving = 1 - times["multi_ms"] / times["single_ms"]
-                names = {"single": told[single.name], "multi": told[multi.name]}
-                where = {"backend": backend, "variant": kind_of_reducer, "level": level}
-                found.append({**where, **times, "saving": saving, **names})
-    return pd.DataFrame(
-        found,
-        columns=[
-            "backend",
-            "variant",
-            "level",
-            "single_ms",
-            "multi_ms",
-            "saving",
-            "single",
-            "multi",
-        ],
-    )
+            sides = [kept[~two_stage(kept)], kept[two_stage(kept)]]
+            if not all(len(side) for side in sides):
+                continue
+            single, multi = (side.loc[side["latency_ms_p50"].idxmin()] for side in sides)
+            found.append(
+                {
+                    "backend": backend,
+                    "variant": variant,
+                    "kind": kind,
+                    "level": level,
+                    "single_ms": single["latency_ms_p50"],
+                    "multi_ms": multi["latency_ms_p50"],
+                    "saving": 1 - multi["latency_ms_p50"] / single["latency_ms_p50"],
+                    "single": named[single.name],
+                    "multi": named[multi.name],
+                }
+            )
+    columns = [
+        "backend",
+        "variant",
+        "kind",
+        "level",
+        "single_ms",
+        "multi_ms",
+        "saving",
+        "single",
+        "multi",
+    ]
+    return pd.DataFrame(found, columns=columns)
+
+
+def usable_dimension(frame: pd.DataFrame) -> float:
+    """Return the shortest dimension at which truncation keeps `WORTH_SHOWING`; 0 if unknown."""
+    table = truncation(dimension_table(frame))
+    usable = table.index[table["retained"] >= WORTH_SHOWING]
+    return usable.min() if len(usable) else 0
+
+
+def plain_trials(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the timed single-stage float32 trials of truncated vectors."""
+    rows = plain(single_stage(timed(frame)))
+    return rows[rows["precision"] == UNCOMPRESSED]

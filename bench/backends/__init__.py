@@ -40,6 +40,8 @@ class Backend(ABC):
     """Search parameters and the values swept when a study does not say. Changing them needs no rebuild."""
     precisions: ClassVar[tuple[str, ...]] = ("float32",)
     """How a component can be stored, first what a study that says nothing gets. What a precision needs to know of the vectors is fitted in `build`, on the corpus."""
+    label_parameters: ClassVar[tuple[str, ...]] = ()
+    """Build and search parameters that a configuration's label shows."""
     exact: ClassVar[bool] = False
     """True when the search is exhaustive."""
     deterministic: ClassVar[bool] = True

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.analysis.labels import varying
+from bench.analysis.labels import label_parameters, varying
 from bench.figures._style import COLUMN, dimension_axis, heading, looks, needed, panels, plain_log
-from bench.results.rows import groups, timed, two_stage
+from bench.results.rows import UNCOMPRESSED, from_disk, groups, plain, timed, two_stage
 from bench.study.plan import parameters
 
 
@@ -16,10 +16,10 @@ def draw_by_dimension(frame: pd.DataFrame, column: str, unit: str, with_rescore:
     rows = timed(frame)
     # A cost hardly depends on the reducer, and a second stage adds the same to every precision: one line for each would
     # only hide the others.
-    plain = rows[rows["reducer"] == "truncate"]
-    rows = plain if len(plain) else rows
+    truncated = plain(rows)
+    rows = truncated if len(truncated) else rows
     rows = rows[
-        ~two_stage(rows) | (with_rescore & (rows["precision"] == "float32") & ~_from_disk(rows))
+        ~two_stage(rows) | (with_rescore & (rows["precision"] == UNCOMPRESSED) & ~from_disk(rows))
     ]
     rows = needed(rows, "no timed trial")
     names = _names(rows)
@@ -38,20 +38,16 @@ def draw_by_dimension(frame: pd.DataFrame, column: str, unit: str, with_rescore:
     return figure
 
 
-def _from_disk(rows: pd.DataFrame) -> pd.Series:
-    return rows["stages"].fillna("").str.contains('"disk"', regex=False)
-
-
 def _names(rows: pd.DataFrame) -> pd.Series:
     """Return the index that each row is of, text: backend, the build parameters that matter or differ, precision."""
     names = pd.Series("", index=rows.index, dtype=object)
     for backend, part in rows.groupby("backend", sort=False):
-        told = {"M", "n_trees"} | varying(part)
+        shown = {*label_parameters(str(backend)), *varying(part)}
         for i, row in part.iterrows():
             words = [
                 str(backend),
-                *(f"{k}={v}" for k, v in parameters(row["build_params"]).items() if k in told),
+                *(f"{k}={v}" for k, v in parameters(row["build_params"]).items() if k in shown),
             ]
-            words += [str(row["precision"])] if row["precision"] != "float32" else []
+            words += [str(row["precision"])] if row["precision"] != UNCOMPRESSED else []
             names[i] = " ".join(words)
     return names + two_stage(rows).map({True: " + rescore", False: ""})

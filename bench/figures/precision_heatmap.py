@@ -7,9 +7,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from bench.analysis.tables import BITS, stored
+from bench.analysis.tables import stored
 from bench.errors import UsageError
 from bench.figures._style import COLUMN, heading, panels
+from bench.reducers import PREFIX
 from bench.results.rows import exact_rows, groups
 
 TITLE = "Share of the quality kept at each dimension and precision, with the bytes of a vector"
@@ -32,7 +33,8 @@ def draw(frame: pd.DataFrame) -> Figure:
     with panels(len(parts), columns=1, width=2 * COLUMN, height=2.9) as (figure, axes):
         for axis, (part, table) in zip(axes, parts, strict=True):
             kept = table.pivot(index="precision", columns="dim", values="retained")
-            kept = kept.reindex(sorted(kept.index, key=lambda p: (-BITS[p], list(BITS).index(p))))
+            bits = table.groupby("precision")["bits"].first()
+            kept = kept.reindex(sorted(kept.index, key=lambda p: (-bits[p], p)))
             image = axis.imshow(kept, aspect="auto", cmap="viridis", vmin=0, vmax=1)
             best = {
                 size: cells["retained"].idxmax()
@@ -60,9 +62,7 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 def _table(part: pd.DataFrame) -> pd.DataFrame:
     table = stored(part)
-    table = table[(table["variant"] == "truncate") & table["retained"].notna()].reset_index(
-        drop=True
-    )
+    table = table[(table["kind"] == PREFIX) & table["retained"].notna()].reset_index(drop=True)
     return table if table["precision"].nunique() > 1 else table.iloc[:0]
 
 

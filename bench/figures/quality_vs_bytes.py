@@ -8,9 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.analysis.tables import BITS, stored
+from bench.analysis.tables import stored
 from bench.figures._style import COLUMN, look, needed, panels, plain_log
-from bench.results.rows import exact_rows, groups, quality_of
+from bench.reducers import LEARNED, PREFIX
+from bench.results.rows import UNCOMPRESSED, exact_rows, groups, quality_of
 
 TITLE = "Quality against bytes a vector: ways to shorten it, and ways to store it"
 ORDER = 4
@@ -49,23 +50,21 @@ def draw(frame: pd.DataFrame) -> Figure:
 def _by_variant(axis: Axes, tables: list[tuple[str, pd.DataFrame]]) -> None:
     """Draw a line for each way to shorten."""
     lines = [
-        (f"{prefix}{name}", line)
+        (line["kind"].iloc[0] != PREFIX, f"{prefix}{name}", line)
         for prefix, table in tables
-        for name, line in table[table["precision"] == "float32"].groupby("variant", sort=False)
+        for name, line in table[table["precision"] == UNCOMPRESSED].groupby("variant", sort=False)
     ]
-    for position, (name, line) in enumerate(
-        sorted(lines, key=lambda item: not item[0].endswith("truncate"))
-    ):
+    for position, (_, name, line) in enumerate(sorted(lines, key=lambda item: item[0])):
         _line(axis, line, name, look(position))
 
 
 def _by_precision(axis: Axes, tables: list[tuple[str, pd.DataFrame]]) -> None:
-    """Draw a line for each precision: solid and full for truncation, dotted and open for the best learned map."""
-    for shift, (prefix, table) in enumerate(tables):
-        for (name, precision), line in _compared(table).groupby(
-            ["variant", "precision"], sort=False
-        ):
-            position, plain = list(BITS).index(precision) + shift * len(BITS), name == "truncate"
+    """Draw a line for each precision: solid for truncation, dotted for the best learned map."""
+    shown = [(prefix, _compared(table)) for prefix, table in tables]
+    order = sorted({p for _, table in shown for p in table["precision"]})
+    for shift, (prefix, table) in enumerate(shown):
+        for (name, kind, precision), line in table.groupby(["variant", "kind", "precision"]):
+            position, plain = order.index(precision) + shift * len(order), kind == PREFIX
             style = {
                 **look(position),
                 "linestyle": "-" if plain else ":",
@@ -90,9 +89,8 @@ def _line(axis: Axes, line: pd.DataFrame, name: str, style: dict[str, Any]) -> N
 
 def _compared(table: pd.DataFrame) -> pd.DataFrame:
     """Keep truncation and, of the learned maps stored at several precisions, the best."""
-    several = table.groupby("variant")["precision"].nunique()
-    others = [v for v in several.index[several > 1] if v.startswith("adaptor")]
-    best = max(
-        others, key=lambda v: table.loc[table["variant"] == v, "quality"].max(), default=None
-    )
-    return table[table["variant"].isin(["truncate", best])]
+    learned = table[table["kind"] == LEARNED]
+    several = learned.groupby("variant")["precision"].nunique()
+    others = list(several.index[several > 1])
+    best = max(others, key=lambda v: table.loc[table["variant"] == v, "quality"].max(), default="")
+    return table[(table["kind"] == PREFIX) | (table["variant"] == best)]

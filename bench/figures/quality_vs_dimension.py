@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.analysis.tables import dimension_table, other_reducers
+from bench.analysis.tables import curves, dimension_table, truncation
 from bench.figures._style import dimension_axis, heading, legend_below, look, needed, panels
 from bench.results.rows import exact_rows, groups, quality_of
 
@@ -23,36 +23,26 @@ def draw(frame: pd.DataFrame) -> Figure:
     with panels(len(parts), columns=2, height=3.1) as (figure, axes):
         for axis, (_, part) in zip(axes, parts, strict=True):
             table, quality = dimension_table(part), quality_of(part)
-            plain = {"zorder": 3, **look(0)}
+            own = truncation(table)
+            style = {"zorder": 3, **look(0)}
             axis.fill_between(
-                table.index,
-                table["truncate_low"],
-                table["truncate_high"],
-                color=plain["color"],
-                alpha=0.15,
-                lw=0,
+                own.index, own["low"], own["high"], color=style["color"], alpha=0.15, lw=0
             )
-            axis.plot(table.index, table["truncate"], label="truncation, 95 % interval", **plain)
-            if "subset" in table:
-                axis.fill_between(
-                    table.index,
-                    table["subset_low"],
-                    table["subset_high"],
-                    color=look(1)["color"],
-                    alpha=0.3,
-                    lw=0,
-                )
-                axis.plot(
-                    table.index, table["subset"], label="random subset, range over seeds", **look(1)
-                )
-            for position, reducer in enumerate(other_reducers(table), 2):
-                axis.plot(
-                    table.index,
-                    table[reducer],
-                    label={"pca": "PCA"}.get(reducer, reducer),
-                    **look(position),
-                )
-            dimension_axis(axis, list(table.index))
+            axis.plot(own.index, own["quality"], label="truncation, 95 % interval", **style)
+            for position, (variant, curve) in enumerate(curves(table).items(), 1):
+                style, name = look(position), variant.replace("_", " ")
+                if (curve["seeds"] > 1).any():
+                    name += ", range over seeds"
+                    axis.fill_between(
+                        curve.index,
+                        curve["low"],
+                        curve["high"],
+                        color=style["color"],
+                        alpha=0.3,
+                        lw=0,
+                    )
+                axis.plot(curve.index, curve["quality"], label=name, **style)
+            dimension_axis(axis, list(own.index))
             axis.set_ylim(bottom=0)
             axis.set_ylabel(f"{quality.label} (exact search)")
             axis.set_title(heading(part))

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.figures._style import COLUMN, heading, legend_below, looks, needed, panels, plain_log
-from bench.results.rows import groups, timed, two_stage
+from bench.results.rows import groups, plain, single_stage, timed
 
 TITLE = "ANN recall against queries per second, one panel a dimension"
 ORDER = 3
@@ -18,10 +18,8 @@ CAPTION = (
 
 def draw(frame: pd.DataFrame) -> Figure:
     """Draw ANN recall@10 against single-query throughput of the single-stage trials on truncated vectors."""
-    rows = timed(frame)
-    rows = rows[
-        ~two_stage(rows) & (rows["reducer"] == "truncate") & rows["ann_recall_at_10"].notna()
-    ]
+    rows = plain(single_stage(timed(frame)))
+    rows = rows[rows["ann_recall_at_10"].notna()]
     rows = needed(rows, "no timed single-stage trial on truncated vectors")
     style = looks(rows["backend"].unique())
     parts = [(dim, part) for _, whole in groups(rows) for dim, part in whole.groupby("dim")]

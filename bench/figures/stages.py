@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from bench.analysis.tables import savings
 from bench.figures._style import COLUMN, heading, look, looks, needed, panels, plain_log
-from bench.results.rows import groups, pareto, quality_of, timed, two_stage
+from bench.reducers import PREFIX
+from bench.results.rows import from_disk, groups, pareto, plain, quality_of, timed, two_stage
 from bench.study.plan import parameters
 
 TITLE = "One stage against several: latency at equal quality, and the share that rescoring takes"
@@ -41,10 +42,10 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 def _fronts(axis: Axes, part: pd.DataFrame) -> None:
     quality, saved = quality_of(part), savings(part)
-    saved = saved[saved["variant"] == "truncate"]
-    in_memory = part[[parameters(s).get("vectors") != "disk" for s in part["stages"]]]
+    saved = saved[saved["kind"] == PREFIX]
+    in_memory = part[~from_disk(part)]
     shown = in_memory[in_memory["backend"].isin(in_memory.loc[two_stage(in_memory), "backend"])]
-    shown = shown[shown["reducer"] == "truncate"]
+    shown = plain(shown)
     for position, (backend, rows) in enumerate(shown.groupby("backend", sort=False)):
         for several, kind in rows.groupby(two_stage(rows)):
             best = kind[pareto(kind, [quality.column], ["latency_ms_p50"])].sort_values(
@@ -63,10 +64,7 @@ def _fronts(axis: Axes, part: pd.DataFrame) -> None:
     told = []
     for level in sorted(saved["level"].unique(), reverse=True):
         rows = saved[saved["level"] == level]
-        words = ", ".join(
-            f"{row['backend'].removeprefix('faiss-')} {-row['saving']:+.0%}"
-            for _, row in rows.iterrows()
-        )
+        words = ", ".join(f"{row['backend']} {-row['saving']:+.0%}" for _, row in rows.iterrows())
         axis.axhline(level * full, color="grey", lw=0.5, ls=":")
         told.append(f"{level:.0%} kept: {words}")
     axis.text(1.02, 1.0, "\n".join(told), transform=axis.transAxes, va="top", fontsize=6)

@@ -7,8 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from bench.reducers import PREFIX
 from bench.results.schema import CONFIGURATION
-from bench.study.plan import EXACT
+from bench.study.plan import EXACT, parameters
+from bench.study.schema import DISK, VECTORS
+
+UNCOMPRESSED = "float32"
+"""The precision that the others are compared with."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +22,8 @@ class Quality:
 
     column: str
     label: str
+    retained: str
+    """Share kept of exact search at the full dimension."""
 
     @property
     def low(self) -> str:
@@ -29,60 +36,57 @@ class Quality:
         return f"{self.column}_high"
 
     @property
-    def retained(self) -> str:
-        """Column of the share kept of exact search at the full dimension; fidelity is such a share itself."""
-        return f"retained_{self.column}" if self is NDCG else self.column
-
-    @property
     def retained_low(self) -> str:
-        """Column of that share's lower bound."""
+        """Column of the lower bound of the share kept."""
         return f"{self.retained}_low"
 
     @property
     def retained_high(self) -> str:
-        """Column of that share's upper bound."""
+        """Column of the upper bound of the share kept."""
         return f"{self.retained}_high"
 
 
-NDCG = Quality("ndcg_at_10", "nDCG@10")
-FIDELITY = Quality("fidelity_at_10", "fidelity@10")
+NDCG = Quality("ndcg_at_10", "nDCG@10", "retained_ndcg_at_10")
+FIDELITY = Quality("fidelity_at_10", "fidelity@10", "fidelity_at_10")
+"""Fidelity is a share kept already."""
 
 
 def quality_of(frame: pd.DataFrame) -> Quality:
-    """Return nDCG@10 where there are judgements, else fidelity@10 to exact search at the full dimension."""
+    """Return nDCG@10 if there are judgements, else fidelity@10 to the full dimension."""
     return NDCG if frame["ndcg_at_10"].notna().any() else FIDELITY
 
 
 def groups(frame: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
     """Return ((dataset, encoder), its rows), in order of appearance."""
-    return [
-        (key, part) for key, part in frame.groupby(["dataset", "encoder"], sort=False, dropna=False)
-    ]
+    found = frame.groupby(["dataset", "encoder"], sort=False, dropna=False)
+    return [(key, part) for key, part in found]
+
+
+def answered(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return successful rows with a latency, whatever the number of clients."""
+    return frame[(frame["status"] == "ok") & frame["latency_ms_p50"].notna()]
 
 
 def timed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that ended ok and have a latency, of one client at a time: load is another question."""
-    return frame[
-        (frame["status"] == "ok") & frame["latency_ms_p50"].notna() & (frame["clients"] == 1)
-    ]
+    """Return successful, timed, single-client rows; load tests are in `loads`."""
+    rows = answered(frame)
+    return rows[rows["clients"] == 1]
 
 
 def loads(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the timed rows of the configurations that were measured with several clients, their one-client rows included.
+    """Return the rows of load tests, with the single-client rows of the same configurations.
 
-    Of each backend, reducer, precision, dimension and choice of stages one configuration is kept: with one client the
-    fastest of those within a hundredth of the best quality.
+    One configuration is kept per backend, reducer, precision, dimension and choice of stages: the
+    fastest with one client among those within 0.01 of the best quality.
     """
-    rows = frame[(frame["status"] == "ok") & frame["latency_ms_p50"].notna()]
+    rows = answered(frame)
     setting = [c for c in CONFIGURATION if c != "clients"]
     rows = rows[rows.groupby(setting, dropna=False)["clients"].transform("max") > 1]
     kept = []
-    for _, part in rows.groupby(
-        ["dataset", "encoder", "backend", "reducer", "precision", "dim", "stages"],
-        dropna=False,
-        sort=False,
-    ):
-        column, fewest = quality_of(part).column, part[part["clients"] == part["clients"].min()]
+    family = ["dataset", "encoder", "backend", "reducer", "precision", "dim", "stages"]
+    for _, part in rows.groupby(family, dropna=False, sort=False):
+        column = quality_of(part).column
+        fewest = part[part["clients"] == part["clients"].min()]
         good = fewest[fewest[column] >= fewest[column].max() - 0.01]
         best = good.loc[good["latency_ms_p50"].idxmin(), setting]
         kept.append(part[(part[setting].fillna("") == best.fillna("")).all(axis=1)])
@@ -94,10 +98,37 @@ def exact_rows(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[(frame["status"] == "ok") & (frame["backend"] == EXACT)]
 
 
-def pareto(frame: pd.DataFrame, maximise: list[str], minimise: list[str]) -> pd.Series:
-    """Return which rows no other row beats: at least as good in every column and better in one. NaN is never optimal.
+def plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of truncated vectors, without any other reducer."""
+    return frame[frame["reducer_kind"] == PREFIX]
 
-    Of rows equal in all columns the first is kept.
+
+def single_stage(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows without a rescore."""
+    return frame[~two_stage(frame)]
+
+
+def two_stage(frame: pd.DataFrame) -> pd.Series:
+    """Return which rows rescore a shortlist, bool."""
+    return frame["stages"].fillna("") != ""
+
+
+def from_disk(frame: pd.DataFrame) -> pd.Series:
+    """Return which rows rescore with vectors read from disk, bool."""
+    places = [parameters(text).get(VECTORS) == DISK for text in frame["stages"]]
+    return pd.Series(places, index=frame.index, dtype=bool)
+
+
+def compressed(frame: pd.DataFrame) -> pd.Series:
+    """Return which rows store components in a known number of bits below float32, bool."""
+    return frame["component_bits"].notna() & (frame["precision"] != UNCOMPRESSED)
+
+
+def pareto(frame: pd.DataFrame, maximise: list[str], minimise: list[str]) -> pd.Series:
+    """Return which rows are not dominated, bool.
+
+    A row is dominated if another is at least as good in every column and better in one. Of equal rows
+    the first is kept; a row with NaN is never kept.
     """
     values = np.column_stack(
         [
@@ -112,11 +143,6 @@ def pareto(frame: pd.DataFrame, maximise: list[str], minimise: list[str]) -> pd.
         copies = no_worse & ~beaten
         optimal[i] = not beaten.any() and np.flatnonzero(copies)[0] == i
     return pd.Series(optimal, index=frame.index)
-
-
-def two_stage(frame: pd.DataFrame) -> pd.Series:
-    """Return which rows rescore a shortlist, bool."""
-    return frame["stages"].fillna("") != ""
 
 
 def is_synthetic(frame: pd.DataFrame) -> bool:

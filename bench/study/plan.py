@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.backends import Backend, get_backend
 from bench.errors import UsageError, near_miss
-from bench.reducers import get_reducer
+from bench.reducers import PLAIN, get_reducer
 from bench.registry import split_name
 from bench.study.schema import (
     DIMENSION,
@@ -70,9 +70,7 @@ def parameters(text: object) -> dict[str, Any]:
 
 def exact_reducers(study: Study) -> list[tuple[str, str]]:
     """Return (reducer, reducer_params) of everything the exact pass measures; plain truncation is always among them."""
-    choices = itertools.chain(
-        ["truncate"], study.reducers, *(c.reducer for c in study.configurations)
-    )
+    choices = itertools.chain([PLAIN], study.reducers, *(c.reducer for c in study.configurations))
     return list(dict.fromkeys(pair for choice in choices for pair in reducer_grid(choice)))
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from bench.backends import Backend
+from bench.reducers import PLAIN
 
 SHORTLIST, DIMENSION, FUNNEL, VECTORS, NATIVE = (
     "shortlist",
@@ -94,7 +95,7 @@ class Configuration(_Strict):
     """One ``[[configurations]]`` table; each list in it is swept."""
 
     backend: Strings
-    reducer: Reducers = ["truncate"]
+    reducer: Reducers = [PLAIN]
     precision: Strings | None = None
     """The backend's first one when left out: float32 where it has that."""
     build: Swept = {}
@@ -112,7 +113,7 @@ class Study(_Strict):
     dataset: Strings
     encoder: Annotated[list[str | None], BeforeValidator(listed)] = [None]
     dimensions: PositiveInts
-    reducers: Reducers = ["truncate"]
+    reducers: Reducers = [PLAIN]
     k: PositiveInts = [10]
     threads: PositiveInts = [1]
     queries: PositiveInt | None = None

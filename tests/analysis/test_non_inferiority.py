@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bench.analysis.non_inferiority import verdict_sentences, verdicts
+from bench.analysis.non_inferiority import dimension_tests, verdicts
 from bench.errors import UsageError
 from bench.quality.intervals import Bootstrap
 from bench.results.store import load_queries
@@ -45,6 +45,7 @@ def _measured(qualities, n=200):
             "status": "ok",
             "backend": "exact",
             "reducer": "truncate",
+            "reducer_kind": "prefix",
         }
         trials.append(
             {**common, "trial_id": str(d), "dim": d, "full_dim": 32, "ndcg_at_10": values.mean()}
@@ -63,7 +64,7 @@ def _measured(qualities, n=200):
 
 
 def test_what_loses_less_than_the_margin_is_non_inferior_and_p_is_corrected():
-    found = verdicts(*_measured({4: 0.3, 8: 0.011, 16: 0.001}), margin=0.02).set_index("dim")
+    found = dimension_tests(*_measured({4: 0.3, 8: 0.011, 16: 0.001}), margin=0.02).set_index("dim")
     assert list(found.index) == [4, 8, 16]
     assert list(found["non_inferior"]) == [False, False, True]
     assert found["p"][4] > 0.99
@@ -75,20 +76,19 @@ def test_what_loses_less_than_the_margin_is_non_inferior_and_p_is_corrected():
 
 def test_a_wider_margin_accepts_more():
     frame, queries = _measured({4: 0.3, 8: 0.011, 16: 0.001})
-    assert list(verdicts(frame, queries, margin=0.1)["non_inferior"]) == [False, True, True]
-    sentence = verdict_sentences(frame, queries, 0.1)["a", "e"]
-    assert "all but 10.0%" in sentence
-    assert sentence.endswith(
-        "Holm-corrected over 3 dimensions): shown for 8 and 16 d; not shown for 4 d."
-    )
+    assert list(dimension_tests(frame, queries, margin=0.1)["non_inferior"]) == [False, True, True]
+    verdict = verdicts(frame, queries, 0.1)["a", "e"]
+    assert (verdict.shown, verdict.not_shown, verdict.margin) == ([8, 16], [4], 0.1)
+    assert "over 3 dimensions" in verdict.text
 
 
-def test_measured_trials_are_told(frame, measured):
-    (sentence,) = verdict_sentences(frame, load_queries(measured)).values()
-    assert "over 3 dimensions" in sentence
+def test_measured_trials_have_a_verdict(frame, measured):
+    (verdict,) = verdicts(frame, load_queries(measured)).values()
+    assert sorted(verdict.shown + verdict.not_shown) == [4, 8, 16]
 
 
 def test_without_queries_or_with_a_margin_that_is_no_share(frame):
-    assert verdicts(frame, load_queries("nowhere")).empty
+    assert dimension_tests(frame, load_queries("nowhere")).empty
+    assert verdicts(frame, load_queries("nowhere")) == {}
     with pytest.raises(UsageError, match="--margin"):
         verdicts(frame, load_queries("nowhere"), 2.0)

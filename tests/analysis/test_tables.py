@@ -9,7 +9,16 @@ from rich.console import Console
 
 from bench.analysis.findings import findings
 from bench.analysis.labels import label, variant
-from bench.analysis.tables import dimension_table, front, savings, stored
+from bench.analysis.summary import summary_of
+from bench.analysis.tables import (
+    curves,
+    dimension_table,
+    front,
+    savings,
+    stored,
+    truncation,
+)
+from bench.figures import draw_all
 from bench.report.terminal import as_records, show
 from bench.results.rows import (
     FIDELITY,
@@ -21,6 +30,7 @@ from bench.results.rows import (
     timed,
     two_stage,
 )
+from bench.results.store import load_queries
 from bench.study.plan import canonical, parameters
 
 
@@ -48,15 +58,45 @@ def test_quality_is_fidelity_where_nothing_is_judged(frame):
     assert quality_of(frame.assign(ndcg_at_10=np.nan)) == FIDELITY
 
 
-def test_dimension_table_has_band_and_baselines(frame):
+def test_dimension_table_has_truncation_first_and_the_range_over_seeds(frame):
     table = dimension_table(frame)
-    assert list(table.index) == [4, 8, 16, 32]
+    assert list(table["kind"].unique()) == ["prefix", "baseline", "rotation"]
+    own = truncation(table)
+    assert list(own.index) == [4, 8, 16, 32]
     subsets = exact_rows(frame).query("reducer == 'random_subset' and dim == 8")["ndcg_at_10"]
-    assert len(subsets) == 5
-    assert table.loc[8, "subset_low"] == subsets.min()
-    assert table.loc[8, "subset_high"] == subsets.max()
-    assert table.loc[32, ["truncate", "subset", "pca"]].nunique() == 1
-    assert table.loc[32, "retained"] == pytest.approx(1)
+    (controls,) = curves(table, "baseline").values()
+    assert controls.loc[8, "seeds"] == len(subsets) == 5
+    assert controls.loc[8, "low"] == subsets.min()
+    assert controls.loc[8, "high"] == subsets.max()
+    assert controls.loc[8, "quality"] == pytest.approx(subsets.mean())
+    assert table[table["dim"] == 32]["quality"].nunique() == 1
+    assert own.loc[32, "retained"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "name", ["truncated_svd", "subset_best", "retained_energy", "bytes", "dim"]
+)
+def test_a_reducer_of_any_name_is_in_every_table_figure_and_finding(frame, name):
+    other = exact_rows(frame).query("reducer == 'pca'")
+    other = other.assign(reducer=name, reducer_params="", reducer_kind="rotation", ndcg_at_10=0.5)
+    both = pd.concat([frame, other], ignore_index=True)
+    assert set(curves(dimension_table(both))) == {"random_subset", "pca", name}
+    assert name in {f.values["variant"] for f in of_kind(both, "against_rotation")}
+    words = name.replace("_", " ")
+    assert any(words in table.headings for table in section(both).tables())
+    axes = draw_all(both)["quality_vs_dimension"].axes[0]
+    assert words in axes.get_legend_handles_labels()[1]
+    own = truncation(dimension_table(both))
+    assert own["bytes"].tolist() == [16, 32, 64, 128]
+
+
+def of_kind(frame, kind):
+    return [finding for finding in findings(frame) if finding.kind == kind]
+
+
+def section(frame):
+    (found,) = summary_of(frame, load_queries("nowhere")).sections
+    return found
 
 
 def exact_with(frame, reducer, values):
@@ -76,21 +116,29 @@ def test_findings_follow_the_numbers(frame):
     below = {4: 0.1, 8: 0.2, 16: 0.3}
     exact_with(frame, "random_subset", below)
     trained = exact_with(frame.copy(), "truncate", {d: v + 0.1 for d, v in below.items()})
-    assert any("beats every random subset" in line for line in findings(trained))
+    (found,) = of_kind(trained, "against_baseline")
+    assert found.values["not_better"] == []
+    assert found.values["gain"] == pytest.approx({4: 1.0, 8: 0.5, 16: 1 / 3})
     untrained = exact_with(frame.copy(), "truncate", below)
-    assert any("do not look Matryoshka-trained" in line for line in findings(untrained))
+    assert of_kind(untrained, "against_baseline")[0].values["not_better"] == [4, 8, 16]
     bent = exact_with(frame.copy(), "truncate", {4: 0.1, 8: 0.4, 16: 0.2})
-    assert any("not monotonic" in line and "8 → 16 d" in line for line in findings(bent))
-    assert not any("not monotonic" in line for line in findings(trained))
+    assert of_kind(bent, "not_monotonic")[0].values["falls"] == [(8, 16)]
+    assert not of_kind(trained, "not_monotonic")
     better = frame.copy()
-    better.loc[
-        (better["backend"] == "exact") & (better["dim"] == 16), "retained_ndcg_at_10_low"
-    ] = 1.01
-    assert any("*improves*" in line for line in findings(better))
-    assert any("Only 40 queries" in line for line in findings(frame))
-    assert any(
-        "for speed and scale only" in line for line in findings(frame.assign(synthetic=True))
-    )
+    rows = (better["backend"] == "exact") & (better["dim"] == 16)
+    better.loc[rows, "retained_ndcg_at_10_low"] = 1.01
+    assert of_kind(better, "truncation_improves")[0].values["dimensions"] == [16]
+    assert of_kind(frame, "few_queries")[0].values["queries"] == 40
+    assert of_kind(frame.assign(synthetic=True), "synthetic")
+    learned = exact_with(frame.copy(), "pca", {4: 1.5, 8: 1.5, 16: 1.5})
+    learned.loc[learned["reducer"] == "pca", "reducer_kind"] = "learned"
+    assert of_kind(learned, "learned")[0].values["as_good_as_full"] == 4
+
+
+def test_every_finding_is_a_sentence_of_people(frame):
+    for finding in findings(frame):
+        assert finding.kind.islower()
+        assert finding.text.rstrip()[-1] in ".:)" or finding.kind == "failures"
 
 
 def test_front_and_labels(frame):
@@ -106,18 +154,18 @@ def test_front_and_labels(frame):
 
 
 def test_show_prints_the_numbers_and_what_was_left_out(frame):
-    frame.attrs["other_machines"] = ["another machine"]
     frame.loc[frame.index[-1], ["status", "error", "latency_ms_p50"]] = [
         "crashed",
         "ended by [SIGABRT]",
         None,
     ]
     text = io.StringIO()
-    show(frame, Console(file=text, width=120))
+    found = summary_of(frame, load_queries("nowhere"), other_machines=["another machine"])
+    show(found, Console(file=text, width=120))
     printed = text.getvalue()
-    for dim, row in dimension_table(frame).iterrows():
+    for dim, row in truncation(dimension_table(frame)).iterrows():
         assert f"{dim}" in printed
-        assert f"{row['truncate']:.3f}" in printed
+        assert f"{row['quality']:.3f}" in printed
     assert "ended by [SIGABRT]" in printed
     assert "another machine" in printed
     assert len(as_records(frame)) == len(frame)
@@ -137,7 +185,9 @@ def test_what_is_stored_at_lower_precision_is_told_apart_from_what_the_index_mis
     assert measured["loss_precision"] == pytest.approx(
         plain.loc["float32", "quality"] - plain.loc["int8", "quality"], abs=1e-12
     )
-    assert plain["retained"]["float32"] == pytest.approx(dimension_table(frame).loc[8, "retained"])
+    assert plain["retained"]["float32"] == pytest.approx(
+        truncation(dimension_table(frame)).loc[8, "retained"]
+    )
 
 
 def several(row, clients, qps, p99):
@@ -162,10 +212,8 @@ def test_load_is_a_question_of_its_own(frame):
         2,
         4,
     ]  # of the two settings the one that is fast at full quality
-    assert any(
-        "2 clients 2,000 a second, p99 2 ms; 4 clients 4,000 a second" in line
-        for line in findings(both)
-    )
+    (load,) = of_kind(both, "load")
+    assert load.values["qps"] == {1: pytest.approx(one["qps"].max(), rel=1), 2: 2000, 4: 4000}
     assert loads(frame).empty
 
 
@@ -176,9 +224,9 @@ def test_a_databases_own_rescore_is_compared_with_ours(frame):
         stages=[canonical({**parameters(s), "native": True}) for s in ours["stages"]],
         latency_ms_p50=ours["latency_ms_p50"] / 2,
     )
-    told = findings(pd.concat([frame, own], ignore_index=True))
-    assert any("its own rescore is 2× faster than one beside it" in line for line in told)
-    assert not any("its own rescore" in line for line in findings(frame))
+    (found,) = of_kind(pd.concat([frame, own], ignore_index=True), "native_rescore")
+    assert found.values == {"backend": "faiss-flat", "ratio": pytest.approx(2)}
+    assert not of_kind(frame, "native_rescore")
 
 
 def test_savings_compare_the_fastest_of_each_kind_at_equal_quality(frame):
