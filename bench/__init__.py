@@ -1,35 +1,101 @@
-"""matryoshka-bench: which embedding dimension, precision and vector index to use, for your model on your corpus."""
+"""matryoshka-bench: which embedding dimension, precision and vector index to use.
+
+The package follows the way of the data:
+
+.. code-block:: text
+
+    study/        a TOML file, its keys, and the trials it expands to
+    datasets/     corpus, queries, judgements: one file per source
+    encoders/     text to vectors: one file per source
+    embeddings    encode once, keep, map
+    reducers/     D to d dimensions: one file per method
+    backends/     one file per ANN library or vector database
+    exact/        exact search at every prefix length in one pass
+    measuring/    runner, worker processes, clock: trials to rows
+    quality/      measures, intervals, scorer
+    results/      every column declared once, the tables, which rows are which
+    analysis/     findings, non-inferiority, recommendation, regression gate
+    figures/      one file per figure
+    report/       the page and the terminal
+    interop/      MTEB, TREC
+    training/     adaptors, and models, with the Matryoshka objective
+    testing       the rules that every backend keeps
+    cli           the command line
+
+Data flow downwards: measuring never imports analysis, analysis never imports the report, and
+nothing imports the command line.
+"""
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench import figures
+    from bench.analysis.recommendation import recommend
+    from bench.analysis.regression import compare
+    from bench.analysis.summary import summarise
+    from bench.backends import get_backend
+    from bench.datasets import load_dataset
+    from bench.encoders import get_encoder
+    from bench.errors import UsageError
+    from bench.exact import exact_search, exact_topk
+    from bench.interop.mteb_index import MtebIndex
+    from bench.measuring.runner import run
+    from bench.report.page import write_report
+    from bench.results.store import load, load_queries
+    from bench.vectors import normalise, truncate
 
 __version__ = "0.1.0"
 
-# Loaded on first use: a child process that measures a backend must not carry what it does not need.
+# Imported on first use: a worker that measures a backend must not carry what it does not need.
 _PUBLIC = {
     "truncate": "bench.vectors",
     "normalise": "bench.vectors",
     "load_dataset": "bench.datasets",
     "get_encoder": "bench.encoders",
     "get_backend": "bench.backends",
-    "exact_topk": "bench.exact.one_pass",
+    "exact_topk": "bench.exact",
+    "exact_search": "bench.exact",
     "run": "bench.measuring.runner",
     "load": "bench.results.store",
     "load_queries": "bench.results.store",
     "recommend": "bench.analysis.recommendation",
     "compare": "bench.analysis.regression",
+    "summarise": "bench.analysis.summary",
+    "write_report": "bench.report.page",
+    "figures": "bench.figures",
     "MtebIndex": "bench.interop.mteb_index",
     "UsageError": "bench.errors",
 }
-__all__ = ["__version__", *_PUBLIC]
+__all__ = [
+    "MtebIndex",
+    "UsageError",
+    "__version__",
+    "compare",
+    "exact_search",
+    "exact_topk",
+    "figures",
+    "get_backend",
+    "get_encoder",
+    "load",
+    "load_dataset",
+    "load_queries",
+    "normalise",
+    "recommend",
+    "run",
+    "summarise",
+    "truncate",
+    "write_report",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PUBLIC:
-        return getattr(importlib.import_module(_PUBLIC[name]), name)
-    raise AttributeError(f"module 'bench' has no attribute '{name}'")
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'bench' has no attribute '{name}'")
+    module = importlib.import_module(_PUBLIC[name])
+    return module if _PUBLIC[name] == f"bench.{name}" else getattr(module, name)
 
 
 def __dir__() -> list[str]:

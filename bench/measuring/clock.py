@@ -1,4 +1,4 @@
-"""Honest measuring: latency, throughput, memory, and the machine's own limits."""
+"""The clock: single-query latency, and paired speed-ups."""
 
 from __future__ import annotations
 
@@ -10,17 +10,24 @@ from dataclasses import dataclass
 import numpy as np
 
 WARM_UP = 50
+"""Queries asked before the first one is timed."""
 PAIRED_ROUNDS = 15
 PAIRED_SECONDS = 0.02
-"""Aim for the length of one side of a paired round."""
+"""Length aimed at for one side of a paired round."""
+PAIRED_MOST = 20
+"""Most queries in one side of a paired round."""
 
 Search = Callable[[int], np.ndarray]
 """The search for the query at a position; everything but the search was done before."""
+Clock = Callable[[], int]
+"""Nanoseconds since some moment, never falling."""
+Before = Callable[[], object] | None
+"""Called ahead of each query, outside the clock."""
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Single-query latencies, nanoseconds, (repeats, q) int64, and the ids of the first repeat."""
+    """Single-query latencies, ns, (repeats, q) int64, and the ids found in the first repeat."""
 
     nanoseconds: np.ndarray
     results: list[np.ndarray]
@@ -31,15 +38,16 @@ def time_queries(
     n_queries: int,
     repeats: int,
     budget_seconds: float,
-    before: Callable[[], object] | None = None,
+    before: Before = None,
+    clock: Clock = time.perf_counter_ns,
 ) -> Latency:
-    """Time each query by itself, `repeats` times over; no further repeat is begun once the budget is spent.
+    """Time each query by itself, `repeats` times over; no repeat begins once the budget is spent.
 
-    Only the call of `search` is inside the clock; `before` is called ahead of each query, outside of it. Garbage collection waits, as in the standard library's timeit.
+    Only the call of `search` is inside the clock. Garbage collection waits, as in the standard
+    library's timeit.
     """
     for position in range(min(WARM_UP, n_queries)):
         search(position)
-    clock = time.perf_counter_ns
     taken: list[list[int]] = []
     results: list[np.ndarray] = []
     begun = clock()
@@ -70,20 +78,20 @@ def paired_speedup(
     reference: Search,
     n_queries: int,
     seed: int,
-    before: Callable[[], object] | None = None,
+    before: Before = None,
+    clock: Clock = time.perf_counter_ns,
 ) -> np.ndarray:
-    """Return how many times faster `search` is than `reference`, one figure a round, (rounds,) float64.
+    """Return how many times faster `search` is than `reference`, one ratio per round, float64.
 
-    In each round both answer the same few queries, one after the other, the order of the two changing from round to
-    round: what slows the machine down slows both. Each side's first query warms the caches and is not counted. `before` is
-    called ahead of each query of `search`, outside the clock.
+    In each round both answer the same few queries, one side after the other. The side that begins
+    alternates, so that what slows the machine down slows both. Each side's first query warms the
+    caches and is not counted. `before` is called ahead of each query of `search`.
     """
     order = np.random.default_rng(seed).permutation(n_queries)
-    clock = time.perf_counter_ns
     reference(0)
     start = clock()
     reference(0)
-    size = int(np.clip(PAIRED_SECONDS * 1e9 / max(clock() - start, 1), 1, 20))
+    size = int(np.clip(PAIRED_SECONDS * 1e9 / max(clock() - start, 1), 1, PAIRED_MOST))
 
     def block(run: Search, positions: Sequence[int]) -> int:
         run(positions[0])

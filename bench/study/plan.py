@@ -87,6 +87,10 @@ def plan(study: Study) -> list[Trial]:
 
 
 def reducer_grid(choice: str | ReducerChoice) -> list[tuple[str, str]]:
+    """Return (reducer, reducer_params) of each combination of parameters that `choice` sweeps.
+
+    Raises StudyError for an unknown reducer or parameter.
+    """
     name, argument = split_name(choice if isinstance(choice, str) else choice.name)
     given = (
         {}

@@ -26,6 +26,7 @@ GRID, PARETO = "grid", "pareto"
 
 
 def listed(value: Any) -> Any:
+    """Return a list as it is, and anything else as a list of one."""
     return value if isinstance(value, list) else [value]
 
 
@@ -145,4 +146,5 @@ class Study(_Strict):
 
 
 def product(grid: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
+    """Return every combination of one value per key."""
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from bench.measuring.pruning import LEAST, MARGIN, Rival, prune
+from bench.measuring import jobs
+from bench.measuring.pruning import LEAST, MARGIN, Rival, prune, undominated
 from bench.measuring.runner import run
 from bench.results.store import load
 
@@ -108,3 +109,42 @@ def test_a_sweep_for_the_front_leaves_rows_behind_and_a_grid_measures_them(vecto
     grid = run(study, out, ['sweep="grid"'], progress=False)
     assert set(grid["status"]) == {"ok"}
     assert len(load(out)) == len(frame)
+
+
+def test_rivals_are_read_back_when_a_sweep_for_the_front_resumes(vector_folder, tmp_path):
+    def written(backends):
+        study = tmp_path / "study.toml"
+        study.write_text(
+            f"""
+            name = "front"
+            dataset = "vectors:{vector_folder}"
+            dimensions = [32]
+            repeats = 1
+            sweep = "pareto"
+            {backends}
+            """
+        )
+        return study
+
+    flat = '[[configurations]]\nbackend = "faiss-flat"\n'
+    forest = (
+        '[[configurations]]\nbackend = "annoy"\nbuild = { n_trees = 100 }\n'
+        "search = { search_k = 400000 }\n"
+    )
+    first = run(written(flat), tmp_path / "out", progress=False)
+    assert "pruned" not in set(first["status"])
+    both = run(written(flat + forest), tmp_path / "out", progress=False).set_index("backend")
+    # Searching the whole forest is slower and larger than a scan of 600 vectors, and finds no more.
+    assert both.loc["annoy", "status"] == "pruned"
+
+
+def test_undominated_is_the_definition():
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 4, (40, 3)).astype(float)
+    rivals = [jobs.Rival(by_query=[q, q], ms=ms, bytes=size) for q, ms, size in values]
+    kept = undominated(rivals)
+    for rival, (q, ms, size) in zip(rivals, values, strict=True):
+        beaten = any(
+            a >= q and b <= ms and c <= size and (a, b, c) != (q, ms, size) for a, b, c in values
+        )
+        assert (rival in kept) == (not beaten)

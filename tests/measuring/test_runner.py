@@ -402,3 +402,87 @@ def test_a_changed_reducer_of_another_package_is_fitted_and_searched_again(
     assert len(quality["::1"]) == 1
     assert len(quality["::-1"]) == 2
     assert quality["::-1"][0] != quality["::-1"][1]
+
+
+FLAKY = """
+import os
+from pathlib import Path
+from bench.backends.faiss_flat import FaissFlat
+
+class Flaky(FaissFlat):
+    name = "flaky"
+    def build(self, vectors):
+        if not Path(os.environ["MENDED"]).exists():
+            raise RuntimeError("not today")
+        super().build(vectors)
+"""
+
+
+def test_retry_repeats_what_did_not_end_ok_and_nothing_else(tmp_path, vector_folder, monkeypatch):
+    install(tmp_path / "site", monkeypatch, "flaky", "backends", {"flaky": "Flaky"})
+    (tmp_path / "site" / "flaky.py").write_text(FLAKY)
+    monkeypatch.setenv("MENDED", str(tmp_path / "mended"))
+    path = tmp_path / "study.toml"
+    path.write_text(
+        f'name = "s"\ndataset = "vectors:{vector_folder}"\ndimensions = [8]\nrepeats = 1\n'
+        '[[configurations]]\nbackend = ["faiss-flat", "flaky"]\n'
+    )
+    out = tmp_path / "out"
+    first = run(path, out, progress=False).set_index("backend")
+    assert first.loc["flaky", "status"] == "failed"
+    (tmp_path / "mended").touch()
+    same = run(path, out, progress=False).set_index("backend")
+    assert same.loc["flaky", "status"] == "failed", "without --retry a failure is a result"
+    again = run(path, out, progress=False, retry=True).set_index("backend")
+    assert again.loc["flaky", "status"] == "ok"
+    assert again.loc["faiss-flat", "started_at"] == first.loc["faiss-flat", "started_at"]
+
+
+def test_vectors_on_disk_are_found_alike_and_counted_as_disk(tmp_path, vector_folder):
+    path = tmp_path / "study.toml"
+    path.write_text(
+        f'name = "s"\ndataset = "vectors:{vector_folder}"\ndimensions = [8]\nrepeats = 1\n'
+        'reducers = ["truncate", "pca"]\n[[configurations]]\nbackend = "faiss-flat"\n'
+        'reducer = ["truncate", "pca"]\n'
+        'stages = { shortlist = 30, vectors = ["memory", "disk"] }\n'
+    )
+    frame = run(path, tmp_path / "out", progress=False)
+    assert (frame["status"] == "ok").all(), frame["error"].dropna().tolist()
+    rows = frame[frame["backend"] == "faiss-flat"].sort_values("stages")
+    for _, pair in rows.groupby("reducer"):
+        disk = pair[pair["stages"].str.contains("disk")].iloc[0]
+        memory = pair[~pair["stages"].str.contains("disk")].iloc[0]
+        assert disk["ndcg_at_10"] == memory["ndcg_at_10"]
+        assert disk["disk_bytes"] == 600 * 32 * 4
+        assert memory["disk_bytes"] == 0
+        more = memory["bytes_per_vector"] - disk["bytes_per_vector"]
+        assert more == pytest.approx(32 * 4)
+        assert np.isnan(disk["bandwidth_fraction"]), "the disk is no memory"
+        assert memory["bandwidth_fraction"] > 0
+        assert 0 < memory["rescore_ms_p50"] < memory["latency_ms_p95"]
+
+
+def test_progress_counts_the_exact_rows_of_the_full_dimension_too(tmp_path, vector_folder, capsys):
+    path = tmp_path / "study.toml"
+    path.write_text(
+        f'name = "s"\ndataset = "vectors:{vector_folder}"\ndimensions = [8, 16]\nrepeats = 1\n'
+        '[[configurations]]\nbackend = "faiss-flat"\n'
+    )
+    frame = run(path, tmp_path / "out", progress=False)
+    assert len(frame) == 2 + 1 + 2
+    run(path, tmp_path / "out", progress=True)
+    assert f"{len(frame)} trials are measured already, 0 are left" in capsys.readouterr().err
+
+
+def test_ctrl_c_keeps_what_was_measured_and_is_exit_status_130(tmp_path, vector_folder):
+    path, out = study_file(tmp_path, vector_folder), tmp_path / "out"
+    process = subprocess.Popen(command(path, out), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not list(out.glob("parts/*.trials.parquet")):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "what was measured is kept" in error
+    assert "Traceback" not in error
+    assert Store(out).done()

@@ -1,12 +1,21 @@
 """The store: whole rows or none, and clear words about tables that cannot be read."""
 
 import errno
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from bench.errors import UsageError
+from bench.results.derived import ALL_COLUMNS
+from bench.results.schema import (
+    HISTORY,
+    QUERY_COLUMNS,
+    SCHEMA_VERSION,
+    TRIAL_COLUMNS,
+    UndeclaredColumn,
+)
 from bench.results.store import QUERIES, TRIALS, Store, load, load_queries, other_machines
 
 
@@ -132,3 +141,41 @@ def test_no_folder_and_no_trial_say_what_to_type(tmp_path):
     Store(tmp_path)
     with pytest.raises(UsageError, match="no measured trial yet"):
         load(tmp_path)
+
+
+def test_a_column_that_no_table_has_is_refused_with_the_near_miss(tmp_path):
+    store = Store(tmp_path)
+    with pytest.raises(UndeclaredColumn, match="'latncy_ms_p50'; did you mean 'latency_ms_p50'"):
+        store.add(row("a", latncy_ms_p50=1.0))
+    with pytest.raises(UndeclaredColumn, match="'dim' holds int, not str"):
+        store.add(row("a", dim="8"))
+    with pytest.raises(UndeclaredColumn, match="'ndgc_at_10'"):
+        store.add(row("a"), {"query_id": ["q"], "ndgc_at_10": [1.0]})
+    assert store.done() == {}
+
+
+def test_a_table_that_an_older_version_wrote_is_read_whole():
+    """`results/baseline` is a real table; it may be of an older schema than this one."""
+    path = Path(__file__).parents[2] / "results" / "baseline" / "trials.parquet"
+    frame = load(path)
+    exact = frame[frame["backend"] == "exact"]
+    kinds = dict(zip(exact["reducer"], exact["reducer_kind"], strict=True))
+    assert kinds == {"truncate": "prefix", "random_subset": "baseline", "pca": "rotation"}
+    assert (frame["component_bits"] == 32).all()
+    assert list(frame.columns) == list(ALL_COLUMNS)
+
+
+def test_derived_columns_are_computed_and_never_stored(tmp_path):
+    store = Store(tmp_path)
+    store.add(row("a", encode_ms_p50=0.5, latency_ms_p50=2.0))
+    assert load(tmp_path)["end_to_end_ms_p50"].tolist() == [2.5]
+    assert (
+        "end_to_end_ms_p50" not in pq.read_schema(next(store.parts.glob("*.trials.parquet"))).names
+    )
+
+
+def test_every_column_says_what_it_is_and_since_when():
+    for column in ALL_COLUMNS.values():
+        assert column.meaning, column.name
+        assert column.since in HISTORY
+    assert max(column.since for column in (*TRIAL_COLUMNS, *QUERY_COLUMNS)) == SCHEMA_VERSION
