@@ -86,7 +86,7 @@ class Measure:
             return self.exact
         flat = type(self.built.reference)
         found: np.ndarray | None
-        if precision in flat.precisions:
+        if precision in flat.precision_names():
             index = flat(precision)
             index.build(self.built.vectors)
             found = index.search(self.queries, depth)
