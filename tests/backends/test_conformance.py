@@ -64,7 +64,7 @@ class Brute(Backend):
     module = "numpy"
     install = "pip install numpy"
     summary = "exhaustive, numpy"
-    precisions = (FLOAT32, Precision("tenths", bits=None, recall_floor=0.3))
+    precisions = (FLOAT32, Precision("tenths", bits=5, recall_floor=0.3))
     exact = True
     def build(self, vectors):
         self.vectors = np.round(vectors, 1) if self.precision == "tenths" else vectors
@@ -126,6 +126,10 @@ def test_a_backend_of_another_package_is_checked_listed_and_swept(
     frame = run(tmp_path / "study.toml", tmp_path / "out", progress=False)
     swept = frame[frame["backend"] == "brute"]
     assert list(swept["status"]) == ["ok"] * 4
+    assert dict(zip(swept["precision"], swept["component_bits"], strict=True)) == {
+        "float32": 32,
+        "tenths": 5,
+    }
     assert swept.groupby("precision")["ann_recall_at_10"].mean()["float32"] == 1
 
 
