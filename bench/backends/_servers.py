@@ -88,7 +88,7 @@ class PrefixAndFull(Backend):
     """The field that the rescore reads: `full`, or `prefix` at the full dimension."""
 
     def set_dimensions(self, vectors: np.ndarray) -> int:
-        """Set `full_dimension`, `dimension` and `rescored` for (n, D) vectors; return `dimension`."""
+        """Set the attributes that depend on (n, D) `vectors`; return `dimension`."""
         self.full_dimension = vectors.shape[1]
         dimension = self.dimension = self.dimension or self.full_dimension
         self.rescored = "full" if dimension < self.full_dimension else "prefix"

@@ -75,61 +75,63 @@ class _Pgvector(Server):
             "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
         ).fetchall()
         self.table = sql.Identifier(take_name((row[0] for row in there), self._drop))
-        d = self.dimension = self.dimension or vectors.shape[1]
-        full = vectors.shape[1]
-        self.connection.execute(
-            sql.SQL(
-                "CREATE UNLOGGED TABLE {} (id bigint PRIMARY KEY, embedding vector({}))"
-            ).format(self.table, sql.Literal(full))
+        self.dimension = self.dimension or vectors.shape[1]
+        self._fill(vectors)
+        kind, operators = (sql.SQL(word) for word in _TYPES[self.precision])
+        column = sql.SQL("{}({})").format(kind, sql.Literal(self.dimension))
+        prefix = self._prefix(vectors.shape[1], column)
+        options = [
+            sql.SQL("{} = {}").format(sql.SQL(name), sql.Literal(value))
+            for name, value in self._options(len(vectors), **parameters).items()
+        ]
+        create = sql.SQL("CREATE INDEX ON {} USING {} ({} {}) WITH ({})").format(
+            self.table, sql.SQL(self.access), prefix, operators, sql.SQL(", ").join(options)
         )
-        with self.connection.cursor().copy(
-            sql.SQL("COPY {} (id, embedding) FROM STDIN WITH (FORMAT BINARY)").format(self.table)
-        ) as copy:
+        self.connection.execute(create)
+        self.connection.execute(sql.SQL("ANALYZE {}").format(self.table))
+        self._prepare(prefix, column)
+
+    def _fill(self, vectors: np.ndarray) -> None:
+        """Create the table and copy the full vectors into it."""
+        from psycopg import sql
+
+        columns = sql.SQL("id bigint PRIMARY KEY, embedding vector({})").format(vectors.shape[1])
+        create = sql.SQL("CREATE UNLOGGED TABLE {} ({})").format(self.table, columns)
+        self.connection.execute(create)
+        copy_in = sql.SQL("COPY {} (id, embedding) FROM STDIN WITH (FORMAT BINARY)")
+        with self.connection.cursor().copy(copy_in.format(self.table)) as copy:
             copy.set_types(["int8", "vector"])
             for position, vector in enumerate(vectors):
                 copy.write_row((position, vector))
-        kind, operators = _TYPES[self.precision]
+
+    def _prefix(self, full: int, column: Any) -> Any:
+        """Return the SQL of the indexed prefix, cast to the type `column`."""
+        from psycopg import sql
+
         prefix: Any = sql.SQL("embedding")
-        if d < full:
-            prefix = sql.SQL("subvector(embedding, 1, {})").format(sql.Literal(d))
-        cast = sql.SQL("{}({})").format(sql.SQL(kind), sql.Literal(d))
-        self.expression = (
-            sql.SQL("(binary_quantize({})::{})").format(prefix, cast)
-            if self.precision == "binary"
-            else sql.SQL("({}::{})").format(prefix, cast)
-        )
-        self.connection.execute(
-            sql.SQL("CREATE INDEX ON {} USING {} ({} {}) WITH ({})").format(
-                self.table,
-                sql.SQL(self.access),
-                self.expression,
-                sql.SQL(operators),
-                sql.SQL(", ").join(
-                    sql.SQL("{} = {}").format(sql.SQL(name), sql.Literal(value))
-                    for name, value in self._options(len(vectors), **parameters).items()
-                ),
-            )
-        )
-        self.connection.execute(sql.SQL("ANALYZE {}").format(self.table))
-        # A prefix is not of unit length, so it needs the cosine. The full vectors are, so that their
-        # inner product below is the cosine.
-        operator, asked = sql.SQL("<=>"), sql.SQL("%s::{}").format(cast)
+        if self.dimension != full:
+            prefix = sql.SQL("subvector(embedding, 1, {})").format(self.dimension)
         if self.precision == "binary":
-            operator, asked = (
-                sql.SQL("<~>"),
-                sql.SQL("binary_quantize(%s::vector({}))::{}").format(sql.Literal(d), cast),
-            )
+            prefix = sql.SQL("binary_quantize({})").format(prefix)
+        return sql.SQL("({}::{})").format(prefix, column)
+
+    def _prepare(self, prefix: Any, column: Any) -> None:
+        """Set the statements of a single-stage and a two-stage search."""
+        from psycopg import sql
+
+        # A prefix is not of unit length, so it needs the cosine. The full vectors are, so that
+        # their inner product below is the cosine.
+        operator, query = sql.SQL("<=>"), sql.SQL("%s::{}").format(column)
+        if self.precision == "binary":
+            signs = sql.SQL("binary_quantize(%s::vector({}))::{}")
+            operator, query = sql.SQL("<~>"), signs.format(self.dimension, column)
         nearest = sql.SQL("SELECT id, embedding FROM {} ORDER BY {} {} {} LIMIT %s").format(
-            self.table, self.expression, operator, asked
+            self.table, prefix, operator, query
         )
         single = sql.SQL("SELECT id FROM ({}) AS nearest").format(nearest)
+        rescored = sql.SQL("{} ORDER BY embedding <#> %s::vector LIMIT %s").format(single)
         self.single = single.as_string(self.connection)
-        self.full = full
-        self.staged = (
-            sql.SQL("SELECT id FROM ({}) AS nearest ORDER BY embedding <#> %s::vector LIMIT %s")
-            .format(nearest)
-            .as_string(self.connection)
-        )
+        self.staged = rescored.as_string(self.connection)
 
     def _drop(self, table: str) -> None:
         from psycopg import sql

@@ -27,7 +27,7 @@ KINDS = [
 
 @pytest.fixture(scope="module")
 def checked(request):
-    """The checks of all that was selected, a process each, two at a time: most of each is one library on one thread."""
+    """The results of all selected checks, two processes at a time: each uses about one thread."""
     kinds = [
         i.callspec.params
         for i in request.session.items

@@ -1,7 +1,7 @@
-"""Servers that cannot run here: what is sent to them, recorded by a stand-in that answers by brute force.
+"""Servers that cannot run here, against a stand-in that records requests and answers by brute force.
 
-The requests are those of each server's own reference; Qdrant's and Milvus's clients are run for real, against the forms of
-theirs that need no server.
+The expected requests are those of each server's reference. Qdrant's and Milvus's real clients run
+against their forms that need no server.
 """
 
 import json
