@@ -4,11 +4,14 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from bench.backends import REFERENCE, backends, cells, get_backend
+import bench as bench_package
+from bench.backends import REFERENCE, UnsupportedDimension, backends, cells, get_backend
 from bench.cli import commands
 from bench.errors import UsageError
 from bench.measuring.runner import run
@@ -191,3 +194,21 @@ def test_the_reference_is_exact_and_needs_no_extra():
 )
 def test_cells_lie_between_one_and_the_number_of_vectors(n, per_sqrt_n, expected):
     assert cells(n, per_sqrt_n) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "build"),
+    [
+        ("faiss-pq", {"components_per_code": 2}),
+        ("faiss-refine", {"components_per_code": 4}),
+        ("adanns-ivf", {"coarse_dimension": 16, "lists_per_sqrt_n": 1.0}),
+    ],
+)
+def test_a_dimension_that_does_not_fit_has_an_error_of_its_own(name, build):
+    with pytest.raises(UnsupportedDimension, match=r"= (2|4|16) (does not divide|is above)"):
+        get_backend(name)().build(np.eye(5, dtype=np.float32), **build)
+
+
+def test_no_index_is_ever_unpickled():
+    for file in Path(bench_package.__file__).parent.rglob("*.py"):
+        assert "pickle.load" not in file.read_text(encoding="utf-8"), file
