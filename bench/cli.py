@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 import traceback
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,10 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bench import __version__
-from bench.errors import UsageError
+from bench.errors import UsageError, near_miss
 
 KINDS = ("datasets", "encoders", "reducers", "backends", "figures", "studies")
 
@@ -288,25 +291,22 @@ def _train(dataset: str, encoder: str, out: Path, form: str, quiet: bool, **chos
 @click.argument("backend")
 @_json
 def _check(backend: str, as_json: bool) -> None:
-    """Hold a backend to the rules that all keep, against brute force; exit status 1 where it breaks one."""
+    """Check a backend against the rules that all backends keep; exit status 1 if it breaks one."""
     from bench.backends import get_backend
-    from bench.testing import conformance
+    from bench.testing import check
 
     cls = get_backend(backend)
     if not cls.available():
         raise UsageError(f"backend '{backend}' is not installed: {cls.install}")
-    found = {precision: conformance(backend, precision) for precision in cls.precisions}
+    found = {precision: check(backend, precision) for precision in cls.precision_names()}
     if as_json:
-        _print_json(
-            {precision: [vars(check) for check in checks] for precision, checks in found.items()}
-        )
+        _print_json({precision: [vars(r) for r in results] for precision, results in found.items()})
     else:
-        for precision, checks in found.items():
-            for check in checks:
-                print(
-                    f"{'ok    ' if check.ok else 'FAILED'} {precision}: {check.name.replace('_', ' ')}{': ' * bool(check.told)}{check.told}"
-                )
-    if not all(check.ok for checks in found.values() for check in checks):
+        for precision, results in found.items():
+            for result in results:
+                words = [precision, result.rule.replace("_", " "), result.detail]
+                print("ok    " if result.ok else "FAILED", ": ".join(filter(None, words)))
+    if not all(result.ok for results in found.values() for result in results):
         raise click.exceptions.Exit(1)
 
 
@@ -338,22 +338,65 @@ def _compare(baseline: Path, head: Path, as_json: bool) -> None:
 
 @commands.command("list")
 @click.argument("kind", type=click.Choice(KINDS))
+@click.argument("name", required=False)
+@click.option("--long", "as_blocks", is_flag=True, help="Print every fact of each.")
 @_json
-def _list(kind: str, as_json: bool) -> None:
-    """List what can be named in a study, and whether it runs here."""
+def _list(kind: str, name: str | None, as_blocks: bool, as_json: bool) -> None:
+    """List what a study can name, and whether it runs here; with a NAME, every fact of that one."""
     rows = _listing(kind)
+    if name is not None:
+        known = {row["name"].partition(":")[0]: row for row in rows}
+        if name not in known:
+            one = "study" if kind == "studies" else kind.removesuffix("s")
+            raise UsageError(f"no {one} is called '{name}'{near_miss(name, known)}")
+        rows = [known[name]]
     if as_json:
         _print_json(rows)
-        return
+    elif as_blocks or name is not None or max(len(row["name"]) for row in rows) > _LONGEST_NAME:
+        print("\n\n".join(map(_block, rows)))
+    else:
+        _print_table(rows, _COMPACT.get(kind, tuple(rows[0])))
+
+
+_COMPACT = {"backends": ("name", "kind", "precisions", "runs here")}
+"""Columns of the terminal table, for kinds with too many facts for 80 columns."""
+_LONGEST_NAME = 24
+"""Longer names leave no room for other columns in a terminal of 80."""
+
+
+def _print_table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
     table = Table(box=None, pad_edge=False)
-    for column in rows[0]:
-        table.add_column(column, no_wrap=column == "name", overflow="fold")
+    for column in columns:
+        table.add_column(column, no_wrap=column in ("name", "kind", "runs here"), overflow="fold")
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        # As Text, since rich reads square brackets in a string as markup.
+        cells = {column: _plain(row[column]) for column in columns}
+        if "runs here" in cells:
+            cells["runs here"] = cells["runs here"].partition(":")[0]
+        table.add_row(*(Text(cell) for cell in cells.values()))
     Console().print(table)
 
 
+def _block(row: dict[str, Any]) -> str:
+    """Return one thing's name and, indented under it, its facts."""
+    width, lines = max(map(len, row)), [row["name"]]
+    columns = shutil.get_terminal_size().columns
+    for key, value in row.items():
+        if key != "name" and (text := _plain(value)):
+            first, rest = f"  {key:<{width}}  ", " " * (width + 4)
+            lines.append(textwrap.fill(text, columns, initial_indent=first, subsequent_indent=rest))
+    return "\n".join(lines)
+
+
+def _plain(value: Any) -> str:
+    """Return a fact as text; parameters as in a study: ``M = [16, 32], seed = [100]``."""
+    if not isinstance(value, dict):
+        return str(value)
+    return ", ".join(f"{key} = {json.dumps(values)}" for key, values in value.items())
+
+
 def _listing(kind: str) -> list[dict[str, Any]]:
+    """Return every fact of each member of a kind."""
     if kind == "datasets":
         from bench.datasets import sources
 
@@ -379,9 +422,9 @@ def _listing(kind: str) -> list[dict[str, Any]]:
                 "kind": b.kind,
                 "version": b.version(),
                 "licence": b.licence,
-                "precisions": ", ".join(b.precisions),
+                "precisions": ", ".join(b.precision_names()),
                 "stages": "own" if b.native_stages else "",
-                "threads": "starts its own" if b.own_threads else "as told",
+                "threads": "starts its own" if b.own_threads else "as requested",
                 "runs here": "yes" if b.available() else f"no: {b.install}",
                 "build": b.build_grid or "",
                 "search": b.search_grid or "",

@@ -1,4 +1,4 @@
-"""Backends: one ANN library or vector database in one file each."""
+"""Backends: one file per ANN library or vector database."""
 
 from __future__ import annotations
 
@@ -6,142 +6,209 @@ import importlib
 import importlib.util
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from bench import registry
+from bench.backends.precisions import FLOAT32, Precision
+from bench.errors import UsageError, near_miss
 from bench.libraries import installed
 
 LIBRARY, DATABASE, SERVER = "library", "database", "server"
+
+REFERENCE = "faiss-flat"
+"""Name of the backend that paired speed-ups are measured against. It must be exact."""
+
+
+class UnsupportedDimension(ValueError):
+    """Raised by `Backend.build` if the index cannot hold vectors of that dimension."""
 
 
 class Backend(ABC):
     """An index over unit-length float32 vectors, searched by cosine (= inner product).
 
-    A subclass states what it is in class attributes; the runner reads them and never asks for a name. The library is
-    imported inside the methods, so that listing the backends loads none of them.
+    A subclass declares its properties as class attributes. The runner reads these and never checks
+    a backend's name. Import the library inside the methods, so that listing backends loads none.
     """
 
     name: ClassVar[str]
     module: ClassVar[str]
-    """What must import; where it does not, the trial is 'skipped' with `install`."""
+    """Module to import. If it is missing, trials are 'skipped' and the row shows `install`."""
     install: ClassVar[str]
-    """What to type to get `module`."""
+    """Command that installs `module`."""
     summary: ClassVar[str]
     licence: ClassVar[str] = ""
     kind: ClassVar[str] = LIBRARY
-    """`LIBRARY`, `DATABASE` (in this process) or `SERVER` (another process, asked over a connection)."""
+    """`LIBRARY`, `DATABASE` (embedded in this process) or `SERVER` (another process)."""
+
     build_grid: ClassVar[dict[str, list[Any]]] = {}
-    """Build parameters and the values swept when a study does not say."""
+    """Build parameters and their default values, all swept."""
     search_grid: ClassVar[dict[str, list[Any]]] = {}
-    """Search parameters and the values swept when a study does not say. Changing them needs no rebuild."""
-    precisions: ClassVar[tuple[str, ...]] = ("float32",)
-    """How a component can be stored, first what a study that says nothing gets. What a precision needs to know of the vectors is fitted in `build`, on the corpus."""
+    """Search parameters and their default values, all swept, from narrow to wide. Changing them
+    needs no rebuild."""
     label_parameters: ClassVar[tuple[str, ...]] = ()
-    """Build and search parameters that a configuration's label shows."""
+    """Build and search parameters that a configuration's label always shows. Others are shown only
+    where they differ."""
+    dimension_parameters: ClassVar[tuple[str, ...]] = ()
+    """Build parameters that are dimensions themselves, so at most the dimension of the vectors."""
+    precisions: ClassVar[tuple[Precision, ...]] = (FLOAT32,)
+    """Supported precisions; the first is the default. Anything a precision must learn from the data
+    (ranges, codebooks) is fitted in `build`, on the corpus."""
+
     exact: ClassVar[bool] = False
-    """True when the search is exhaustive."""
+    """True if the search is exhaustive."""
     deterministic: ClassVar[bool] = True
-    """Whether two builds of the same vectors answer alike."""
+    """False if two builds over the same vectors can give different results."""
     returns_memory: ClassVar[bool] = True
-    """Whether closing an index gives its memory back; what does not is freed when the process ends, as each trial's does."""
+    """False if closing an index does not free its memory. Each build runs in its own process."""
     own_threads: ClassVar[bool] = False
-    """Whether it starts more threads than it is told; the runner holds them on the same cores, and a row tells their number."""
+    """True if the library starts more threads than requested. They stay on the same cores, and a
+    row records their number."""
     full_width: ClassVar[bool] = False
-    """True where `build` and `search` are to be handed vectors at the full dimension, to use different prefixes of them for
-    different steps; `dimension` is then that of the trial, the one the distances are computed at."""
-
+    """True if `build` and `search` take vectors at the full dimension, to use several prefixes.
+    Distances are then computed at `dimension`, the trial's."""
     native_stages: ClassVar[bool] = False
-    """Whether it rescores a shortlist by itself (`search_stages`); such a backend is `full_width`."""
+    """True if it can rescore a shortlist itself (`search_stages`). Requires `full_width`."""
 
-    def __init__(
-        self, precision: str = "float32", dimension: int | None = None, threads: int = 1
-    ) -> None:
-        """`precision` is one of `precisions`; `dimension` is read by backends that are `full_width`; `threads` is how many
-        the library may use, where it has to be told beside the environment."""
-        self.precision, self.dimension, self.threads = precision, dimension, threads
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        for precision in cls.precisions:
+            if not isinstance(precision, Precision):
+                raise UsageError(
+                    f"backend '{getattr(cls, 'name', cls.__name__)}': {precision!r} in `precisions`"
+                    " is not a Precision of bench.backends.precisions"
+                )
+
+    def __init__(self, precision: str = "", dimension: int | None = None, threads: int = 1) -> None:
+        """Create an empty index.
+
+        `precision`: name of one of `precisions`; the default one if empty.
+        `dimension`: of the distances, for backends that are `full_width`, and of the vectors to
+        `restore`. `threads`: how many the library may use, if the environment does not limit it.
+        """
+        self.precision = precision or self.precision_names()[0]
+        self.dimension = dimension
+        self.threads = threads
+
+    @classmethod
+    def precision_names(cls) -> tuple[str, ...]:
+        """Return the names of the supported precisions, the default first."""
+        return tuple(precision.name for precision in cls.precisions)
+
+    @classmethod
+    def precision_of(cls, name: str) -> Precision:
+        """Return the precision called `name`; raises UsageError with the near miss."""
+        for precision in cls.precisions:
+            if precision.name == name:
+                return precision
+        missed = near_miss(name, cls.precision_names())
+        raise UsageError(f"backend '{cls.name}' has no precision '{name}'{missed}")
 
     @classmethod
     def available(cls) -> bool:
-        """Say whether the library is installed, without loading it."""
+        """Return whether the backend can run here, without importing the library."""
         return importlib.util.find_spec(cls.module) is not None
 
     @classmethod
     def version(cls) -> str:
-        """Return the installed version of the library; empty where it is not installed."""
+        """Return the installed version of the library; empty if it is not installed."""
         return next(iter(installed(cls.module).values()), "")
 
     @classmethod
     def load(cls) -> None:
-        """Load the library; the time and memory of that are nobody's index."""
+        """Import the library, so that its time and memory are not charged to the index."""
         importlib.import_module(cls.module)
 
     @abstractmethod
     def build(self, vectors: np.ndarray, **parameters: Any) -> None:
-        """Index `vectors`, (n, d) float32 C-contiguous, unit length (or zero), at `precision`; position i gets id i."""
+        """Index (n, d) float32 `vectors` at `precision`; the vector in row i gets id i.
+
+        Rows are C-contiguous and of unit length (or zero). Raises UnsupportedDimension if the index
+        cannot hold this d.
+        """
 
     def configure(self, **parameters: Any) -> None:
         """Set the search parameters, without a rebuild."""
 
     @abstractmethod
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
-        """(q, d) float32 unit length → ids (q, k) int64, best first; -1 pads where fewer than k are found."""
+        """Return the ids of the k nearest, best first: (q, d) float32 unit length → (q, k) int64.
+
+        -1 pads a row that has fewer than k results.
+        """
 
     def server_ms(self, queries: np.ndarray, k: int) -> np.ndarray | None:
-        """Milliseconds that the server itself spent on each of `queries`, (q,) float64, asked anew; None where it does not tell."""
+        """Search again and return the server's own time per query, (q,) float64, milliseconds.
+
+        None if the server does not report it.
+        """
         return None
 
     def reconnect(self) -> None:
-        """Open a connection of its own to what is built, in another process; a `SERVER` pickles without its connection."""
+        """Open a new connection to the built index, in another process.
+
+        A `SERVER` is pickled without its connection. Raises TypeError if there is no server.
+        """
         raise TypeError(f"{self.name} has no connection")
 
     def server_version(self) -> str:
-        """Name and version of the `SERVER` that is asked; empty for what runs in this process."""
+        """Return name and version of the `SERVER`; empty for other kinds."""
         return ""
 
     def alive(self) -> bool:
-        """Whether it can go on after a search that failed; a `SERVER` that cannot is built anew for the next trial."""
+        """Return whether the index is still usable after a failed search.
+
+        If it is not, the runner rebuilds it for the next trial.
+        """
         return True
 
     def save(self, folder: Path) -> None:
-        """Write the built index into an empty folder; asked of a `LIBRARY` only: a database keeps its own files."""
+        """Write the built index into an empty folder. Called for a `LIBRARY` only.
+
+        Raises TypeError if the backend does not support it.
+        """
         raise TypeError(f"{self.name} cannot be saved")
 
     def restore(self, folder: Path) -> None:
-        """Take up what `save` wrote, in place of `build`; `configure` comes after it, as after a build."""
+        """Read the index that `save` wrote, instead of `build`; `configure` follows.
+
+        Raises TypeError if the backend does not support it. Never unpickle: a file can be anyone's.
+        """
         raise TypeError(f"{self.name} cannot be restored")
 
     def size_bytes(self) -> int | None:
-        """Bytes of the index as it is saved, measured, not computed; None where a server does not tell."""
+        """Return the bytes of the serialised index, measured; None if they are unknown."""
         with tempfile.TemporaryDirectory() as folder:
             self.save(Path(folder))
             return folder_bytes(Path(folder))
 
     def search_stages(self, queries: np.ndarray, shortlist: int, k: int) -> np.ndarray:
-        """As `search`, with its own rescore of a shortlist at the full dimension; where `native_stages` says that it can.
+        """As `search`, after rescoring a shortlist at the full dimension; needs `native_stages`.
 
-        `queries` (q, D) → ids (q, k) int64.
+        (q, D) float32 `queries` → ids (q, k) int64. Raises TypeError if it is not supported.
         """
         raise TypeError(f"{self.name} does not rescore by itself")
 
     def exhaustive(self, queries: np.ndarray, k: int) -> np.ndarray | None:
-        """As `search`, comparing every stored vector: what is lost by the precision alone. Asked only for a precision that
-        exhaustive search of its own does not know; None where the index cannot."""
+        """As `search`, but compare every stored vector: this isolates the loss due to precision.
+
+        Called only for precisions that the reference lacks. None if it is not supported.
+        """
         return None
 
     def bytes_read(self, queries: np.ndarray, k: int) -> float | None:
-        """Bytes of vectors that one of `queries` reads on average, counted by the library; None where it cannot say."""
+        """Return the bytes of vectors read per query, counted by the library; None if unknown."""
         return None
 
     def close(self) -> None:
-        """Give back what the index holds."""
+        """Free what the index holds."""
 
 
 def padded(rows: Iterable[Any], k: int) -> np.ndarray:
-    """Return rows of ids, each of at most k, as (q, k) int64 with -1 where a row is shorter."""
+    """Return rows of at most k ids as (q, k) int64, short rows padded with -1."""
     rows = list(rows)
     ids = np.full((len(rows), k), -1, dtype=np.int64)
     for position, row in enumerate(rows):
@@ -149,20 +216,34 @@ def padded(rows: Iterable[Any], k: int) -> np.ndarray:
     return ids
 
 
+def batches(vectors: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (id of the first vector, block) for blocks of at most `size` rows."""
+    for start in range(0, len(vectors), size):
+        yield start, vectors[start : start + size]
+
+
+def cells(n: int, per_sqrt_n: float) -> int:
+    """Return the number of k-means cells for `n` vectors, between 1 and n."""
+    return max(1, min(n, round(per_sqrt_n * n**0.5)))
+
+
+def packed_signs(vectors: np.ndarray) -> np.ndarray:
+    """Return the signs of (n, d) vectors as (n, ⌈d / 8⌉) uint8, eight per byte, zero-padded."""
+    return np.packbits(vectors > 0, axis=1)
+
+
 def needs_vectors(vectors: np.ndarray) -> None:
-    """Raise ValueError where there are none, for a library that would end the process."""
+    """Raise ValueError if `vectors` is empty, for libraries that would crash."""
     if not len(vectors):
         raise ValueError("there is no vector to index")
 
 
 def folder_bytes(folder: Path, allocated: bool = False) -> int:
-    """Return the bytes of all files under `folder`; `allocated`: without the room that a file sets aside and has not written to."""
-    found = [path.stat() for path in folder.rglob("*") if path.is_file()]
-    if allocated:
-        return sum(
-            min(file.st_size, getattr(file, "st_blocks", file.st_size) * 512) for file in found
-        )
-    return sum(file.st_size for file in found)
+    """Return the bytes of all files under `folder`; `allocated` leaves out sparse files' holes."""
+    files = [path.stat() for path in folder.rglob("*") if path.is_file()]
+    if allocated and all(hasattr(file, "st_blocks") for file in files):
+        return sum(min(file.st_size, file.st_blocks * 512) for file in files)
+    return sum(file.st_size for file in files)
 
 
 def backends() -> dict[str, type[Backend]]:
@@ -171,5 +252,5 @@ def backends() -> dict[str, type[Backend]]:
 
 
 def get_backend(name: str) -> type[Backend]:
-    """Return the backend's class; raises UsageError, with the near miss of an unknown name."""
+    """Return the backend's class; raises UsageError with the near miss of an unknown name."""
     return registry.get("backends", Backend, name)

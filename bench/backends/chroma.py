@@ -1,4 +1,4 @@
-"""Chroma: an HNSW graph behind a database in this process."""
+"""Chroma: HNSW in an embedded database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.backends import DATABASE, Backend, folder_bytes, padded
+from bench.backends import DATABASE, Backend, batches, folder_bytes, padded
 
 
 class Chroma(Backend):
@@ -21,28 +21,23 @@ class Chroma(Backend):
     module = "chromadb"
     install = "pip install chromadb"
     licence = "Apache-2.0"
-    summary = "Chroma in this process: HNSW and its storage"
+    summary = "Chroma in this process: HNSW (hnswlib) and its storage"
     returns_memory = False
     build_grid = {"M": [16, 32], "ef_construction": [200]}
     search_grid = {"ef": [16, 32, 64, 128, 256, 512, 1024]}
+    label_parameters = ("M", "ef")
     deterministic = False
 
     def build(self, vectors: np.ndarray, *, M: int, ef_construction: int) -> None:
         self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self.client = self._opened()
-        settings = {
-            "space": "ip",
-            "max_neighbors": M,
-            "ef_construction": ef_construction,
-            "num_threads": self.threads,
-        }
-        configuration: Any = {"hnsw": settings}
+        settings = {"space": "ip", "max_neighbors": M, "ef_construction": ef_construction}
+        configuration: Any = {"hnsw": {**settings, "num_threads": self.threads}}
         self.items = self.client.create_collection(
             f"c{uuid.uuid4().hex}", configuration=configuration, embedding_function=None
         )
         step = min(5000, self.client.get_max_batch_size())
-        for start in range(0, len(vectors), step):
-            block = vectors[start : start + step]
+        for start, block in batches(vectors, step):
             self.items.add([str(i) for i in range(start, start + len(block))], embeddings=block)
 
     def _opened(self) -> Any:
@@ -54,7 +49,7 @@ class Chroma(Backend):
     def configure(self, *, ef: int) -> None:
         name = self.items.name
         self.items.modify(configuration={"hnsw": {"ef_search": ef}})
-        # A graph that is loaded keeps its old breadth: only what is opened anew takes the new one.
+        # A loaded graph keeps its old ef, so reopen the database.
         self.client.close()
         self.client.clear_system_cache()
         self.client = self._opened()

@@ -11,7 +11,10 @@ from bench.backends import DATABASE, Backend, folder_bytes, padded
 
 
 class Duckdb(Backend):
-    """A scan of a column store. Its vector extension is a download, so there is no index here. Source: Raasveldt & Mühleisen 2019."""
+    """A scan of a column store, without its vector index, an extension that must be downloaded.
+
+    Source: Raasveldt & Mühleisen 2019.
+    """
 
     name = "duckdb"
     kind = DATABASE
@@ -19,9 +22,7 @@ class Duckdb(Backend):
     module = "duckdb"
     install = "pip install duckdb"
     licence = "MIT"
-    summary = (
-        "DuckDB: exhaustive, in SQL (its vector index is an extension that has to be downloaded)"
-    )
+    summary = "DuckDB: exhaustive, in SQL"
     exact = True
 
     def build(self, vectors: np.ndarray) -> None:
@@ -34,18 +35,18 @@ class Duckdb(Backend):
         )
         d = vectors.shape[1]
         column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), d)
-        given = pa.table({"id": pa.array(np.arange(len(vectors))), "embedding": column})  # noqa: F841  # read by name
-        self.connection.execute(
-            f"CREATE TABLE items AS SELECT id, embedding::FLOAT[{d}] AS embedding FROM given"
-        )
+        # DuckDB finds the table by the name of this variable.
+        given = pa.table({"id": np.arange(len(vectors)), "embedding": column})  # noqa: F841
+        table = f"SELECT id, embedding::FLOAT[{d}] AS embedding FROM given"
+        self.connection.execute(f"CREATE TABLE items AS {table}")
         self.connection.execute("CHECKPOINT")
-        self.statement = f"SELECT id FROM items ORDER BY array_inner_product(embedding, ?::FLOAT[{d}]) DESC, id LIMIT ?"
+        score = f"array_inner_product(embedding, ?::FLOAT[{d}])"
+        self.statement = f"SELECT id FROM items ORDER BY {score} DESC, id LIMIT ?"
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
         run = self.connection.execute
-        return padded(
-            ([row[0] for row in run(self.statement, [query, k]).fetchall()] for query in queries), k
-        )
+        found = (run(self.statement, [query, k]).fetchall() for query in queries)
+        return padded(([row[0] for row in rows] for rows in found), k)
 
     def size_bytes(self) -> int:
         return folder_bytes(Path(self.folder.name))

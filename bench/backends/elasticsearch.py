@@ -1,6 +1,6 @@
-"""Elasticsearch and OpenSearch: Lucene's HNSW behind a server's URL, with a rescore at the full dimension in the same request.
+"""Elasticsearch and OpenSearch by URL: Lucene's HNSW, with a rescore in the same request.
 
-Asked over HTTP with plain JSON: it is what their clients send, and one form serves both.
+Requests are plain JSON over HTTP, as their clients send them, so that one class serves both.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from bench.backends import padded
-from bench.backends._servers import HttpServer, fresh_name, leftovers
+from bench.backends import batches, padded
+from bench.backends._servers import HttpServer, PrefixAndFull, take_name
+from bench.backends.precisions import BINARY, FLOAT32, INT4, INT8
 
-_BULK = 500
+_BATCH = 500
 
 
-class _Lucene(HttpServer):
-    full_width = True
-    native_stages = True
+class _Lucene(PrefixAndFull, HttpServer):
     build_grid = {"M": [16], "ef_construction": [100, 200]}
     search_grid = {"ef": [16, 40, 64, 128, 256, 512]}
+    label_parameters = ("M", "ef")
 
     def server_version(self) -> str:
         version = self.connection("GET", "")["version"]
@@ -31,21 +31,19 @@ class _Lucene(HttpServer):
     def build(self, vectors: np.ndarray, **parameters: Any) -> None:
         self.reconnect()
         there = self.connection("GET", "_cat/indices/matryoshka_bench_*?format=json&h=index")
-        for name in leftovers(found["index"] for found in there):
-            self.connection("DELETE", name)
-        self.index = fresh_name()
-        self.dimension, self.full = self.dimension or vectors.shape[1], vectors.shape[1]
-        self.rescored = "full" if self.dimension < self.full else "prefix"
+        self.index = take_name((found["index"] for found in there), self._drop)
+        self.set_dimensions(vectors)
         self.connection("PUT", self.index, self._mapping(**parameters))
-        for start in range(0, len(vectors), _BULK):
-            answer = self.connection(
-                "POST", f"{self.index}/_bulk", self._bulk(vectors[start : start + _BULK], start)
-            )
+        for start, block in batches(vectors, _BATCH):
+            answer = self.connection("POST", f"{self.index}/_bulk", self._bulk(block, start))
             if answer["errors"]:
                 raise ConnectionError(f"bulk: {json.dumps(answer['items'][0])[:300]}")
-        # One segment: each has a graph of its own, and how many there are is chance.
+        # Each segment has its own graph and their number varies by chance, so merge them into one.
         self.connection("POST", f"{self.index}/_forcemerge?max_num_segments=1")
         self.connection("POST", f"{self.index}/_refresh")
+
+    def _drop(self, index: str) -> None:
+        self.connection("DELETE", index)
 
     @abstractmethod
     def _mapping(self, *, M: int, ef_construction: int) -> dict[str, Any]:
@@ -62,9 +60,7 @@ class _Lucene(HttpServer):
     def _bulk(self, vectors: np.ndarray, start: int) -> bytes:
         lines = []
         for position, vector in enumerate(vectors, start):
-            fields = {"prefix": vector[: self.dimension].tolist()}
-            if self.rescored == "full":
-                fields["full"] = vector.tolist()
+            fields = {name: part.tolist() for name, part in self.fields(vector).items()}
             lines += [json.dumps({"index": {"_id": str(position)}}), json.dumps(fields)]
         return "\n".join([*lines, ""]).encode()
 
@@ -75,33 +71,26 @@ class _Lucene(HttpServer):
         return padded((self._ids(self._ask(self._single(query, k))) for query in queries), k)
 
     def search_stages(self, queries: np.ndarray, shortlist: int, k: int) -> np.ndarray:
-        return padded(
-            (self._ids(self._ask(self._staged(query, shortlist, k))) for query in queries), k
-        )
+        asked = (self._staged(query, shortlist, k) for query in queries)
+        return padded((self._ids(self._ask(body)) for body in asked), k)
 
     def server_ms(self, queries: np.ndarray, k: int) -> np.ndarray:
         return np.array([float(self._ask(self._single(query, k))["took"]) for query in queries])
 
     def _single(self, query: np.ndarray, k: int) -> dict[str, Any]:
-        return {
-            "size": k,
-            "_source": False,
-            "query": self._nearest(query[: self.dimension].tolist(), k),
-        }
+        nearest = self._nearest(query[: self.dimension].tolist(), k)
+        return {"size": k, "_source": False, "query": nearest}
 
     def _staged(self, query: np.ndarray, shortlist: int, k: int) -> dict[str, Any]:
-        scored = {
-            "script_score": {"query": {"match_all": {}}, "script": self._score(query.tolist())}
-        }
+        script = self._score(query.tolist())
+        scored = {"script_score": {"query": {"match_all": {}}, "script": script}}
         rescore = {"rescore_query": scored, "query_weight": 0, "rescore_query_weight": 1}
-        return {
-            **self._single(query, shortlist),
-            "size": k,
-            "rescore": {"window_size": shortlist, "query": rescore},
-        }
+        window = {"window_size": shortlist, "query": rescore}
+        return {**self._single(query, shortlist), "size": k, "rescore": window}
 
     def _ask(self, body: dict[str, Any]) -> Any:
-        return self.connection("POST", f"{self.index}/_search?filter_path=took,hits.hits._id", body)
+        path = f"{self.index}/_search?filter_path=took,hits.hits._id"
+        return self.connection("POST", path, body)
 
     def _ids(self, answer: dict[str, Any]) -> Iterable[int]:
         return [int(hit["_id"]) for hit in answer.get("hits", {}).get("hits", [])]
@@ -111,48 +100,40 @@ class _Lucene(HttpServer):
         return int(stats["_all"]["primaries"]["store"]["size_in_bytes"])
 
     def close(self) -> None:
-        self.connection("DELETE", self.index)
+        self._drop(self.index)
 
 
 class Elasticsearch(_Lucene):
-    """HNSW of Elasticsearch, its quantised forms included. Source: Malkov & Yashunin 2018; Gao & Long 2024 (its binary form)."""
+    """HNSW of Elasticsearch, including its quantised forms.
+
+    Source: Malkov & Yashunin 2018; Gao & Long 2024 (its binary form).
+    """
 
     name = "elasticsearch"
     variable = "MATRYOSHKA_BENCH_ELASTICSEARCH"
     install = f"pip install urllib3, and the URL of a server in {variable}"
     licence = "AGPL-3.0, SSPL or Elastic"
-    summary = "Elasticsearch by URL: HNSW over a prefix, the full vectors for a rescore in the same request"
-    precisions = ("float32", "int8", "int4", "binary")
+    summary = "Elasticsearch by URL: HNSW over a prefix, own rescore in the same request"
+    precisions = (FLOAT32, INT8, INT4, BINARY)
 
     def _mapping(self, *, M: int, ef_construction: int) -> dict[str, Any]:
-        kind = {"float32": "hnsw", "int8": "int8_hnsw", "int4": "int4_hnsw", "binary": "bbq_hnsw"}[
-            self.precision
-        ]
-        graph = {"type": kind, "m": M, "ef_construction": ef_construction}
+        kinds = {"float32": "hnsw", "int8": "int8_hnsw", "int4": "int4_hnsw", "binary": "bbq_hnsw"}
+        graph = {"type": kinds[self.precision], "m": M, "ef_construction": ef_construction}
         vector = {"type": "dense_vector", "similarity": "cosine"}
-        fields: dict[str, Any] = {
-            "prefix": {**vector, "dims": self.dimension, "index": True, "index_options": graph}
-        }
+        prefix = {**vector, "dims": self.dimension, "index": True, "index_options": graph}
+        fields: dict[str, Any] = {"prefix": prefix}
         if self.rescored == "full":
-            fields["full"] = {"type": "dense_vector", "dims": self.full, "index": False}
+            fields["full"] = {"type": "dense_vector", "dims": self.full_dimension, "index": False}
         return {
             "settings": {"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": -1},
             "mappings": {"properties": fields},
         }
 
     def _nearest(self, query: list[float], k: int) -> dict[str, Any]:
-        asked = {
-            "field": "prefix",
-            "query_vector": query,
-            "k": k,
-            "num_candidates": max(self.ef, k),
-        }
-        # Its own oversampling would turn a quantised search into two stages that nobody asked for.
-        return {
-            "knn": asked
-            if self.precision == "float32"
-            else {**asked, "rescore_vector": {"oversample": 0}}
-        }
+        width = {"k": k, "num_candidates": max(self.ef, k)}
+        # Without this, a quantised search would oversample and rescore: two stages instead of one.
+        plain = {} if self.precision == "float32" else {"rescore_vector": {"oversample": 0}}
+        return {"knn": {"field": "prefix", "query_vector": query, **width, **plain}}
 
     def _score(self, query: list[float]) -> dict[str, Any]:
         source = f"cosineSimilarity(params.query, '{self.rescored}') + 1.0"
@@ -166,36 +147,22 @@ class OpenSearch(_Lucene):
     variable = "MATRYOSHKA_BENCH_OPENSEARCH"
     install = f"pip install urllib3, and the URL of a server in {variable}"
     licence = "Apache-2.0"
-    summary = (
-        "OpenSearch by URL: HNSW over a prefix, the full vectors for a rescore in the same request"
-    )
+    summary = "OpenSearch by URL: HNSW over a prefix, own rescore in the same request"
 
     def _mapping(self, *, M: int, ef_construction: int) -> dict[str, Any]:
         graph = {"m": M, "ef_construction": ef_construction}
-        method = {
-            "name": "hnsw",
-            "engine": "lucene",
-            "space_type": "cosinesimil",
-            "parameters": graph,
-        }
-        fields: dict[str, Any] = {
-            "prefix": {"type": "knn_vector", "dimension": self.dimension, "method": method}
-        }
+        method = {"name": "hnsw", "engine": "lucene", "space_type": "cosinesimil"}
+        prefix = {"dimension": self.dimension, "method": {**method, "parameters": graph}}
+        fields: dict[str, Any] = {"prefix": {"type": "knn_vector", **prefix}}
         if self.rescored == "full":
-            fields["full"] = {"type": "knn_vector", "dimension": self.full, "index": False}
-        return {
-            "settings": {
-                "number_of_shards": 1,
-                "number_of_replicas": 0,
-                "refresh_interval": -1,
-                "knn": True,
-            },
-            "mappings": {"properties": fields},
-        }
+            full = {"dimension": self.full_dimension, "index": False}
+            fields["full"] = {"type": "knn_vector", **full}
+        settings = {"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": -1}
+        return {"settings": {**settings, "knn": True}, "mappings": {"properties": fields}}
 
     def _nearest(self, query: list[float], k: int) -> dict[str, Any]:
-        asked = {"vector": query, "k": k, "method_parameters": {"ef_search": max(self.ef, k)}}
-        return {"knn": {"prefix": asked}}
+        search = {"ef_search": max(self.ef, k)}
+        return {"knn": {"prefix": {"vector": query, "k": k, "method_parameters": search}}}
 
     def _score(self, query: list[float]) -> dict[str, Any]:
         parameters = {"field": self.rescored, "query_value": query, "space_type": "cosinesimil"}

@@ -1,4 +1,4 @@
-"""Any index that faiss's factory makes: what has no file of its own here."""
+"""Any index of faiss's factory, for those without a backend here."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from bench.backends._faiss import FaissBackend, faiss
 
 
 class FaissFactory(FaissBackend):
-    """The index of a factory string, such as ``IVF256,PQ32x4fs,RFlat`` or ``HNSW32,SQfp16``. Source: Douze et al. 2024.
+    """The index of a factory string, such as ``IVF256,PQ32x4fs,RFlat`` or ``HNSW32,SQfp16``.
 
-    `set` is a string of the library's own for search parameters, such as ``nprobe=16`` or ``efSearch=64``; empty for none.
+    `set` holds search parameters in faiss's syntax, such as ``nprobe=16`` or ``efSearch=64``; empty
+    for none. Source: Douze et al. 2024.
     """
 
     name = "faiss-factory"
-    summary = 'any index_factory string of faiss: build = { factory = "…" }, search = { set = "nprobe=16" }'
+    summary = 'any index_factory string of faiss: build.factory = "…", search.set = "nprobe=16"'
     build_grid = {"factory": ["Flat"]}
     search_grid = {"set": [""]}
+    label_parameters = ("factory", "set")
 
     def build(self, vectors: np.ndarray, *, factory: str) -> None:
         library = faiss()

@@ -1,10 +1,12 @@
-"""A navigable small-world graph with faiss."""
+"""HNSW with faiss."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from bench.backends._faiss import FaissBackend, bits, faiss, train_alone
+from bench.backends import packed_signs
+from bench.backends._faiss import FaissBackend, faiss, train_alone
+from bench.backends.precisions import BFLOAT16, BINARY, FLOAT16, FLOAT32, INT4, INT8
 
 
 class FaissHnsw(FaissBackend):
@@ -14,14 +16,15 @@ class FaissHnsw(FaissBackend):
     summary = "HNSW graph (faiss IndexHNSWFlat, IndexHNSWSQ, IndexBinaryHNSW)"
     build_grid = {"M": [16, 32], "ef_construction": [200]}
     search_grid = {"ef": [16, 32, 64, 128, 256, 512]}
-    precisions = ("float32", "float16", "bfloat16", "int8", "int4", "binary")
+    label_parameters = ("M", "ef")
+    precisions = (FLOAT32, FLOAT16, BFLOAT16, INT8, INT4, BINARY)
 
     def build(self, vectors: np.ndarray, *, M: int, ef_construction: int) -> None:
         library, d = faiss(), vectors.shape[1]
         if self.precision == "float32":
             self.index = library.IndexHNSWFlat(d, M, library.METRIC_INNER_PRODUCT)
         elif self.precision == "binary":
-            vectors = bits(vectors)
+            vectors = packed_signs(vectors)
             self.index = library.IndexBinaryHNSW(8 * vectors.shape[1], M)
         else:
             self.index = library.IndexHNSWSQ(d, self.scalar(), M, library.METRIC_INNER_PRODUCT)
@@ -36,15 +39,13 @@ class FaissHnsw(FaissBackend):
     @property
     def code_bytes(self) -> int:
         storage = self.index.storage
-        return int(
-            storage.code_size
-            if self.precision == "binary"
-            else faiss().downcast_index(storage).code_size
-        )
+        if self.precision != "binary":
+            storage = faiss().downcast_index(storage)
+        return int(storage.code_size)
 
     def bytes_read(self, queries: np.ndarray, k: int) -> float | None:
         stats = faiss().cvar.hnsw_stats
         stats.reset()
         self.search(queries, k)
-        # The binary graph does not count what it compares.
+        # The binary graph does not count its comparisons.
         return stats.ndis / len(queries) * self.code_bytes if stats.ndis else None

@@ -4,40 +4,42 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.backends._faiss import FaissBackend, bits, faiss, train_alone
+from bench.backends import cells, packed_signs
+from bench.backends._faiss import FaissBackend, faiss, train_alone
+from bench.backends.precisions import BFLOAT16, BINARY, FLOAT16, FLOAT32, INT4, INT8
 
 
 class FaissIvf(FaissBackend):
-    """k-means cells of which `nprobe` are scanned. Source: Jégou et al. 2011; Douze et al. 2024."""
+    """Scans the `nprobe` nearest k-means cells. Source: Jégou et al. 2011; Douze et al. 2024."""
 
     name = "faiss-ivf"
     summary = "inverted lists (faiss IndexIVFFlat, IndexIVFScalarQuantizer, IndexBinaryIVF)"
     build_grid = {"lists_per_sqrt_n": [1.0]}
     search_grid = {"nprobe": [1, 2, 4, 8, 16, 32, 64, 128]}
-    precisions = ("float32", "float16", "bfloat16", "int8", "int4", "binary")
+    label_parameters = ("nprobe",)
+    precisions = (FLOAT32, FLOAT16, BFLOAT16, INT8, INT4, BINARY)
 
     def build(self, vectors: np.ndarray, *, lists_per_sqrt_n: float) -> None:
         library = faiss()
         n, d = vectors.shape
-        lists = n_lists(n, lists_per_sqrt_n)
+        product = library.METRIC_INNER_PRODUCT
+        lists = cells(n, lists_per_sqrt_n)
         if self.precision == "binary":
-            vectors = bits(vectors)
+            vectors = packed_signs(vectors)
             self.quantiser = library.IndexBinaryFlat(8 * vectors.shape[1])
             self.index = library.IndexBinaryIVF(self.quantiser, 8 * vectors.shape[1], lists)
         else:
             self.quantiser = library.IndexFlatIP(d)
             if self.precision == "float32":
-                self.index = library.IndexIVFFlat(
-                    self.quantiser, d, lists, library.METRIC_INNER_PRODUCT
-                )
+                self.index = library.IndexIVFFlat(self.quantiser, d, lists, product)
             else:
-                # The components themselves, not what is left of them in a cell: the ranges are those of exhaustive search.
-                self.index = self.ranged(
-                    library.IndexIVFScalarQuantizer(
-                        self.quantiser, d, lists, self.scalar(), library.METRIC_INNER_PRODUCT, False
-                    )
+                # Components instead of residuals, so that ranges equal exhaustive search's.
+                by_residual = False
+                self.index = library.IndexIVFScalarQuantizer(
+                    self.quantiser, d, lists, self.scalar(), product, by_residual
                 )
-        # faiss warns on standard error below 39 vectors a cell; sqrt(n) cells of a small corpus have fewer, by choice.
+                self.ranged(self.index)
+        # faiss warns on standard error below 39 vectors per cell; a small corpus has fewer.
         self.index.cp.min_points_per_centroid = 1
         train_alone(self.index, vectors)
         self.index.add(vectors)
@@ -53,8 +55,3 @@ class FaissIvf(FaissBackend):
             return None
         centroid = self.index.d // 8 if self.precision == "binary" else self.index.d * 4
         return stats.ndis / len(queries) * self.code_bytes + self.index.nlist * centroid
-
-
-def n_lists(n: int, per_sqrt_n: float) -> int:
-    """Return the number of cells for `n` vectors."""
-    return max(1, min(n, round(per_sqrt_n * n**0.5)))

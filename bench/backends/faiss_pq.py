@@ -6,15 +6,20 @@ import numpy as np
 
 from bench.backends._faiss import FaissBackend, faiss
 from bench.backends.faiss_ivf_pq import n_codes, trainable
+from bench.backends.precisions import OPQ4, PQ, PQ4
 
 
 class FaissPq(FaissBackend):
-    """Every code is compared; `opq4` rotates the vectors first so that the codes lose least. Source: Jégou et al. 2011; Ge et al. 2013."""
+    """Compares every code; `opq4` first applies a rotation fitted to lose least.
+
+    Source: Jégou et al. 2011; Ge et al. 2013.
+    """
 
     name = "faiss-pq"
-    summary = "every product code is compared (faiss IndexPQFastScan, IndexPQ, OPQ)"
-    precisions = ("pq4", "opq4", "pq")
+    summary = "exhaustive over product codes (faiss IndexPQFastScan, IndexPQ, OPQ)"
+    precisions = (PQ4, OPQ4, PQ)
     build_grid = {"components_per_code": [2, 4]}
+    label_parameters = ("components_per_code",)
 
     def build(self, vectors: np.ndarray, *, components_per_code: int) -> None:
         library, d = faiss(), vectors.shape[1]
@@ -28,13 +33,12 @@ class FaissPq(FaissBackend):
         self.codes.pq.cp.min_points_per_centroid = 1
         self.index = self.codes
         if self.precision == "opq4":
-            self.rotation, self.trainer = (
-                library.OPQMatrix(d, codes),
-                library.ProductQuantizer(d, codes, 4),
-            )
+            self.trainer = library.ProductQuantizer(d, codes, 4)
             self.trainer.cp.min_points_per_centroid = 1
-            # Fifty rounds, the library's own number, take minutes at 256 d.
-            self.rotation.niter, self.rotation.niter_pq, self.rotation.pq = 10, 4, self.trainer
+            self.rotation = library.OPQMatrix(d, codes)
+            self.rotation.pq = self.trainer
+            # The default of 50 iterations takes minutes at 256 d.
+            self.rotation.niter, self.rotation.niter_pq = 10, 4
             self.index = library.IndexPreTransform(self.rotation, self.codes)
         self.index.train(trainable(vectors))
         self.index.add(vectors)

@@ -6,25 +6,29 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.backends import cells
 from bench.backends._faiss import FaissBackend, faiss, with_every_cell
-from bench.backends.faiss_ivf import n_lists
+from bench.backends.precisions import RABITQ
 
 
 class FaissRabitq(FaissBackend):
-    """One bit a component of the rotated residual, with the factors that make its estimate unbiased. Source: Gao & Long 2024."""
+    """One bit per component of the rotated residual, with factors for an unbiased estimate.
+
+    Source: Gao & Long 2024.
+    """
 
     name = "faiss-ivf-rabitq"
     summary = "inverted lists of one-bit codes with unbiased distances (faiss IndexIVFRaBitQ)"
-    precisions = ("rabitq",)
+    precisions = (RABITQ,)
     build_grid = {"lists_per_sqrt_n": [1.0], "seed": [123]}
     search_grid = {"nprobe": [1, 2, 4, 8, 16, 32, 64]}
+    label_parameters = ("nprobe",)
 
     def build(self, vectors: np.ndarray, *, lists_per_sqrt_n: float, seed: int) -> None:
         library, (n, d) = faiss(), vectors.shape
         self.quantiser = library.IndexFlatL2(d)
-        self.lists = library.IndexIVFRaBitQ(
-            self.quantiser, d, n_lists(n, lists_per_sqrt_n), library.METRIC_L2
-        )
+        lists = cells(n, lists_per_sqrt_n)
+        self.lists = library.IndexIVFRaBitQ(self.quantiser, d, lists, library.METRIC_L2)
         self.lists.cp.min_points_per_centroid = 1
         self.rotation = library.RandomRotationMatrix(d, d)
         self.rotation.init(seed)

@@ -1,4 +1,4 @@
-"""Codes refined with full vectors inside faiss."""
+"""Product codes with a rescore inside faiss."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from bench.backends.faiss_ivf_pq import n_codes, trainable
 
 
 class FaissRefine(FaissBackend):
-    """Product codes give `k_factor` times k candidates, the vectors themselves settle their order. Source: Douze et al. 2024."""
+    """Product codes select `k_factor` × k candidates, which the float32 vectors rescore.
+
+    Source: Douze et al. 2024.
+    """
 
     name = "faiss-refine"
-    summary = "product codes refined with the vectors (faiss IndexRefineFlat over IndexPQFastScan)"
+    summary = "product codes rescored with the vectors (faiss IndexRefine over IndexPQFastScan)"
     build_grid = {"components_per_code": [2, 4]}
     search_grid = {"k_factor": [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]}
+    label_parameters = ("components_per_code", "k_factor")
 
     def build(self, vectors: np.ndarray, *, components_per_code: int) -> None:
         library, d = faiss(), vectors.shape[1]

@@ -1,4 +1,4 @@
-"""A navigable small-world graph with hnswlib."""
+"""HNSW with hnswlib."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.backends import Backend
+from bench.backends import Backend, padded
 
 
 class Hnswlib(Backend):
-    """HNSW graph over full vectors, by its authors. Source: Malkov & Yashunin 2018."""
+    """HNSW graph over float32 vectors, by its inventors. Source: Malkov & Yashunin 2018."""
 
     name = "hnswlib"
     module = "hnswlib"
@@ -19,6 +19,7 @@ class Hnswlib(Backend):
     summary = "HNSW graph (hnswlib)"
     build_grid = {"M": [16, 32], "ef_construction": [200], "seed": [100]}
     search_grid = {"ef": [16, 32, 64, 128, 256, 512]}
+    label_parameters = ("M", "ef")
 
     def build(self, vectors: np.ndarray, *, M: int, ef_construction: int, seed: int) -> None:
         import hnswlib
@@ -37,10 +38,8 @@ class Hnswlib(Backend):
         if self.ef < k:
             self.ef = k
             self.index.set_ef(k)
-        found = self.index.knn_query(queries, k=min(k, count), num_threads=self.threads)[0].astype(
-            np.int64
-        )
-        return found if k <= count else np.pad(found, ((0, 0), (0, k - count)), constant_values=-1)
+        asked = min(k, count)
+        return padded(self.index.knn_query(queries, k=asked, num_threads=self.threads)[0], k)
 
     def save(self, folder: Path) -> None:
         self.index.save_index(str(folder / "index"))

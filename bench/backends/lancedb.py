@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.backends import DATABASE, Backend, folder_bytes, padded
+from bench.backends import DATABASE, Backend, cells, folder_bytes, padded
 
 
 class Lancedb(Backend):
@@ -20,9 +20,10 @@ class Lancedb(Backend):
     module = "lancedb"
     install = "pip install lancedb"
     licence = "Apache-2.0"
-    summary = "LanceDB: IVF-Flat in columnar files (runs 55 to 120 threads of its own)"
+    summary = "LanceDB: IVF-Flat in columnar files (starts 55 to 120 threads)"
     build_grid = {"lists_per_sqrt_n": [1.0]}
     search_grid = {"nprobe": [1, 2, 4, 8, 16, 32, 64, 128]}
+    label_parameters = ("nprobe",)
 
     def build(self, vectors: np.ndarray, *, lists_per_sqrt_n: float) -> None:
         import lancedb
@@ -34,11 +35,8 @@ class Lancedb(Backend):
         data = pa.table({"id": pa.array(np.arange(n)), "vector": column})
         self.table = lancedb.connect(self.folder.name).create_table("items", data)
         if n >= _LEAST:
-            self.table.create_index(
-                metric="cosine",
-                index_type="IVF_FLAT",
-                num_partitions=max(1, round(lists_per_sqrt_n * n**0.5)),
-            )
+            lists = cells(n, lists_per_sqrt_n)
+            self.table.create_index(metric="cosine", index_type="IVF_FLAT", num_partitions=lists)
 
     def configure(self, *, nprobe: int) -> None:
         self.nprobe = nprobe
@@ -59,4 +57,4 @@ class Lancedb(Backend):
 
 
 _LEAST = 256
-"""Fewer vectors are scanned without an index."""
+"""Below this number of vectors it cannot build an index, and scans."""

@@ -1,4 +1,4 @@
-"""A neighbourhood graph and tree with NGT."""
+"""Neighbourhood graph and tree with NGT."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.backends import Backend, padded
 
 
 class Ngt(Backend):
-    """ANNG: a neighbourhood graph whose search starts from a tree. Source: Iwasaki & Miyazaki 2018."""
+    """ANNG, a neighbourhood graph entered through a tree. Source: Iwasaki & Miyazaki 2018."""
 
     name = "ngt"
     module = "ngtpy"
@@ -21,6 +21,7 @@ class Ngt(Backend):
     summary = "neighbourhood graph and tree (NGT, ANNG)"
     build_grid = {"edges": [10, 30]}
     search_grid = {"epsilon": [0.0, 0.05, 0.1, 0.2, 0.3]}
+    label_parameters = ("edges", "epsilon")
 
     def build(self, vectors: np.ndarray, *, edges: int) -> None:
         import ngtpy
@@ -28,9 +29,8 @@ class Ngt(Backend):
         self.n = len(vectors)
         self.folder = tempfile.mkdtemp(prefix="ngt-")
         path = str(Path(self.folder) / "index")
-        ngtpy.create(
-            path, vectors.shape[1], edge_size_for_creation=edges, distance_type="Normalized Cosine"
-        )
+        settings = {"edge_size_for_creation": edges, "distance_type": "Normalized Cosine"}
+        ngtpy.create(path, vectors.shape[1], **settings)
         self.index = ngtpy.Index(path)
         self.index.batch_insert(vectors, num_threads=self.threads)
         self.index.save()
@@ -39,10 +39,9 @@ class Ngt(Backend):
         self.epsilon = epsilon
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
-        rows = [
-            self.index.search(q, min(k, self.n), self.epsilon, with_distance=False) for q in queries
-        ]
-        return padded(rows, k)
+        asked = min(k, self.n)
+        ask = self.index.search
+        return padded((ask(q, asked, self.epsilon, with_distance=False) for q in queries), k)
 
     def save(self, folder: Path) -> None:
         shutil.copytree(Path(self.folder) / "index", folder / "index")

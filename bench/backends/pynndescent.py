@@ -1,9 +1,8 @@
-"""A graph of nearest neighbours with PyNNDescent."""
+"""Nearest-neighbour graph with PyNNDescent."""
 
 from __future__ import annotations
 
 import pickle
-from pathlib import Path
 
 import numpy as np
 
@@ -11,7 +10,10 @@ from bench.backends import Backend, padded
 
 
 class Pynndescent(Backend):
-    """A pruned graph of nearest neighbours, compiled as it runs. Source: Dong et al. 2011; McInnes, PyNNDescent."""
+    """A pruned nearest-neighbour graph, compiled at run time. Source: Dong et al. 2011; McInnes.
+
+    An index can only be saved by pickling, so it is not: unpickling a file can run anything.
+    """
 
     name = "pynndescent"
     module = "pynndescent"
@@ -20,6 +22,7 @@ class Pynndescent(Backend):
     summary = "nearest-neighbour graph (PyNNDescent); compiles for half a minute at first"
     build_grid = {"n_neighbors": [30], "seed": [42]}
     search_grid = {"epsilon": [0.0, 0.1, 0.2, 0.3, 0.4]}
+    label_parameters = ("epsilon",)
 
     def build(self, vectors: np.ndarray, *, n_neighbors: int, seed: int) -> None:
         import pynndescent
@@ -41,19 +44,13 @@ class Pynndescent(Backend):
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
         if self.vectors is not None:
-            return padded(np.argsort(-(queries @ self.vectors.T), axis=1, kind="stable")[:, :k], k)
+            order = np.argsort(-(queries @ self.vectors.T), axis=1, kind="stable")
+            return padded(order[:, :k], k)
         return padded(self.index.query(queries, k=min(k, self.n), epsilon=self.epsilon)[0], k)
 
-    def save(self, folder: Path) -> None:
-        held = self.index if self.vectors is None else self.vectors
-        (folder / "index").write_bytes(pickle.dumps((self.n, held)))
-
-    def restore(self, folder: Path) -> None:
-        self.n, held = pickle.loads((folder / "index").read_bytes())
-        self.vectors = held if self.n < _LEAST else None
-        if self.vectors is None:
-            self.index = held
+    def size_bytes(self) -> int:
+        return len(pickle.dumps(self.index if self.vectors is None else self.vectors))
 
 
 _LEAST = 100
-"""Fewer vectors than a few neighbourhoods make no graph; they are compared one by one."""
+"""Below this number of vectors, a few neighbourhoods, there is no graph but a scan."""

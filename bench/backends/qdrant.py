@@ -1,4 +1,4 @@
-"""Qdrant behind a server's URL, and the in-process mode of its client, an imitation in Python for trying things out."""
+"""Qdrant by URL, and its client's in-process mode, a Python imitation for trying the interface."""
 
 from __future__ import annotations
 
@@ -8,38 +8,41 @@ from typing import Any
 import numpy as np
 
 from bench.backends import DATABASE, Backend, padded
-from bench.backends._servers import Server, fresh_name, leftovers, named
+from bench.backends._servers import PrefixAndFull, Server, named, take_name
+from bench.backends.precisions import BINARY, FLOAT16, FLOAT32, INT8
 
-_KEY = "MATRYOSHKA_BENCH_QDRANT_KEY"
+_BATCH = 500
 _IMITATION = ":memory:"
-"""In place of a URL: the client's own imitation of a server, which makes no requests and no snapshots. Of use for a test."""
+"""Instead of a URL, for tests: the client's imitation, without requests or snapshots."""
 
 
-class Qdrant(Server):
-    """HNSW of Qdrant over a prefix; its prefetch narrows the shortlist with the full vectors in the same request.
+class Qdrant(PrefixAndFull, Server):
+    """HNSW of Qdrant over a prefix, with a rescore ("prefetch") in the same request.
 
     Source: Malkov & Yashunin 2018.
     """
 
     name = "qdrant"
     variable = "MATRYOSHKA_BENCH_QDRANT"
+    key_variable = "MATRYOSHKA_BENCH_QDRANT_KEY"
     module = "qdrant_client"
-    install = f"pip install qdrant-client, and the URL of a server in {variable} (a key in {_KEY})"
+    install = (
+        "pip install qdrant-client,"
+        f" and the URL of a server in {variable} (a key in {key_variable})"
+    )
     licence = "Apache-2.0"
-    summary = "Qdrant by URL: HNSW over a prefix, the full vectors for its own rescore in the same request"
-    precisions = ("float32", "float16", "int8", "binary")
-    full_width = True
-    native_stages = True
+    summary = "Qdrant by URL: HNSW over a prefix, own rescore in the same request"
+    precisions = (FLOAT32, FLOAT16, INT8, BINARY)
     build_grid = {"M": [16, 32], "ef_construction": [100]}
     search_grid = {"ef": [16, 40, 64, 128, 256, 512]}
+    label_parameters = ("M", "ef")
 
     def reconnect(self) -> None:
         from qdrant_client import QdrantClient
 
         url = named(self.variable)
-        where = (
-            {"location": url} if url == _IMITATION else {"url": url, "api_key": named(_KEY) or None}
-        )
+        key = named(self.key_variable) or None
+        where = {"location": url} if url == _IMITATION else {"url": url, "api_key": key}
         self.connection = QdrantClient(**where, timeout=600)
 
     def ping(self) -> object:
@@ -52,52 +55,46 @@ class Qdrant(Server):
         from qdrant_client import models
 
         self.reconnect()
-        for name in leftovers(
-            found.name for found in self.connection.get_collections().collections
-        ):
-            self.connection.delete_collection(name)
-        self.collection = fresh_name()
-        self.dimension, full = self.dimension or vectors.shape[1], vectors.shape[1]
-        self.rescored = "full" if self.dimension < full else "prefix"
+        there = self.connection.get_collections().collections
+        self.collection = take_name((c.name for c in there), self.connection.delete_collection)
+        dimension = self.set_dimensions(vectors)
         quantised: Any = None
         if self.precision == "int8":
             scalar = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
             quantised = models.ScalarQuantization(scalar=scalar)
         elif self.precision == "binary":
-            quantised = models.BinaryQuantization(
-                binary=models.BinaryQuantizationConfig(always_ram=True)
-            )
-        fields = {
+            signs = models.BinaryQuantizationConfig(always_ram=True)
+            quantised = models.BinaryQuantization(binary=signs)
+        graph = models.HnswConfigDiff(m=M, ef_construct=ef_construction, full_scan_threshold=10)
+        schema = {
             "prefix": models.VectorParams(
-                size=self.dimension,
+                size=dimension,
                 distance=models.Distance.COSINE,
                 datatype=models.Datatype.FLOAT16 if self.precision == "float16" else None,
                 quantization_config=quantised,
-                hnsw_config=models.HnswConfigDiff(
-                    m=M, ef_construct=ef_construction, full_scan_threshold=10
-                ),
+                hnsw_config=graph,
             )
         }
-        points = {"prefix": np.ascontiguousarray(vectors[:, : self.dimension])}
         if self.rescored == "full":
-            # No graph: it is only ever read for the shortlist.
-            none = models.HnswConfigDiff(m=0)
-            fields["full"] = models.VectorParams(
-                size=full, distance=models.Distance.COSINE, hnsw_config=none
+            # Only read for the shortlist, so it needs no graph.
+            schema["full"] = models.VectorParams(
+                size=self.full_dimension,
+                distance=models.Distance.COSINE,
+                hnsw_config=models.HnswConfigDiff(m=0),
             )
-            points["full"] = vectors
-        # Every collection is indexed, however small, in one segment.
+        # One segment, indexed however small it is.
         tuned = models.OptimizersConfigDiff(default_segment_number=1, indexing_threshold=1)
         self.connection.create_collection(
-            self.collection, vectors_config=fields, optimizers_config=tuned
+            self.collection, vectors_config=schema, optimizers_config=tuned
         )
+        points = {name: np.ascontiguousarray(part) for name, part in self.fields(vectors).items()}
         self.connection.upload_collection(
-            self.collection, vectors=points, ids=range(len(vectors)), batch_size=500, wait=True
+            self.collection, vectors=points, ids=range(len(vectors)), batch_size=_BATCH, wait=True
         )
-        while (
-            self.connection.get_collection(self.collection).status == models.CollectionStatus.YELLOW
-        ):
-            time.sleep(0.1)  # it is still building the graph
+        # The server builds the graph in the background and reports "yellow" until it is done.
+        status = models.CollectionStatus
+        while self.connection.get_collection(self.collection).status == status.YELLOW:
+            time.sleep(0.1)
 
     def configure(self, *, ef: int) -> None:
         from qdrant_client import models
@@ -106,38 +103,37 @@ class Qdrant(Server):
         self.parameters = models.SearchParams(hnsw_ef=ef, quantization=plain)
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
-        rows = (
-            self.connection.query_points(self.collection, **self._nearest(query, k)).points
-            for query in queries
-        )
+        ask = self.connection.query_points
+        rows = (ask(self.collection, **self._nearest(query, k)).points for query in queries)
         return padded(([point.id for point in row] for row in rows), k)
 
     def search_stages(self, queries: np.ndarray, shortlist: int, k: int) -> np.ndarray:
         from qdrant_client import models
 
-        # What is rescored is scored by the vectors themselves, not by their quantised form.
-        exact = models.SearchParams(quantization=models.QuantizationSearchParams(ignore=True))
+        # Rescore with the vectors themselves, not with their quantised form.
+        unquantised = models.QuantizationSearchParams(ignore=True)
+        exact = models.SearchParams(quantization=unquantised)
         rows = []
         for query in queries:
             first = self._nearest(query, shortlist)
             prefetch = models.Prefetch(
-                query=first["query"],
-                using=first["using"],
-                limit=shortlist,
-                params=first["search_params"],
+                query=first["query"], using="prefix", limit=shortlist, params=self.parameters
             )
             found = self.connection.query_points(
-                self.collection, prefetch=prefetch, query=query.tolist(), using=self.rescored, limit=k,
-                search_params=exact, with_payload=False,
-            )  # fmt: skip
+                self.collection,
+                prefetch=prefetch,
+                query=query.tolist(),
+                using=self.rescored,
+                limit=k,
+                search_params=exact,
+                with_payload=False,
+            )
             rows.append([point.id for point in found.points])
         return padded(rows, k)
 
     def _nearest(self, query: np.ndarray, k: int) -> dict[str, Any]:
-        prefix = query[: self.dimension].tolist()
-        return {
-            "query": prefix, "using": "prefix", "limit": k, "search_params": self.parameters, "with_payload": False
-        }  # fmt: skip
+        prefix = {"query": query[: self.dimension].tolist(), "using": "prefix"}
+        return {**prefix, "limit": k, "search_params": self.parameters, "with_payload": False}
 
     def server_ms(self, queries: np.ndarray, k: int) -> np.ndarray | None:
         from qdrant_client import models
@@ -146,21 +142,18 @@ class Qdrant(Server):
             return None
         ask, taken = self.connection.http.search_api.query_points, []
         for query in queries:
-            told = self._nearest(query, k)
+            prefix = query[: self.dimension].tolist()
             request = models.QueryRequest(
-                query=told["query"],
-                using="prefix",
-                limit=k,
-                params=self.parameters,
-                with_payload=False,
+                query=prefix, using="prefix", limit=k, params=self.parameters, with_payload=False
             )
-            taken.append(float(ask(self.collection, query_request=request).time or 0) * 1e3)
+            seconds = ask(self.collection, query_request=request).time
+            taken.append(1e3 * float(seconds or 0))
         return np.array(taken)
 
     def size_bytes(self) -> int | None:
         if named(self.variable) == _IMITATION:
             return None
-        # A snapshot is the collection as it lies on the disk, in one file.
+        # A snapshot is the collection as stored on disk, in one file.
         snapshot = self.connection.create_snapshot(self.collection)
         if snapshot is None:
             return None
@@ -173,16 +166,14 @@ class Qdrant(Server):
 
 
 class QdrantLocal(Backend):
-    """The whole of the service's interface, searched exhaustively with numpy: of use as a function, not as a speed."""
+    """Qdrant's whole interface over a numpy scan, to try the interface, not to time it."""
 
     name = "qdrant-local"
     kind = DATABASE
     module = "qdrant_client"
     install = "pip install qdrant-client"
     licence = "Apache-2.0"
-    summary = (
-        "Qdrant's in-process mode: a Python imitation of the server, not to be timed against others"
-    )
+    summary = "Qdrant's in-process mode: a Python imitation of the server, not for timing"
     exact = True
 
     def build(self, vectors: np.ndarray) -> None:
@@ -192,9 +183,8 @@ class QdrantLocal(Backend):
         size = models.VectorParams(size=vectors.shape[1], distance=models.Distance.COSINE)
         self.client.create_collection("items", vectors_config=size)
         self.vectors = vectors
-        self.client.upload_collection(
-            "items", vectors=vectors, ids=range(len(vectors)), batch_size=1024
-        )
+        ids = range(len(vectors))
+        self.client.upload_collection("items", vectors=vectors, ids=ids, batch_size=_BATCH)
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
         ask = self.client.query_points
@@ -202,7 +192,7 @@ class QdrantLocal(Backend):
         return padded(([point.id for point in row] for row in rows), k)
 
     def size_bytes(self) -> int:
-        # It holds nothing but the array; there is no serialised form to be measured.
+        # It holds only the array and has no serialised form.
         return int(self.vectors.nbytes)
 
     def close(self) -> None:

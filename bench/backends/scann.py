@@ -6,20 +6,21 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.backends import Backend, padded
+from bench.backends import Backend, cells, padded
 
 
 class Scann(Backend):
-    """A tree of partitions, codes that keep large products, and rescoring. Source: Guo et al. 2020."""
+    """Partitions, codes that preserve large inner products, a rescore. Source: Guo et al. 2020."""
 
     name = "scann"
     module = "scann"
     install = "pip install scann"
     licence = "Apache-2.0"
     summary = "partitions, anisotropic codes, rescoring (ScaNN)"
-    deterministic = False  # its training draws a sample that cannot be seeded
+    deterministic = False  # its training sample cannot be seeded
     build_grid = {"leaves_per_sqrt_n": [1.0], "dimensions_per_block": [2]}
     search_grid = {"leaves": [2, 4, 8, 16, 32, 64, 128], "reorder": [100, 400]}
+    label_parameters = ("leaves", "reorder")
 
     def build(
         self, vectors: np.ndarray, *, leaves_per_sqrt_n: float, dimensions_per_block: int
@@ -27,17 +28,13 @@ class Scann(Backend):
         import scann
 
         self.n = n = len(vectors)
-        builder = scann.scann_ops_pybind.builder(vectors, 10, "dot_product").set_n_training_threads(
-            self.threads
-        )
+        builder = scann.scann_ops_pybind.builder(vectors, 10, "dot_product")
+        builder = builder.set_n_training_threads(self.threads)
         if n >= _LEAST:
-            leaves = max(1, round(leaves_per_sqrt_n * n**0.5))
+            leaves, block = cells(n, leaves_per_sqrt_n), min(dimensions_per_block, vectors.shape[1])
             builder = (
                 builder.tree(num_leaves=leaves, num_leaves_to_search=leaves, training_sample_size=n)
-                .score_ah(
-                    min(dimensions_per_block, vectors.shape[1]),
-                    anisotropic_quantization_threshold=0.2,
-                )
+                .score_ah(block, anisotropic_quantization_threshold=0.2)
                 .reorder(100)
             )
         else:
@@ -51,15 +48,12 @@ class Scann(Backend):
         asked = min(k, self.n)
         settings = {"final_num_neighbors": asked}
         if self.n >= _LEAST:
-            settings |= {
-                "leaves_to_search": self.leaves,
-                "pre_reorder_num_neighbors": max(self.reorder, asked),
-            }
+            settings["leaves_to_search"] = self.leaves
+            settings["pre_reorder_num_neighbors"] = max(self.reorder, asked)
         if len(queries) == 1:
             return padded([self.index.search(queries[0], **settings)[0]], k)
-        search = (
-            self.index.search_batched_parallel if self.threads > 1 else self.index.search_batched
-        )
+        parallel = self.threads > 1
+        search = self.index.search_batched_parallel if parallel else self.index.search_batched
         return padded(search(queries, **settings)[0], k)
 
     def save(self, folder: Path) -> None:
@@ -73,4 +67,4 @@ class Scann(Backend):
 
 
 _LEAST = 256
-"""Fewer vectors than its codes have centroids cannot train them: then it searches them all."""
+"""Below this number of vectors, the centroids of its codes, it cannot train them, and scans."""

@@ -1,4 +1,4 @@
-"""SQLite with sqlite-vec: exhaustive search in SQL, rescored in the same statement."""
+"""SQLite with sqlite-vec: exhaustive search in SQL, with a rescore in the same statement."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from bench.backends import DATABASE, Backend, padded
+from bench.backends import DATABASE, Backend, UnsupportedDimension, padded
+from bench.backends.precisions import BINARY, FLOAT32, INT8
 
 
 class SqliteVec(Backend):
-    """A virtual table of prefixes, compared one by one, and the full vectors beside it. Source: Garcia, sqlite-vec, 2024.
+    """Scans a virtual table of prefixes; a second table holds the full vectors.
 
-    Through apsw, whose SQLite loads extensions; many a Python's own does not.
+    Uses apsw, since the sqlite3 of many Pythons cannot load extensions. Source: Garcia 2024.
     """
 
     name = "sqlite-vec"
@@ -21,17 +22,16 @@ class SqliteVec(Backend):
     module = "sqlite_vec"
     install = "pip install sqlite-vec apsw"
     licence = "MIT or Apache-2.0"
-    summary = "SQLite with sqlite-vec: exhaustive, in SQL; rescores in the same statement"
-    precisions = ("float32", "int8", "binary")
+    summary = "SQLite with sqlite-vec: exhaustive, in SQL, own rescore in the same statement"
+    precisions = (FLOAT32, INT8, BINARY)
     exact = True
     full_width = True
     native_stages = True
 
     @classmethod
     def available(cls) -> bool:
-        return all(
-            importlib.util.find_spec(module) is not None for module in ("sqlite_vec", "apsw")
-        )
+        needed = ("sqlite_vec", "apsw")
+        return all(importlib.util.find_spec(module) is not None for module in needed)
 
     def build(self, vectors: np.ndarray) -> None:
         import apsw
@@ -39,31 +39,27 @@ class SqliteVec(Backend):
 
         self.dimension = d = self.dimension or vectors.shape[1]
         if self.precision == "binary" and d % 8:
-            raise ValueError(f"eight bits a byte: 8 does not divide the dimension {d}")
+            raise UnsupportedDimension(f"binary needs a multiple of 8 dimensions, not {d}")
         self.connection = apsw.Connection(":memory:")
         self.connection.enable_load_extension(True)
         self.connection.load_extension(sqlite_vec.loadable_path())
         kind = {"float32": "float", "int8": "int8", "binary": "bit"}[self.precision]
         metric = "" if self.precision == "binary" else " distance_metric=cosine"
-        self.connection.execute(
-            f"CREATE VIRTUAL TABLE prefixes USING vec0(embedding {kind}[{d}]{metric})"
-        )
+        field = f"embedding {kind}[{d}]{metric}"
+        self.connection.execute(f"CREATE VIRTUAL TABLE prefixes USING vec0({field})")
         self.connection.execute("CREATE TABLE full (id INTEGER PRIMARY KEY, embedding BLOB)")
         with self.connection:
-            self.connection.executemany(
-                "INSERT INTO full VALUES (?, ?)", ((i, v.tobytes()) for i, v in enumerate(vectors))
-            )
-            self.connection.execute(
-                f"INSERT INTO prefixes (rowid, embedding) SELECT id, {self._stored('embedding')} FROM full ORDER BY id"
-            )
-        self.single = f"SELECT rowid FROM prefixes WHERE embedding MATCH {self._stored('?')} AND k = ? ORDER BY distance"
-        self.staged = (
-            "SELECT id FROM full WHERE id IN (SELECT rowid FROM prefixes WHERE embedding MATCH "
-            f"{self._stored('?')} AND k = ?) ORDER BY vec_distance_cosine(embedding, ?) LIMIT ?"
-        )
+            rows = ((i, vector.tobytes()) for i, vector in enumerate(vectors))
+            self.connection.executemany("INSERT INTO full VALUES (?, ?)", rows)
+            prefixes = f"SELECT id, {self._stored('embedding')} FROM full ORDER BY id"
+            self.connection.execute(f"INSERT INTO prefixes (rowid, embedding) {prefixes}")
+        nearest = f"SELECT rowid FROM prefixes WHERE embedding MATCH {self._stored('?')} AND k = ?"
+        self.single = f"{nearest} ORDER BY distance"
+        order = "ORDER BY vec_distance_cosine(embedding, ?) LIMIT ?"
+        self.staged = f"SELECT id FROM full WHERE id IN ({nearest}) {order}"
 
     def _stored(self, value: str) -> str:
-        """Return SQL that cuts `value` to the dimension and stores it at the precision."""
+        """Return the SQL that truncates `value` and converts it to the precision."""
         prefix = f"vec_slice({value}, 0, {self.dimension})"
         kinds = {
             "float32": f"vec_normalize({prefix})",
@@ -73,7 +69,8 @@ class SqliteVec(Backend):
         return kinds[self.precision]
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
-        return padded((self._ids(self.single, (query.tobytes(), k)) for query in queries), k)
+        rows = ((query.tobytes(), k) for query in queries)
+        return padded((self._ids(self.single, arguments) for arguments in rows), k)
 
     def search_stages(self, queries: np.ndarray, shortlist: int, k: int) -> np.ndarray:
         rows = ((query.tobytes(), shortlist, query.tobytes(), k) for query in queries)
@@ -83,11 +80,9 @@ class SqliteVec(Backend):
         return [row[0] for row in self.connection.execute(statement, arguments)]
 
     def size_bytes(self) -> int:
-        pages, size = (
-            next(self.connection.execute(f"PRAGMA {name}"))[0]
-            for name in ("page_count", "page_size")
-        )
-        return int(pages) * int(size)
+        count = next(self.connection.execute("PRAGMA page_count"))[0]
+        size = next(self.connection.execute("PRAGMA page_size"))[0]
+        return int(count) * int(size)
 
     def close(self) -> None:
         self.connection.close()

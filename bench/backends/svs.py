@@ -1,4 +1,4 @@
-"""A Vamana graph with Intel's Scalable Vector Search."""
+"""Vamana graph with Intel's Scalable Vector Search."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from bench.backends import Backend, padded
 
 
 class SvsVamana(Backend):
-    """Vamana graph of float32 or float16. LVQ and LeanVec end the process on processors not made by Intel, so they are left out.
+    """Vamana graph of float32 vectors.
 
-    Source: Jayaram Subramanya et al. 2019 (DiskANN); Aguerrebere et al. 2023.
+    LVQ and LeanVec are left out: they crash on processors other than Intel's. Source: Jayaram
+    Subramanya et al. 2019 (DiskANN); Aguerrebere et al. 2023.
     """
 
     name = "svs-vamana"
@@ -22,6 +23,7 @@ class SvsVamana(Backend):
     summary = "Vamana graph (Intel Scalable Vector Search)"
     build_grid = {"degree": [32, 64], "window": [128]}
     search_grid = {"ef": [16, 32, 64, 128, 256, 512]}
+    label_parameters = ("degree", "ef")
 
     def build(self, vectors: np.ndarray, *, degree: int, window: int) -> None:
         import svs
@@ -54,7 +56,11 @@ class SvsVamana(Backend):
         config, graph, data = (str(folder / part) for part in _PARTS)
         vectors = svs.VectorDataLoader(data, svs.DataType.float32)
         self.index = svs.Vamana(
-            config, svs.GraphLoader(graph), vectors, svs.DistanceType.MIP, num_threads=self.threads
+            config,
+            svs.GraphLoader(graph),
+            vectors,
+            svs.DistanceType.MIP,
+            num_threads=self.threads,
         )
         self.n = self.index.size
 

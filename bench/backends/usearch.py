@@ -1,4 +1,4 @@
-"""A navigable small-world graph with USearch."""
+"""HNSW with USearch."""
 
 from __future__ import annotations
 
@@ -7,47 +7,41 @@ from typing import Any
 
 import numpy as np
 
-from bench.backends import Backend, padded
-from bench.backends._faiss import bits
+from bench.backends import Backend, packed_signs, padded
+from bench.backends.precisions import BFLOAT16, BINARY, FLOAT16, FLOAT32, INT8
 
 
 class Usearch(Backend):
-    """HNSW graph whose nodes are stored at any precision. Source: Vardanian, USearch, 2023; Malkov & Yashunin 2018."""
+    """HNSW graph at several precisions. Source: Vardanian 2023; Malkov & Yashunin 2018."""
 
     name = "usearch"
     module = "usearch"
     install = "pip install usearch"
     licence = "Apache-2.0"
-    summary = "HNSW graph of float32, float16, int8 or bits (USearch)"
-    precisions = ("float32", "float16", "bfloat16", "int8", "binary")
+    summary = "HNSW graph (USearch)"
+    precisions = (FLOAT32, FLOAT16, BFLOAT16, INT8, BINARY)
     build_grid = {"M": [16, 32], "ef_construction": [200]}
     search_grid = {"ef": [16, 32, 64, 128, 256, 512]}
+    label_parameters = ("M", "ef")
 
     def build(self, vectors: np.ndarray, *, M: int, ef_construction: int) -> None:
-        # Loaded before faiss, usearch makes faiss crash: both bring the same C++ symbols.
+        # faiss crashes if it is imported after usearch: both export the same C++ symbols.
         import faiss  # noqa: F401
         from usearch.index import Index
 
-        kinds = {
-            "float32": "f32",
-            "float16": "f16",
-            "bfloat16": "bf16",
-            "int8": "i8",
-            "binary": "b1",
-        }
         binary = self.precision == "binary"
         data = self._stored(vectors)
         self.index = Index(
             ndim=8 * data.shape[1] if binary else vectors.shape[1],
             metric="hamming" if binary else "cos",
-            dtype=kinds[self.precision],
+            dtype=_TYPES[self.precision],
             connectivity=M,
             expansion_add=ef_construction,
         )
         self.index.add(np.arange(len(vectors)), data, threads=self.threads)
 
     def _stored(self, vectors: np.ndarray) -> np.ndarray:
-        return bits(vectors) if self.precision == "binary" else vectors
+        return packed_signs(vectors) if self.precision == "binary" else vectors
 
     def configure(self, *, ef: int) -> None:
         self.index.expansion_search = ef  # type: ignore[misc]
@@ -66,5 +60,9 @@ class Usearch(Backend):
         from usearch.index import Index
 
         found = Index.restore(str(folder / "index"))
-        assert found is not None
+        if found is None:
+            raise ValueError(f"{folder} holds no usearch index")
         self.index = found
+
+
+_TYPES = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "int8": "i8", "binary": "b1"}

@@ -12,6 +12,7 @@ import numpy as np
 
 from bench import machine
 from bench.backends import Backend
+from bench.backends.precisions import FLOAT32
 from bench.embeddings import Embeddings
 from bench.measuring import clock
 from bench.measuring.clients import Ask, under_load
@@ -82,11 +83,11 @@ class Measure:
         None if no exhaustive search knows the precision.
         """
         precision, depth = self.job.index.precision, self.exact.shape[1] + self.index.extra
-        if precision == "float32":
+        if precision == FLOAT32.name:
             return self.exact
         flat = type(self.built.reference)
         found: np.ndarray | None
-        if precision in flat.precisions:
+        if precision in flat.precision_names():
             index = flat(precision)
             index.build(self.built.vectors)
             found = index.search(self.queries, depth)

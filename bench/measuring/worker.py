@@ -17,7 +17,7 @@ from typing import assert_never
 import numpy as np
 
 from bench import machine
-from bench.backends import SERVER, Backend, get_backend
+from bench.backends import REFERENCE, SERVER, Backend, get_backend
 from bench.embeddings import Embeddings
 from bench.measuring import clock
 from bench.measuring.exact_pass import run_exact
@@ -43,8 +43,6 @@ from bench.measuring.prepared import fitted_reducer, opened, plain, reduced
 from bench.reducers import Reducer
 from bench.study.plan import parameters
 from bench.vectors import truncate
-
-_REFERENCE = "faiss-flat"
 
 
 def main() -> None:
@@ -97,7 +95,7 @@ def _end_with(parent: int) -> None:
 def run_build(job: BuildJob, emit: Emit) -> None:
     """Build one index, then measure each trial over it."""
     embeddings = opened(job.exact.data)
-    reference = get_backend(_REFERENCE)
+    reference = get_backend(REFERENCE)
     reference.load()
     index = job.index
     backend = get_backend(index.backend)(index.precision, index.dim, index.threads)

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from bench.backends import get_backend
+from bench.backends.precisions import FLOAT32
 from bench.embeddings import Embeddings
 from bench.errors import StudyError
 from bench.libraries import versions
@@ -87,7 +88,7 @@ class Workload:
                     reducer=reducer,
                     reducer_params=params,
                     dim=dim,
-                    precision="float32",
+                    precision=FLOAT32.name,
                     backend=EXACT,
                     build_params="",
                     search_params="",
@@ -145,6 +146,7 @@ class Workload:
 
 
 def _bits(trial: Trial) -> float | None:
-    from bench.results.schema import _bits_before
-
-    return _bits_before({"precision": trial.precision})
+    """Return the bits per component of a trial's vectors; None if the index decides."""
+    if trial.backend == EXACT:
+        return FLOAT32.bits
+    return get_backend(trial.backend).precision_of(trial.precision).bits

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from bench.backends.precisions import FLOAT32
 from bench.reducers import PREFIX
 from bench.results.schema import CONFIGURATION
 from bench.study.plan import EXACT, parameters
 from bench.study.schema import DISK, VECTORS
 
-UNCOMPRESSED = "float32"
+UNCOMPRESSED = FLOAT32.name
 """The precision that the others are compared with."""
 
 

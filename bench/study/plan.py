@@ -118,7 +118,7 @@ def _expand(configuration: Configuration, study: Study) -> Iterable[Trial]:
         configuration.backend, reducers, study.threads, dimensions
     ):
         backend: type[Backend] = get_backend(name)
-        precisions = configuration.precision or backend.precisions[:1]
+        precisions = configuration.precision or backend.precision_names()[:1]
         builds = product({**backend.build_grid, **configuration.build})
         searches = product({**backend.search_grid, **configuration.search})
         stages = configuration.stages.swept(backend) if configuration.stages else [{}]

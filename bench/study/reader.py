@@ -128,10 +128,10 @@ def _check(configuration: Configuration, path: str | Path) -> None:
                 f"{path}: clients = {max(configuration.clients)} is for servers, and '{name}' is none: leave it out"
             )
         for precision in configuration.precision or ():
-            if precision not in backend.precisions:
-                raise UsageError(
-                    f"{path}: backend '{name}' has no precision '{precision}'{near_miss(precision, backend.precisions)}"
-                )
+            try:
+                backend.precision_of(precision)
+            except UsageError as error:
+                raise UsageError(f"{path}: {error}") from None
     for choice in configuration.reducer:
         reducer_grid(choice)
 

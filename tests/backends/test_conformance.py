@@ -1,15 +1,21 @@
 """Every backend that is installed keeps the rules; each is checked in a process of its own."""
 
 import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from bench.backends import backends
+import bench as bench_package
+from bench.backends import REFERENCE, UnsupportedDimension, backends, cells, get_backend
 from bench.cli import commands
+from bench.errors import UsageError
 from bench.measuring.runner import run
-from bench.testing import conformance
+from bench.testing import RULES, check
 
 SLOW = ("pynndescent",)
 """Compile themselves for minutes."""
@@ -18,13 +24,13 @@ KINDS = [
     (name, precision)
     for name, cls in backends().items()
     if cls.available()
-    for precision in cls.precisions
+    for precision in cls.precision_names()
 ]
 
 
 @pytest.fixture(scope="module")
 def checked(request):
-    """The checks of all that was selected, a process each, two at a time: most of each is one library on one thread."""
+    """The results of all selected checks, two processes at a time: each uses about one thread."""
     kinds = [
         i.callspec.params
         for i in request.session.items
@@ -32,7 +38,7 @@ def checked(request):
     ]
     with ThreadPoolExecutor(2) as pool:
         yield {
-            (k["name"], k["precision"]): pool.submit(conformance, k["name"], k["precision"])
+            (k["name"], k["precision"]): pool.submit(check, k["name"], k["precision"])
             for k in kinds
         }
         pool.shutdown(cancel_futures=True)
@@ -46,70 +52,163 @@ def checked(request):
     ],
 )
 def test_a_backend_keeps_the_rules(name, precision, checked):
-    failed = [
-        f"{check.name}: {check.told}" for check in checked[name, precision].result() if not check.ok
-    ]
-    assert not failed
+    failed = [r for r in checked[name, precision].result() if not r.ok]
+    assert not [f"{r.rule}: {r.detail}" for r in failed]
 
 
-THIRD_PARTY = '''
+THIRD_PARTY = """
 import numpy as np
 from bench.backends import Backend, padded
+from bench.backends.precisions import FLOAT32, Precision
 
 class Brute(Backend):
-    """Every product, by numpy."""
+    "Every product, by numpy, of vectors rounded to tenths if the precision is `tenths`."
     name = "brute"
     module = "numpy"
     install = "pip install numpy"
     summary = "exhaustive, numpy"
+    precisions = (FLOAT32, Precision("tenths", bits=5, recall_floor=0.3))
     exact = True
     def build(self, vectors):
-        self.vectors = vectors
+        self.vectors = np.round(vectors, 1) if self.precision == "tenths" else vectors
     def search(self, queries, k):
         return padded(np.argsort(-(queries @ self.vectors.T), axis=1, kind="stable")[:, :k], k)
     def size_bytes(self):
         return self.vectors.nbytes
 
 class Shuffled(Brute):
-    """Finds the right ones, worst first."""
+    "Finds the right ones, worst first."
     name = "shuffled"
+    precisions = (FLOAT32,)
     def search(self, queries, k):
         return np.ascontiguousarray(super().search(queries, k)[:, ::-1])
-'''
+"""
+TEXT_PRECISION = """
+from brute_backend import Brute
+
+class Old(Brute):
+    name = "old"
+    precisions = ("float32",)
+"""
+
+
+def packaged(folder, source, **classes):
+    """Write another package of one module into `folder`, found by its entry points alone."""
+    module = "_and_".join(classes) + "_backend"
+    info = folder / f"{module}-1.0.dist-info"
+    info.mkdir()
+    (folder / f"{module}.py").write_text(source)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+    points = "".join(f"{name} = {module}:{cls}\n" for name, cls in classes.items())
+    (info / "entry_points.txt").write_text(f"[matryoshka_bench.backends]\n{points}")
 
 
 @pytest.fixture
 def third_party(tmp_path, monkeypatch):
-    """Another package, found by its entry points alone."""
-    info = tmp_path / "brute-1.0.dist-info"
-    info.mkdir()
-    (tmp_path / "brute_backend.py").write_text(THIRD_PARTY)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: brute\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[matryoshka_bench.backends]\nbrute = brute_backend:Brute\nshuffled = brute_backend:Shuffled\n"
-    )
+    packaged(tmp_path, THIRD_PARTY, brute="Brute", shuffled="Shuffled")
+    (tmp_path / "brute_backend.py").write_text("from brute_and_shuffled_backend import Brute\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def bench(*arguments):
+    command = [sys.executable, "-m", "bench", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_a_backend_of_another_package_is_checked_listed_and_swept(
     third_party, vector_folder, tmp_path
 ):
-    assert all(check.ok for check in conformance("brute", "float32"))
-    wrong = {check.name for check in conformance("shuffled", "float32") if not check.ok}
-    assert "best_comes_first_and_nothing_twice" in wrong
     listed = CliRunner().invoke(commands, ["list", "backends", "--json"])
     assert "brute" in {row["name"] for row in json.loads(listed.output)}
     (tmp_path / "study.toml").write_text(
-        f'name = "s"\ndataset = "vectors:{vector_folder}"\ndimensions = [8, 20]\nrepeats = 1\n[[configurations]]\nbackend = "brute"\n'
+        f'name = "s"\ndataset = "vectors:{vector_folder}"\ndimensions = [8, 20]\nrepeats = 1\n'
+        '[[configurations]]\nbackend = "brute"\nprecision = ["float32", "tenths"]\n'
     )
     frame = run(tmp_path / "study.toml", tmp_path / "out", progress=False)
     swept = frame[frame["backend"] == "brute"]
-    assert list(swept["status"]) == ["ok", "ok"]
-    assert swept["ann_recall_at_10"].tolist() == [1.0, 1.0]
+    assert list(swept["status"]) == ["ok"] * 4
+    assert dict(zip(swept["precision"], swept["component_bits"], strict=True)) == {
+        "float32": 32,
+        "tenths": 5,
+    }
+    assert swept.groupby("precision")["ann_recall_at_10"].mean()["float32"] == 1
 
 
-def test_a_backend_that_ends_its_process_fails_the_check(third_party, monkeypatch):
-    found = conformance("no-such-backend", "float32")
-    assert [check.name for check in found] == ["process"]
-    assert "no backend is called 'no-such-backend'" in found[0].told
+def test_a_precision_of_another_package_has_its_own_floor(third_party):
+    for precision in ("float32", "tenths"):
+        assert not [r for r in check("brute", precision) if not r.ok]
+
+
+@pytest.mark.parametrize("optimise", ["", "1", "2"])
+def test_a_broken_backend_fails_the_check_under_optimised_python_too(
+    third_party, monkeypatch, optimise
+):
+    monkeypatch.setenv("PYTHONOPTIMIZE", optimise)
+    done = bench("check", "shuffled", "--json")
+    assert done.returncode == 1, done.stderr
+    results = json.loads(done.stdout)["float32"]
+    assert len(results) == len(RULES)
+    wrong = {r["rule"]: r["detail"] for r in results if not r["ok"]}
+    assert wrong["best_comes_first_and_nothing_twice"] == "a better id comes after a worse one"
+
+
+def test_a_backend_that_ends_its_process_fails_the_check(third_party):
+    results = check("no-such-backend", "float32")
+    assert [r.rule for r in results] == ["process"]
+    assert "no backend is called 'no-such-backend'" in results[0].detail
+
+
+def test_precisions_that_are_plain_text_are_one_clear_line(third_party):
+    packaged(third_party, TEXT_PRECISION, old="Old")
+    done = bench("list", "backends")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "matryoshka-bench: backend 'old': 'float32' in `precisions` is not a Precision"
+        " of bench.backends.precisions\n"
+    )
+
+
+def test_an_unknown_precision_is_named_with_the_near_miss():
+    with pytest.raises(UsageError, match="'faiss-flat' has no precision 'int9'; did you mean"):
+        get_backend("faiss-flat").precision_of("int9")
+
+
+def test_every_label_and_dimension_parameter_is_one_of_a_grid():
+    for name, cls in backends().items():
+        grids = {**cls.build_grid, **cls.search_grid}
+        assert set(cls.label_parameters) <= set(grids), name
+        assert set(cls.dimension_parameters) <= set(cls.build_grid), name
+        swept = {parameter for parameter, values in grids.items() if len(values) > 1}
+        assert swept - {"ef_construction"} <= set(cls.label_parameters), name
+
+
+def test_the_reference_is_exact_and_needs_no_extra():
+    assert get_backend(REFERENCE).exact
+    assert get_backend(REFERENCE).available()
+
+
+@pytest.mark.parametrize(
+    ("n", "per_sqrt_n", "expected"), [(0, 1, 1), (5, 9.0, 5), (10_000, 2, 200)]
+)
+def test_cells_lie_between_one_and_the_number_of_vectors(n, per_sqrt_n, expected):
+    assert cells(n, per_sqrt_n) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "build"),
+    [
+        ("faiss-pq", {"components_per_code": 2}),
+        ("faiss-refine", {"components_per_code": 4}),
+        ("adanns-ivf", {"coarse_dimension": 16, "lists_per_sqrt_n": 1.0}),
+    ],
+)
+def test_a_dimension_that_does_not_fit_has_an_error_of_its_own(name, build):
+    with pytest.raises(UnsupportedDimension, match=r"= (2|4|16) (does not divide|is above)"):
+        get_backend(name)().build(np.eye(5, dtype=np.float32), **build)
+
+
+def test_no_index_is_ever_unpickled():
+    for file in Path(bench_package.__file__).parent.rglob("*.py"):
+        assert "pickle.load" not in file.read_text(encoding="utf-8"), file

@@ -17,7 +17,7 @@ import bench
 from bench.backends import _postgres as postgres
 from bench.backends._servers import fresh_name
 
-START = "from bench.backends import _postgres as p; p.server(); print(p._started[0].pgdata, p._started[0].get_pid(), flush=True); "
+START = "from bench.backends import _postgres as p; p.server(); print(p.PRIVATE.folder, p.PRIVATE.pid, flush=True); "
 
 
 def started(then: str) -> tuple[subprocess.Popen, Path, int]:
