@@ -30,7 +30,7 @@ _COPY_BYTES_PER_SECOND = 5e6
 _MOST_INFLATED = 1032
 """What deflate, the usual compression of HDF5, can make of one byte."""
 _MOST_MEMORY = 8 * 2**30
-"""What the child may take beyond its libraries: HDF5's chunks stop at 4 GiB."""
+"""What the child may take beyond its libraries and an array: HDF5's chunks stop at 4 GiB."""
 _BLOCK_BYTES = 64 * 2**20
 
 
@@ -113,17 +113,19 @@ def _main(path: str, task: str, argument: str, *names: str) -> None:
         if task == "describe":
             print(json.dumps({"arrays": _shapes(arrays), "attribute": _attribute(file, argument)}))
         else:
+            # Chunks as long as the array make it one block.
+            _limit_memory(max(array.nbytes for array in arrays.values()))
             for name, array in arrays.items():
                 _copy(array, Path(argument) / f"{name}.npy")
 
 
-def _limit_memory() -> None:
+def _limit_memory(array_bytes: int = 0) -> None:
     """Hold the process to what a sound file needs: a size in a damaged file can be any number."""
     import resource
 
     import psutil
 
-    limit = psutil.Process().memory_info().vms + _MOST_MEMORY
+    limit = psutil.Process().memory_info().vms + _MOST_MEMORY + array_bytes
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(
         resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard)
