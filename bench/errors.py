@@ -20,6 +20,10 @@ from collections.abc import Iterable
 class UsageError(ValueError):
     """Bad input. The message is one line; commands print it and exit with status 2."""
 
+    def __str__(self) -> str:
+        """Return the message on one line, whatever the text that it quotes from a file."""
+        return " ".join(super().__str__().splitlines())
+
 
 class StudyError(UsageError):
     """A study that cannot be run: not TOML, an unknown key, a value out of range."""

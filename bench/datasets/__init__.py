@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from bench import registry
-from bench.errors import UsageError
+from bench.errors import DataError
 
 Qrels = Mapping[str, Mapping[str, int]]
 
@@ -58,7 +58,8 @@ class Source(ABC):
     def load(cls, argument: str, split: str = "test") -> Dataset:
         """Load the dataset that `argument` (what follows the colon) names, with the queries of `split`.
 
-        Raises UsageError for anything wrong with the data, in one line naming the file and the line or the ids.
+        Raises DataError for bad data, in one line that names the file and the line or the ids.
+        Raises MissingSplit if only the split is absent, UsageError if `argument` names nothing.
         """
 
 
@@ -68,12 +69,18 @@ def sources() -> dict[str, type[Source]]:
 
 
 def load_dataset(spec: str, split: str = "test") -> Dataset:
-    """Load the dataset named ``NAME`` or ``NAME:ARGUMENT``; raises UsageError, with the near miss of an unknown name."""
+    """Load the dataset named ``NAME`` or ``NAME:ARGUMENT``.
+
+    Raises what `Source.load` raises, and UsageError with the near miss of an unknown name.
+    """
     name, argument = registry.split_name(spec)
     source = registry.get("datasets", Source, name)
-    dataset = source.load(argument, split)
+    try:
+        dataset = source.load(argument, split)
+    except OSError as error:
+        raise DataError(f"dataset '{spec}' cannot be read: {error}") from error
     if not len(dataset.doc_ids):
-        raise UsageError(f"dataset '{spec}': the corpus is empty")
+        raise DataError(f"dataset '{spec}': the corpus is empty")
     if not len(dataset.query_ids):
-        raise UsageError(f"dataset '{spec}': there is no query to score in split '{split}'")
+        raise DataError(f"dataset '{spec}': there is no query to score in split '{split}'")
     return dataset

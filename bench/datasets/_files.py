@@ -10,46 +10,76 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import UsageError
+from bench.errors import DataError, MissingSplit, UsageError
+
+_MOST = 2**31 - 1
+"""The largest grade, either way: what scores the rankings counts in machine integers."""
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (``_id``, object) of each line; raises UsageError naming file and line for one that is broken or has no id."""
+    """Yield (``_id``, object) of each line.
+
+    Raises DataError with file and line for one that is broken, has no id, or is not Unicode.
+    """
     for number, line in enumerate(text_lines(path), 1):
         if not line.strip():
             continue
         try:
             entry = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise UsageError(f"{path}:{number}: not JSON: {error}") from error
+            raise DataError(f"{path}:{number}: not JSON: {first_line(error)}") from error
         if not isinstance(entry, dict) or type(entry.get("_id")) not in (str, int):
-            raise UsageError(f'{path}:{number}: each line must be an object with an "_id"')
+            raise DataError(f'{path}:{number}: each line must be an object with an "_id"')
+        if not all(_is_unicode(value) for value in entry.values() if isinstance(value, str)):
+            raise DataError(
+                f"{path}:{number}: half a surrogate pair (\\ud800 to \\udfff); remove it"
+            )
         yield str(entry["_id"]), entry
 
 
+def _is_unicode(text: str) -> bool:
+    """Return whether encoders and tables can take `text`: JSON can escape half a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def text_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a text file, a byte-order mark left out; raises UsageError when it is missing or not UTF-8."""
+    """Yield the lines of a text file without its byte-order mark.
+
+    Raises DataError if the file is missing, cannot be read or is not UTF-8.
+    """
     if not path.is_file():
-        raise UsageError(f"{path} is missing")
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise UsageError(f"{path}:{number}: not UTF-8: {error.reason}") from error
+        raise DataError(f"{path} is missing")
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+                except UnicodeDecodeError as error:
+                    raise DataError(
+                        f"{path}:{number}: not UTF-8: {error.reason}; save it as UTF-8"
+                    ) from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def distinct(ids: Sequence[str], path: Path, what: str) -> None:
-    """Raise UsageError that names the ids that occur twice."""
+    """Raise DataError that names the ids that occur twice."""
     if len(set(ids)) == len(ids):
         return
     seen: set[str] = set()
     twice = list(dict.fromkeys(i for i in ids if i in seen or seen.add(i)))  # type: ignore[func-returns-value]
-    raise UsageError(f"{path}: {len(twice)} {what} ids occur more than once: {few(twice)}")
+    raise DataError(f"{path}: {len(twice)} {what} ids occur more than once: {few(twice)}")
 
 
 def read_qrels(path: Path) -> dict[str, dict[str, int]]:
-    """Read judgements: a header, then ``query-id, corpus-id, score`` a line, tabs between; also TREC's four columns."""
+    """Read judgements: a header, then ``query-id, corpus-id, score`` per line, or TREC's columns.
+
+    Raises DataError with file and line.
+    """
     qrels: dict[str, dict[str, int]] = {}
     for number, line in enumerate(text_lines(path), 1):
         fields = line.rstrip("\r\n").split("\t") if "\t" in line else line.split()
@@ -58,7 +88,7 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
         if len(fields) == 4:
             fields = [fields[0], *fields[2:]]
         if len(fields) != 3:
-            raise UsageError(
+            raise DataError(
                 f"{path}:{number}: {len(fields)} fields instead of query-id, corpus-id, score"
             )
         query, document, score = fields
@@ -67,15 +97,17 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
         except ValueError as error:
             if number == 1 and not any(character.isdigit() for character in score):
                 continue  # the header
-            raise UsageError(
-                f"{path}:{number}: the score '{score}' is not a whole number"
+            raise DataError(
+                f"{path}:{number}: the score {quoted(score)} is not a whole number"
             ) from error
+        if abs(grade) > _MOST:
+            raise DataError(f"{path}:{number}: the score {quoted(score)} is too large for a grade")
         qrels.setdefault(query, {})[document] = grade
     return qrels
 
 
 def find_qrels(folder: Path, split: str) -> Path:
-    """Return ``qrels/SPLIT.tsv``; raises UsageError that names the splits there are."""
+    """Return ``qrels/SPLIT.tsv``; raises MissingSplit that names the splits there are."""
     if Path(split).name != split:
         raise UsageError(
             f"'{split}' is not the name of a split: it names a file in {folder / 'qrels'}"
@@ -83,7 +115,7 @@ def find_qrels(folder: Path, split: str) -> Path:
     path = folder / "qrels" / f"{split}.tsv"
     if not path.is_file():
         there = sorted(p.stem for p in (folder / "qrels").glob("*.tsv"))
-        raise UsageError(
+        raise MissingSplit(
             f"{path} is missing; {f'there are the splits {few(there)}' if there else 'judgements belong there'}"
         )
     return path
@@ -95,7 +127,8 @@ def scored_queries(
     """Keep the judgements of queries that can be scored, in the order of `query_ids`, and say what was left out and why.
 
     A query is scored when it has a relevant document (grade above 0) in the corpus. Judged documents outside the corpus stay:
-    they count as relevant ones that nothing can find, as in trec_eval. Raises UsageError when no query is left.
+    they count as relevant ones that nothing can find, as in trec_eval. Raises DataError if no
+    query is left.
     """
     known, asked = set(doc_ids), set(query_ids)
     notes = []
@@ -120,15 +153,28 @@ def scored_queries(
             f"{without} queries have no relevant document in the corpus and are not scored"
         )
     if not kept:
-        raise UsageError(
+        raise DataError(
             f"{name}: no query has a relevant document in the corpus; check that the judgements belong to it"
         )
     return kept, notes
 
 
 def few(names: Sequence[str]) -> str:
-    """Return the first few names, for a message."""
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    """Return the first few names, for a message of one line."""
+    shown = (name if name.isprintable() and len(name) <= 60 else quoted(name) for name in names[:3])
+    return ", ".join(shown) + (", …" if len(names) > 3 else "")
+
+
+def quoted(text: str) -> str:
+    """Return text from a file for a message: in quotes, on one line, cut off if long."""
+    return repr(text if len(text) <= 60 else f"{text[:60]}…")
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of a library's message, or the error's name if it has none."""
+    return next(
+        (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
+    )
 
 
 class Fingerprint:

@@ -13,10 +13,11 @@ from bench.datasets._files import (
     find_qrels,
     json_lines,
     own_documents,
+    quoted,
     read_qrels,
     scored_queries,
 )
-from bench.errors import UsageError
+from bench.errors import DataError
 
 
 class Beir(Source):
@@ -30,7 +31,7 @@ class Beir(Source):
     def load(cls, argument: str, split: str = "test") -> Dataset:
         folder = Path(argument)
         if not argument or not folder.is_dir():
-            raise UsageError(
+            raise DataError(
                 f"beir:{argument}: there is no such folder; it should hold corpus.jsonl, queries.jsonl, qrels/"
             )
         qrels_path = find_qrels(folder, split)
@@ -42,7 +43,7 @@ class Beir(Source):
             empty += not text
             fingerprint.add(doc_id, text)
         if not doc_ids:
-            raise UsageError(f"{corpus.path}: the corpus is empty")
+            raise DataError(f"{corpus.path}: the corpus is empty")
         distinct(doc_ids, corpus.path, "document")
         queries_path = folder / "queries.jsonl"
         queries = [
@@ -50,7 +51,7 @@ class Beir(Source):
             for query_id, entry in json_lines(queries_path)
         ]
         if not queries:
-            raise UsageError(f"{queries_path}: there are no queries")
+            raise DataError(f"{queries_path}: there are no queries")
         distinct([query_id for query_id, _ in queries], queries_path, "query")
         texts = dict(queries)
         qrels, notes = scored_queries(read_qrels(qrels_path), doc_ids, list(texts), str(qrels_path))
@@ -114,5 +115,5 @@ def _field(
     if value is None and not required:
         return ""
     if not isinstance(value, str):
-        raise UsageError(f"{path}: '{entry_id}' has no \"{name}\" that is text")
+        raise DataError(f'{path}: {quoted(entry_id)} has no "{name}" that is text')
     return value

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.datasets import Dataset, Source
 from bench.datasets._files import Fingerprint, distinct, own_documents, scored_queries
-from bench.errors import UsageError, near_miss
+from bench.errors import DataError, MissingSplit, UsageError, near_miss
 from bench.libraries import extra
 
 
@@ -41,7 +41,7 @@ class Mteb(Source):
             task.convert_v1_dataset_format_to_v2(num_proc=None)
         except Exception as error:  # hubs fail in many ways, and each is one to the user
             why = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UsageError(
+            raise DataError(
                 f"mteb:{name} cannot be loaded, and is not in mteb's cache: {why}"
             ) from error
         subsets = list(task.dataset)
@@ -53,7 +53,7 @@ class Mteb(Source):
         if subset not in subsets:
             raise UsageError(f"mteb:{name} has no subset '{subset}'{near_miss(subset, subsets)}")
         if split not in task.dataset[subset]:
-            raise UsageError(
+            raise MissingSplit(
                 f"mteb:{name} has no split '{split}'{near_miss(split, task.dataset[subset])}"
             )
         ignored = bool(getattr(task, "ignore_identical_ids", False))

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from bench.datasets import Dataset, Source
 from bench.datasets._files import Fingerprint
-from bench.errors import UsageError
+from bench.errors import MissingSplit, UsageError
 from bench.files import cache_folder, whole
 
 PACKAGES = ("jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "rich", "scipy")
@@ -66,7 +66,7 @@ class Pydoc(Source):
         if argument:
             raise UsageError(f"dataset 'pydoc' takes no argument, so not '{argument}'")
         if split not in ("test", "train", "all"):
-            raise UsageError(f"dataset 'pydoc' has the splits test, train and all, not '{split}'")
+            raise MissingSplit(f"dataset 'pydoc' has the splits test, train and all, not '{split}'")
         entries = _distinct(_cached_entries())
         summaries = Counter(entry.summary for entry in entries)
         asked = [

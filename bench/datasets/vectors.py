@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,12 +18,15 @@ from bench.datasets._files import (
     distinct,
     few,
     find_qrels,
+    first_line,
     json_lines,
+    quoted,
     read_qrels,
     scored_queries,
     text_lines,
 )
-from bench.errors import UsageError
+from bench.datasets._hdf5 import read_hdf5
+from bench.errors import DataError, UsageError
 
 SAMPLE = 1_000
 """Documents that ask where there are no queries."""
@@ -59,7 +64,7 @@ class Vectors(Source):
         corpus = _float32(read.corpus, f"vectors:{argument}: corpus")
         if read.queries is None and read.qrels is not None:
             # Ids that are mere row numbers would match documents by accident.
-            raise UsageError(
+            raise DataError(
                 f"{path}: there are judgements but no query vectors; add queries.npy, or remove the judgements"
             )
         queries, own, notes = read.queries, None, list(read.notes)
@@ -78,7 +83,7 @@ class Vectors(Source):
         queries = _float32(queries, f"vectors:{argument}: queries")
         query_ids = _ids(query_ids, queries, path, "query")
         if queries.shape[1] != corpus.shape[1]:
-            raise UsageError(
+            raise DataError(
                 f"vectors:{argument}: corpus vectors have {corpus.shape[1]} dimensions, query vectors {queries.shape[1]}"
             )
         fingerprint = Fingerprint("vectors")
@@ -120,13 +125,13 @@ def _column(argument: str) -> tuple[str, str]:
 
 def _read(path: Path, column: str, split: str) -> _Read:
     if path.suffix.lower() in _PICKLES:
-        raise UsageError(
+        raise DataError(
             f"{path} looks like a pickle, which can run code when it is loaded: save the array as .npy instead"
         )
     if path.is_dir():
         return _read_folder(path, split)
     if not path.is_file():
-        raise UsageError(f"vectors:{path}: there is no such file or folder")
+        raise DataError(f"vectors:{path}: there is no such file or folder")
     readers = {".npy": _read_array, ".hdf5": _read_hdf5, ".h5": _read_hdf5, ".fvecs": _read_fvecs}
     if path.suffix.lower() == ".parquet":
         return _read_parquet(path, column)
@@ -139,7 +144,7 @@ def _read(path: Path, column: str, split: str) -> _Read:
 
 def _read_folder(folder: Path, split: str) -> _Read:
     if not (folder / "corpus.npy").is_file():
-        raise UsageError(
+        raise DataError(
             f"{folder / 'corpus.npy'} is missing; a folder of vectors holds corpus.npy and, if you like, queries.npy"
         )
     queries = folder / "queries.npy"
@@ -174,35 +179,33 @@ def _npy(path: Path) -> np.ndarray:
     try:
         with path.open("rb") as file:
             np.lib.format.read_magic(file)
-        return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (ValueError, EOFError) as error:
+        with np.errstate(over="ignore"):  # of a shape too large for any file
+            return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except (
+        Exception
+    ) as error:  # the header is parsed as Python, which fails in many ways on a damaged one
         if "object" in str(error).lower() or path.read_bytes()[:1] == b"\x80":
-            raise UsageError(
+            raise DataError(
                 f"{path} is a pickle or holds Python objects, which can run code when loaded: save a plain float array"
             ) from error
-        raise UsageError(f"{path} is no array file: {error}") from error
+        raise DataError(
+            f"{path} is no array file: {first_line(error)}; save it with numpy.save"
+        ) from error
 
 
 def _read_hdf5(path: Path) -> _Read:
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            train, test = file.get("train"), file.get("test")
-            if not isinstance(train, h5py.Dataset) or not isinstance(test, h5py.Dataset | None):
-                raise UsageError(
-                    f"{path} has no array 'train': an ann-benchmarks file holds train (corpus) and test (queries)"
-                )
-            metric = file.attrs.get("distance", "angular")
-            metric = metric.decode() if isinstance(metric, bytes) else str(metric)
-            notes = (
-                ()
-                if metric in ("angular", "cosine", "dot", "ip")
-                else (f"the file is meant for {metric} distance; cosine is measured here",)
-            )
-            return _Read(train[()], None if test is None else test[()], notes=notes)
-    except OSError as error:
-        raise UsageError(f"{path} is no HDF5 file: {error}") from error
+    arrays, metric = read_hdf5(path, ("train", "test"), "distance")
+    if "train" not in arrays:
+        raise DataError(
+            f"{path} has no array 'train': an ann-benchmarks file holds train (corpus) "
+            "and test (queries)"
+        )
+    notes = (
+        ()
+        if metric in (None, "angular", "cosine", "dot", "ip")
+        else (f"the file is meant for {few([metric])} distance; cosine is measured here",)
+    )
+    return _Read(arrays["train"], arrays.get("test"), notes=notes)
 
 
 def _read_fvecs(path: Path) -> _Read:
@@ -213,71 +216,96 @@ def _read_fvecs(path: Path) -> _Read:
 
 def _fvecs(path: Path) -> np.ndarray:
     raw = np.fromfile(path, dtype="<i4")
-    if path.stat().st_size % 4 or not len(raw) or raw[0] < 1 or len(raw) % (raw[0] + 1):
-        raise UsageError(f"{path} is no .fvecs file: each vector is its width and as many floats")
-    rows = raw.reshape(-1, raw[0] + 1)
-    if (rows[:, 0] != raw[0]).any():
-        raise UsageError(f"{path}: vectors of different widths")
+    width = int(raw[0]) if len(raw) else 0
+    if path.stat().st_size % 4 or width < 1 or len(raw) % (width + 1):
+        raise DataError(f"{path} is no .fvecs file: each vector is its width and as many floats")
+    rows = raw.reshape(-1, width + 1)
+    if (rows[:, 0] != width).any():
+        raise DataError(f"{path}: vectors of different widths")
     return rows[:, 1:].copy().view("<f4")
 
 
 def _read_parquet(path: Path, column: str) -> _Read:
     import pyarrow as pa
-    import pyarrow.parquet as pq
+    import pyarrow.compute as pc
 
-    try:
-        schema = pq.read_schema(path)
-    except (OSError, pa.ArrowException) as error:
-        raise UsageError(f"{path} is no parquet file: {str(error).splitlines()[0]}") from error
-    lists = [
-        f.name
+    from bench.parquet import read_schema, read_table
+
+    schema = _told(path, read_schema)
+    lists = {
+        f.name: f.type.value_type
         for f in schema
         if pa.types.is_list(f.type)
         or pa.types.is_large_list(f.type)
         or pa.types.is_fixed_size_list(f.type)
-    ]
-    floats = [name for name in lists if pa.types.is_floating(schema.field(name).type.value_type)]
+    }
+    floats = [name for name, kind in lists.items() if pa.types.is_floating(kind)]
     if not column and len(floats) != 1:
-        there = few(lists) if lists else "none"
-        raise UsageError(
+        there = few(list(lists)) or "none"
+        raise DataError(
             f"{path}: name the column of vectors as {path}#COLUMN; columns of lists: {there}"
         )
     column = column or floats[0]
     if column not in lists:
-        raise UsageError(
-            f"{path} has no column of lists called '{column}'; there are: {few(lists)}"
+        raise DataError(
+            f"{path} has no column of lists called {quoted(column)}; "
+            f"there are: {few(list(lists)) or 'none'}"
+        )
+    if not (pa.types.is_floating(lists[column]) or pa.types.is_integer(lists[column])):
+        raise DataError(
+            f"{path}: the lists in {quoted(column)} are of {lists[column]}, not of numbers"
         )
     id_column = next((name for name in ("_id", "id") if name in schema.names), None)
-    table = pq.read_table(
-        path, columns=[column, *([id_column] if id_column else [])]
-    ).combine_chunks()
-    vectors = table[column].combine_chunks()
+    columns = [column, *([id_column] if id_column else [])]
+    if twice := [name for name in columns if schema.names.count(name) > 1]:
+        raise DataError(f"{path} has several columns called {quoted(twice[0])}; rename them")
+    table = _told(path, partial(read_table, columns=columns))
+    vectors = table[column]
     if not len(vectors):
-        raise UsageError(f"{path}: the column '{column}' is empty")
-    widths = set(vectors.value_lengths().to_pylist())
+        raise DataError(f"{path}: the column {quoted(column)} is empty")
+    widths = pc.unique(pc.list_value_length(vectors)).to_pylist()
     if len(widths) > 1 or None in widths:
-        raise UsageError(f"{path}: the lists in '{column}' are of different lengths or missing")
-    flat = vectors.flatten().to_numpy(zero_copy_only=False)
-    return _Read(
-        flat.reshape(len(vectors), -1),
-        doc_ids=[str(i) for i in table[id_column].to_pylist()] if id_column else None,
+        raise DataError(
+            f"{path}: the lists in {quoted(column)} are of different lengths or missing"
+        )
+    # Chunk by chunk: Arrow's own lists hold no more than 2**31 numbers in one piece.
+    flat = np.concatenate(
+        [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in vectors.chunks]
     )
+    return _Read(
+        flat.reshape(len(vectors), widths[0]),
+        doc_ids=_parquet_ids(path, table[id_column]) if id_column else None,
+    )
+
+
+def _parquet_ids(path: Path, ids: Any) -> list[str]:
+    try:
+        return [str(i) for i in ids.to_pylist()]
+    except (ValueError, OverflowError) as error:  # a time that no calendar has
+        raise DataError(
+            f"{path}: the ids cannot be read: {first_line(error)}; give texts or numbers"
+        ) from error
+
+
+def _told(path: Path, read: Callable[[Path], Any]) -> Any:
+    try:
+        return read(path)
+    except ValueError as error:
+        raise DataError(
+            f"{path} is no parquet file that can be read: {error}; write it anew"
+        ) from error
 
 
 # --------------------------------------------------------------------------------------------------------------- the checks
 
 
 def _float32(vectors: np.ndarray, what: str) -> np.ndarray:
-    if (
-        vectors.ndim != 2
-        or not np.issubdtype(vectors.dtype, np.number)
-        or np.issubdtype(vectors.dtype, np.complexfloating)
-    ):
-        raise UsageError(
+    if vectors.ndim != 2 or vectors.dtype.kind not in "iuf":
+        raise DataError(
             f"{what}: an array of numbers of shape (n, D) is needed, not {vectors.dtype} of shape {vectors.shape}"
         )
     if not len(vectors) or not vectors.shape[1]:
-        raise UsageError(f"{what} is empty")
+        raise DataError(f"{what} is empty")
     with np.errstate(over="ignore"):  # what overflows becomes infinite, and is named as such later
         return vectors if vectors.dtype == np.float32 else vectors.astype(np.float32)
 
@@ -286,7 +314,7 @@ def _ids(ids: list[str] | None, vectors: np.ndarray, path: str, what: str) -> li
     if ids is None:
         return [str(i) for i in range(len(vectors))]
     if len(ids) != len(vectors):
-        raise UsageError(f"{path}: {len(ids)} {what} ids for {len(vectors)} vectors")
+        raise DataError(f"{path}: {len(ids)} {what} ids for {len(vectors)} vectors")
     distinct(ids, Path(path), what)
     return ids
 
@@ -308,7 +336,8 @@ def _look(
     for start, block in _blocks(vectors):
         fingerprint.add(block.tobytes())
         broken += [ids[start + i] for i in np.flatnonzero(~np.isfinite(block).all(axis=1)).tolist()]
-        zero += [ids[start + i] for i in np.flatnonzero(~block.any(axis=1)).tolist()]
+        with np.errstate(invalid="ignore"):  # what is no number was named above
+            zero += [ids[start + i] for i in np.flatnonzero(~block.any(axis=1)).tolist()]
         if what == "document":
             lengths = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float64))
             longest, shortest = (
@@ -321,11 +350,11 @@ def _look(
                 seen.add(digest)
     plural = {"document": "documents", "query": "queries"}[what]
     if broken:
-        raise UsageError(
+        raise DataError(
             f"{name}: {len(broken)} {plural} hold NaN or infinite numbers: {few(broken)}; remove them"
         )
     if zero:
-        raise UsageError(
+        raise DataError(
             f"{name}: {len(zero)} {plural} are all-zero vectors, which have no direction: {few(zero)}; remove them"
         )
     notes = []

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from bench.errors import UsageError
+from bench.errors import DamagedFile, UsageError
 from bench.libraries import extra
 from bench.reducers import LEARNED, Reducer
 
 _WEIGHTS, _META = "adaptor.safetensors", "adaptor.json"
+_RESIDUAL = {"hidden", "hidden_bias", "output"}
 
 
 class Adaptor(Reducer):
@@ -60,24 +61,30 @@ class Adaptor(Reducer):
     @cached_property
     def meta(self) -> dict[str, Any]:
         """What it was trained on, how, and what it reached on what was held out."""
+        path = self.folder / _META
         try:
-            found: dict[str, Any] = json.loads((self.folder / _META).read_text(encoding="utf-8"))
-            found["full_dim"], found["dimensions"], found["better"]
-        except (ValueError, KeyError) as error:
-            raise UsageError(
-                f"{self.folder / _META} is damaged ({error}); train the adaptor again"
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            _check_meta(found)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise DamagedFile(
+                f"{path} is damaged ({_reason(error)}); train the adaptor again"
             ) from error
         return found
 
     @cached_property
     def arrays(self) -> dict[str, np.ndarray]:
         """The weights by name."""
+        path = self.folder / _WEIGHTS
         try:
-            return dict(load_file(self.folder / _WEIGHTS))
+            found = dict(load_file(path))
+            _check_weights(found, self.meta["full_dim"])
+        except DamagedFile:
+            raise
         except Exception as error:  # the library's own error type is not exported
-            raise UsageError(
-                f"{self.folder / _WEIGHTS} is damaged ({error}); train the adaptor again"
+            raise DamagedFile(
+                f"{path} is damaged ({_reason(error)}); train the adaptor again"
             ) from error
+        return found
 
     @property
     def identity(self) -> str:
@@ -88,6 +95,9 @@ class Adaptor(Reducer):
             raise UsageError(
                 f"the adaptor in {self.folder} maps {self.meta['full_dim']} dimensions, and the vectors of '{self.encoder}' have {full_dim}"
             )
+        self.map(
+            np.zeros((1, full_dim), np.float32)
+        )  # weights that are damaged are told before anything is measured
 
     def caution(self, dimension: int) -> str:
         """Not surely better than truncation and PCA on held-out pairs, at the trained dimension nearest to `dimension`."""
@@ -107,6 +117,35 @@ class Adaptor(Reducer):
         if "hidden" in w:
             mapped += np.maximum(vectors @ w["hidden"] + w["hidden_bias"], 0) @ w["output"]
         return np.asarray(mapped, dtype=np.float32)
+
+
+def _check_meta(meta: dict[str, Any]) -> None:
+    """Raise ValueError, KeyError or TypeError for a description that contradicts itself."""
+    sizes, better = [meta["full_dim"], *meta["dimensions"]], meta["better"]
+    if not all(type(size) is int and 0 < size <= meta["full_dim"] for size in sizes):
+        raise ValueError("full_dim and dimensions must be whole numbers from 1 to full_dim")
+    if not (
+        len(better) == len(meta["dimensions"]) > 0 and all(type(value) is bool for value in better)
+    ):
+        raise ValueError("better must be true or false for each of dimensions")
+
+
+def _check_weights(arrays: dict[str, np.ndarray], full: int) -> None:
+    """Raise ValueError unless the weights are finite float32 of the shapes in `Adaptor.of`."""
+    shapes: dict[str, tuple[int, ...]] = {"linear": (full, full)}
+    if arrays.keys() & _RESIDUAL:
+        wide = arrays["hidden_bias"].size if "hidden_bias" in arrays else 0
+        shapes |= {"hidden": (full, wide), "hidden_bias": (wide,), "output": (wide, full)}
+    found = {name: array.shape for name, array in arrays.items()}
+    if found != shapes:
+        raise ValueError(f"its weights are {found}, not {shapes}")
+    for name, array in arrays.items():
+        if array.dtype != np.float32 or not np.isfinite(array).all():
+            raise ValueError(f"the weights '{name}' are not finite float32 numbers")
+
+
+def _reason(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def save_adaptor(folder: Path, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> None:

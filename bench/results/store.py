@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from bench.errors import DamagedFile, NothingToShow, UsageError
 from bench.files import whole
+from bench.parquet import read_table
 from bench.results.derived import with_derived
 from bench.results.schema import (
     CONFIGURATION,
@@ -142,7 +143,7 @@ def load_queries(folder: str | Path) -> pd.DataFrame:
 def load_rankings(folder: str | Path, trial_id: str) -> pd.DataFrame | None:
     """Return what each query of a trial found (``query_id, doc_ids``); None if it was not kept."""
     path = _rankings(Path(folder), trial_id)
-    return _table(path).to_pandas() if path.exists() else None
+    return _typed(_table(path), RANKINGS, path).to_pandas() if path.is_file() else None
 
 
 def _newest(folder: str | Path) -> pd.DataFrame:
@@ -171,7 +172,8 @@ def _rankings(folder: Path, trial_id: str) -> Path:
 def _write(table: pa.Table, path: Path) -> None:
     try:
         with whole(path) as partial:
-            pq.write_table(table, partial, compression="zstd")
+            # The checksums tell a damaged number from a measured one.
+            pq.write_table(table, partial, compression="zstd", write_page_checksum=True)
     except OSError as error:
         raise UsageError(
             f"{path} cannot be written ({error.strerror or error}); what was measured is kept: "
@@ -181,15 +183,15 @@ def _write(table: pa.Table, path: Path) -> None:
 
 def _table(path: Path) -> pa.Table:
     try:
-        return pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        why = str(error).splitlines()[0]
-        raise DamagedFile(f"{path} is damaged ({why}); delete it and run again") from error
+        return read_table(path)
+    except ValueError as error:
+        raise DamagedFile(f"{path} is damaged ({error}); delete it and run again") from error
 
 
 def _read(path: Path, kind: str) -> pa.Table:
     table, schema = _table(path), {"trials": TRIALS, "queries": QUERIES}[kind]
-    written = int((table.schema.metadata or {}).get(_VERSION_KEY, b"0"))
+    version = (table.schema.metadata or {}).get(_VERSION_KEY, b"0")
+    written = int(version) if version.isdigit() else 0
     if written > SCHEMA_VERSION:
         raise UsageError(
             f"{path} was written by a newer matryoshka-bench (table schema {written}, this one "
@@ -200,9 +202,23 @@ def _read(path: Path, kind: str) -> pa.Table:
             continue
         if not 0 < written < column.since:
             raise DamagedFile(f"{path} is no table of this suite: it has no column '{column.name}'")
-        values = _before(column, table)
-        table = table.append_column(column.name, pa.array(values, _ARROW[column.type]))
-    return table.select(schema.names).cast(schema)
+        try:
+            values = pa.array(_before(column, table), _ARROW[column.type])
+        except (pa.ArrowException, KeyError, TypeError, ValueError, OverflowError) as error:
+            raise DamagedFile(
+                f"{path} cannot be brought up to date ({error}); delete it"
+            ) from error
+        table = table.append_column(column.name, values)
+    return _typed(table, schema, path)
+
+
+def _typed(table: pa.Table, schema: pa.Schema, path: Path) -> pa.Table:
+    """Return the columns of `schema`; raises DamagedFile for other types or repeated names."""
+    try:
+        return table.select(schema.names).cast(schema)
+    except (pa.ArrowException, KeyError) as error:
+        why = str(error).splitlines()[0]
+        raise DamagedFile(f"{path} is no table of this suite ({why}); delete it") from error
 
 
 def _before(column: Column, older: pa.Table) -> list[Any]:

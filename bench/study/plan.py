@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.backends import Backend, get_backend
-from bench.errors import UsageError, near_miss
+from bench.errors import StudyError, UsageError, near_miss
 from bench.reducers import PLAIN, get_reducer
 from bench.registry import split_name
 from bench.study.schema import (
@@ -26,6 +26,7 @@ EXACT = "exact"
 """What stands in the column `backend` for the exact pass over every reducer and dimension: quality, no times."""
 EXACT_DEPTH = 100
 """Depth of the exact pass's results, so that every quality figure can be given."""
+_MOST_TRIALS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,18 @@ def exact_reducers(study: Study) -> list[tuple[str, str]]:
 
 
 def plan(study: Study) -> list[Trial]:
-    """Return the timed trials of a study in the order they are run, each once; those that share an index together."""
-    trials = (
+    """Return the timed trials of a study in running order, each once, grouped by index.
+
+    Raises StudyError for more than a million: the list alone would fill the memory.
+    """
+    expanded = (
         trial for configuration in study.configurations for trial in _expand(configuration, study)
     )
+    trials = list(itertools.islice(expanded, _MOST_TRIALS + 1))
+    if len(trials) > _MOST_TRIALS:
+        raise StudyError(
+            f"study '{study.name}' expands to more than {_MOST_TRIALS:,} trials: sweep fewer values"
+        )
     unique = list(dict.fromkeys(trials))
     first: dict[tuple[Any, ...], int] = {}
     for position, trial in enumerate(unique):
@@ -103,10 +112,16 @@ def reducer_grid(choice: str | ReducerChoice) -> list[tuple[str, str]]:
         if not reducer.argument:
             raise UsageError(f"reducer '{name}' takes no argument, so not '{argument}'")
         given[reducer.argument] = [argument]
-    for parameter in given:
+    for parameter, values in given.items():
         if parameter not in grid:
             raise UsageError(
                 f"reducer '{name}' has no parameter '{parameter}'{near_miss(parameter, grid)}"
+            )
+        default = grid[parameter][0]
+        fit = (float, int) if type(default) is float else (type(default),)
+        if bad := [value for value in values if type(value) not in fit]:
+            raise UsageError(
+                f"reducer '{name}': {parameter} = {bad[0]!r} is not of the kind of {default!r}"
             )
     return [(name, canonical(values)) for values in product({**grid, **given})]
 

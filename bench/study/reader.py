@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from bench.backends import SERVER, get_backend
-from bench.errors import UsageError, near_miss
+from bench.errors import StudyError, UsageError, near_miss
 from bench.study.plan import reducer_grid
 from bench.study.schema import (
     Configuration,
@@ -31,8 +31,10 @@ def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
     source = _find(path)
     try:
         table = tomllib.loads(source.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not TOML: {error}") from error
+    except OSError as error:
+        raise StudyError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:  # also of a number with too many digits
+        raise StudyError(f"{path} is not TOML: {error}") from error
     for override in overrides:
         _override(table, override)
     try:
@@ -43,10 +45,13 @@ def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
         raise UsageError(
             f"{path}: the name '{study.name}' becomes a folder: use letters, digits, '.', '_' and '-' only"
         )
-    for configuration in study.configurations:
-        _check(configuration, path)
-    for choice in study.reducers:
-        reducer_grid(choice)
+    try:
+        for configuration in study.configurations:
+            _check(configuration, path)
+        for choice in study.reducers:
+            reducer_grid(choice)
+    except UsageError as error:
+        raise error if str(path) in str(error) else StudyError(f"{path}: {error}") from error
     return study
 
 
@@ -59,8 +64,11 @@ def shipped() -> list[str]:
 
 def _find(path: str | Path) -> Path:
     path = Path(path)
-    if path.is_file():
-        return path
+    try:
+        if path.is_file():
+            return path
+    except OSError as error:  # a name too long, a folder that may not be entered
+        raise StudyError(f"{path} cannot be read: {error.strerror or error}") from error
     if str(path) in shipped():
         return Path(str(_SHIPPED / f"{path}.toml"))
     kind = "is a folder, not" if path.is_dir() else "is not"
@@ -73,7 +81,7 @@ def _override(table: dict[str, Any], override: str) -> None:
         raise UsageError(f"--set takes key=value, not '{override}'")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # also of a number with too many digits
         value = text
     *parents, last = key.strip().split(".")
     for parent in parents:

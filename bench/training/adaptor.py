@@ -20,7 +20,7 @@ import numpy as np
 
 from bench.datasets import load_dataset
 from bench.embeddings import Embeddings, embed
-from bench.errors import UsageError
+from bench.errors import MissingSplit, UsageError
 from bench.libraries import extra
 from bench.quality.intervals import Bootstrap
 from bench.reducers import Reducer
@@ -199,7 +199,7 @@ def _training_data(dataset: str, encoder: str, loss: str | None) -> Embeddings:
     """Return the training split, or, where there is none and no labels are asked for, the corpus without any judgement."""
     try:
         return embed(dataset, encoder, split="train")
-    except UsageError:
+    except MissingSplit:
         if loss == "infonce":
             raise
         return replace(embed(dataset, encoder), qrels=None)

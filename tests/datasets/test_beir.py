@@ -3,6 +3,7 @@
 import pytest
 
 from bench.datasets import load_dataset
+from bench.errors import DataError, MissingSplit
 
 CORPUS = (
     b'{"_id": "a", "title": "T", "text": "x"}\r\n\r\n{"_id": 7, "title": null, "text": "y"}\r\n'
@@ -82,3 +83,37 @@ def test_a_query_that_is_a_document_is_left_out_of_its_own_results(tmp_path):
     data = load_dataset(f"beir:{tmp_path}")
     assert data.own.tolist() == [0, -1]
     assert any("left out of its own results" in note for note in data.notes)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"corpus": b'{"_id": "a", "text": "\\ud800"}'}, "corpus.jsonl:1: .*surrogate"),
+        ({"queries": b'{"_id": "\\udfff", "text": "?"}'}, "queries.jsonl:1: .*surrogate"),
+        ({"corpus": b'{"_id": "a\\nb", "text": 3}'}, r"corpus.jsonl: 'a\\nb' has no"),
+        ({"corpus": b"[" * 100_000}, "corpus.jsonl:1: not JSON"),
+        ({"qrels": b"q\ta\t1\nq\t7\t99999999999"}, "test.tsv:2: .* too large"),
+        ({"qrels": b"q\ta\t1\nq\t7\t1\xe2\x80\xa8x"}, r"test.tsv:2: the score '1\\u2028x'"),
+        ({"qrels": b"q\ta\t1\nq\t7\t" + b"9" * 5000}, "test.tsv:2: .* is not a whole number"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line_that_names_file_and_line(tmp_path, change, says):
+    with pytest.raises(DataError, match=says) as error:
+        folder(tmp_path, **change)
+    assert len(str(error.value).splitlines()) == 1
+    assert len(str(error.value)) < 400
+
+
+def test_a_path_that_no_system_takes(tmp_path):
+    with pytest.raises(DataError, match=r"cannot be read: .*too long"):
+        load_dataset(f"beir:{tmp_path / ('x' * 5000)}")
+
+
+def test_a_split_that_is_absent_is_not_data_that_is_bad(tmp_path):
+    folder(tmp_path)
+    with pytest.raises(MissingSplit, match="there are the splits test"):
+        load_dataset(f"beir:{tmp_path}", "train")
+    (tmp_path / "qrels" / "train.tsv").write_text("q\ta\t1\nq\t7\tmany\n")
+    with pytest.raises(DataError, match=r"train\.tsv:2") as error:
+        load_dataset(f"beir:{tmp_path}", "train")
+    assert not isinstance(error.value, MissingSplit)

@@ -1,13 +1,17 @@
 """Ready vectors: what is understood, and what is refused rather than misread."""
 
+import contextlib
+import os
+from datetime import datetime
+
 import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.datasets import load_dataset
-from bench.errors import UsageError
+from bench.datasets import _hdf5, load_dataset
+from bench.errors import DataError, UsageError
 
 VECTORS = np.random.default_rng(0).standard_normal((10, 4)).astype(np.float32)
 
@@ -157,3 +161,137 @@ def test_ready_vectors_of_bge_large(shared_beir):
     assert data.corpus_vectors.shape == (3124, 1024)
     assert len(set(data.doc_ids)) == 3124
     assert not any("unit length" in note for note in data.notes)
+
+
+def npy(path, header):
+    """Write an array file with a header as it is given, and 160 bytes of data."""
+    text = header.encode() + b"\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(160))
+    return path
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("descr", "shape", "says"),
+    [
+        ("'<f4'", "(10, 4), (", "is no array file"),
+        ("'<f4'", "(True, 4)", "is no array file"),
+        ("'<f4'", "(-1, 4)", "is no array file"),
+        ("'<f4'", "(1000000000000, 4)", "is no array file.*larger|greater than file size"),
+        ("'<f4'", f"({2**62}, {2**62})", "is no array file"),
+        ("'<f4'", f"({10**30}, 0)", "is no array file"),
+        ("'|S0'", "(1000000000000, 4)", "an array of numbers"),
+        ("'<m8[s]'", "(5, 4)", "an array of numbers"),
+        ("'|O'", "(5, 4)", "holds Python objects"),
+    ],
+)
+def test_array_files_whose_header_is_damaged_or_claims_too_much(tmp_path, descr, shape, says):
+    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}}}"
+    with pytest.raises(DataError, match=says):
+        load(npy(tmp_path / "x.npy", header))
+
+
+def test_parquet_with_a_damaged_page(tmp_path):
+    path = parquet(tmp_path / "x.parquet", emb=list(VECTORS))
+    data = bytearray(path.read_bytes())
+    data[4:40] = b"\xff" * 36
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"x\.parquet is no parquet file that can be read"):
+        load(path)
+
+
+def test_parquet_whose_footer_is_damaged_in_any_byte_ends_nothing(tmp_path):
+    whole = parquet(tmp_path / "x.parquet", emb=list(VECTORS)).read_bytes()
+    footer = int.from_bytes(whole[-8:-4], "little")
+    for position in range(len(whole) - 8 - footer, len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1
+        (tmp_path / "x.parquet").write_bytes(damaged)
+        with contextlib.suppress(DataError):
+            load(tmp_path / "x.parquet")
+
+
+def test_parquet_with_ids_that_are_no_text_or_no_time(tmp_path):
+    noise = pa.array([b"\xff\xfe"] * 10).view(pa.string())
+    far = pa.array([2**62] * 10).view(pa.timestamp("us"))
+    for name, ids in (("text", noise), ("time", far)):
+        with pytest.raises(DataError, match=rf"{name}\.parquet"):
+            load(parquet(tmp_path / f"{name}.parquet", id=ids, emb=list(VECTORS)))
+    days = [datetime(2026, 1, day + 1) for day in range(10)]
+    assert load(parquet(tmp_path / "x.parquet", id=days, emb=list(VECTORS))).doc_ids[0] == str(
+        days[0]
+    )
+
+
+def test_parquet_columns_of_one_name_or_of_lists_of_texts(tmp_path):
+    twice = pa.table([pa.array(list(VECTORS)), pa.array(list(VECTORS))], names=["emb", "emb"])
+    pq.write_table(twice, tmp_path / "twice.parquet")
+    with pytest.raises(DataError, match="several columns called 'emb'"):
+        load(f"{tmp_path / 'twice.parquet'}#emb")
+    path = parquet(tmp_path / "tags.parquet", tags=[["a"]], emb=[[1.0]])
+    with pytest.raises(DataError, match="lists in 'tags' are of string"):
+        load(f"{path}#tags")
+
+
+def test_parquet_that_claims_more_than_its_file_can_hold(tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.parquet._ALWAYS_FINE", 0)
+    monkeypatch.setattr("bench.parquet._MOST_INFLATED", 10)
+    path = parquet(tmp_path / "x.parquet", emb=list(np.zeros((200_000, 4), np.float32)))
+    with pytest.raises(DataError, match=r"x\.parquet .* take more than \d+ bytes"):
+        load(path)
+
+
+def test_hdf5_that_claims_more_than_its_file_can_hold(tmp_path):
+    with h5py.File(tmp_path / "x.hdf5", "w") as file:
+        file.create_dataset("train", (2**40, 100), np.float32, chunks=(1000, 100))
+    with pytest.raises(DataError, match="more than a file of its size can hold"):
+        load(tmp_path / "x.hdf5")
+
+
+@pytest.mark.parametrize("array", [np.ones(3), ["text"], np.ones((2, 2), complex), np.ones((0, 4))])
+def test_hdf5_whose_array_is_no_table_of_numbers(tmp_path, array):
+    with h5py.File(tmp_path / "x.hdf5", "w") as file:
+        file["train"] = array
+    with pytest.raises(DataError, match=r"x\.hdf5: 'train'"):
+        load(tmp_path / "x.hdf5")
+
+
+def test_hdf5_of_many_blocks_and_of_chunks(tmp_path, monkeypatch):
+    with h5py.File(tmp_path / "x.hdf5", "w") as file:
+        file.create_dataset("train", data=VECTORS, chunks=(3, 2), compression="gzip")
+        file["test"] = VECTORS[:3]
+    monkeypatch.setattr(_hdf5, "_BLOCK_BYTES", 16)
+    data = load(tmp_path / "x.hdf5")
+    np.testing.assert_array_equal(data.corpus_vectors, VECTORS)
+    np.testing.assert_array_equal(data.query_vectors, VECTORS[:3])
+    assert isinstance(data.corpus_vectors, np.memmap)
+
+
+@pytest.mark.parametrize("hangs", ["describe", "copy"])
+def test_hdf5_that_hangs_the_library_is_given_up_on(tmp_path, monkeypatch, hangs):
+    os.mkfifo(tmp_path / "pipe")  # nobody writes to it, so that opening it waits for ever
+    with h5py.File(tmp_path / "x.hdf5", "w") as file:
+        if hangs == "describe":
+            file["train"] = h5py.ExternalLink(str(tmp_path / "pipe"), "/train")
+        else:
+            outside = [(str(tmp_path / "pipe"), 0, 160)]
+            file.create_dataset("train", (10, 4), np.float32, external=outside)
+    monkeypatch.setattr(_hdf5, f"{hangs.upper()}_SECONDS", 1.0)
+    with pytest.raises(DataError, match=r"x\.hdf5 is damaged.* not read within 1 s"):
+        load(tmp_path / "x.hdf5")
+
+
+def test_hdf5_that_crashes_the_library_is_named(tmp_path, monkeypatch):
+    (tmp_path / "x.hdf5").write_bytes(b"")
+    (tmp_path / "crash").write_text("#!/bin/sh\nkill -SEGV $$\n")
+    (tmp_path / "crash").chmod(0o755)
+    monkeypatch.setattr(_hdf5.sys, "executable", str(tmp_path / "crash"))
+    with pytest.raises(DataError, match=r"x\.hdf5 is damaged.*SIGSEGV"):
+        load(tmp_path / "x.hdf5")
+
+
+@pytest.mark.filterwarnings("error")
+def test_fvecs_of_the_largest_width(tmp_path):
+    (tmp_path / "x.fvecs").write_bytes(np.full(10, 2**31 - 1, "<i4").tobytes())
+    with pytest.raises(DataError, match=r"no \.fvecs file"):
+        load(tmp_path / "x.fvecs")

@@ -1,12 +1,14 @@
 """Reducers against independent references."""
 
+import shutil
+
 import numpy as np
 import pytest
 from scipy.linalg import svd
 from sklearn.decomposition import PCA
 from sklearn.random_projection import GaussianRandomProjection
 
-from bench.errors import UsageError
+from bench.errors import DamagedFile, UsageError
 from bench.reducers import get_reducer, reducers
 from bench.reducers.adaptor import Adaptor, save_adaptor
 from bench.vectors import normalise, truncate
@@ -134,3 +136,43 @@ def test_bad_adaptors_are_told_in_one_line(vectors, adaptor_folder, tmp_path):
         (tmp_path / name).write_text("no")
     with pytest.raises(UsageError, match="is damaged"):
         Adaptor("x", path=str(tmp_path)).fit(vectors)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "[]",
+        "{}",
+        "[" * 100_000,
+        '{"full_dim": "24", "dimensions": [6], "better": [true]}',
+        '{"full_dim": 24, "dimensions": [], "better": []}',
+        '{"full_dim": 24, "dimensions": [6, 24], "better": [true]}',
+        '{"full_dim": 24, "dimensions": 6, "better": [true]}',
+        '{"full_dim": 24, "dimensions": [0], "better": [true]}',
+    ],
+    ids=range(8),
+)
+def test_an_adaptor_whose_description_is_damaged_is_named(adaptor_folder, tmp_path, change):
+    shutil.copytree(adaptor_folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "adaptor.json").write_text(change)
+    with pytest.raises(DamagedFile, match=r"adaptor\.json is damaged"):
+        Adaptor(path=str(tmp_path)).check(24)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        {"other": np.eye(24, dtype=np.float32)},
+        {"linear": np.ones((24, 3), np.float32)},
+        {"linear": np.eye(24)},
+        {"linear": np.full((24, 24), np.nan, np.float32)},
+        {"linear": np.eye(24, dtype=np.float32), "hidden": np.ones((24, 4), np.float32)},
+    ],
+    ids=range(5),
+)
+def test_an_adaptor_whose_weights_do_not_fit_is_named_before_anything_is_measured(
+    tmp_path, weights
+):
+    save_adaptor(tmp_path, weights, {"full_dim": 24, "dimensions": [6], "better": [True]})
+    with pytest.raises(DamagedFile, match=r"adaptor\.safetensors is damaged"):
+        Adaptor(path=str(tmp_path)).check(24)

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.errors import UsageError
+from bench.errors import DamagedFile, UsageError
 from bench.results.derived import ALL_COLUMNS
 from bench.results.schema import (
     HISTORY,
@@ -16,7 +16,15 @@ from bench.results.schema import (
     TRIAL_COLUMNS,
     UndeclaredColumn,
 )
-from bench.results.store import QUERIES, TRIALS, Store, load, load_queries, other_machines
+from bench.results.store import (
+    QUERIES,
+    TRIALS,
+    Store,
+    load,
+    load_queries,
+    load_rankings,
+    other_machines,
+)
 
 
 def row(trial_id, **values):
@@ -179,3 +187,52 @@ def test_every_column_says_what_it_is_and_since_when():
         assert column.meaning, column.name
         assert column.since in HISTORY
     assert max(column.since for column in (*TRIAL_COLUMNS, *QUERY_COLUMNS)) == SCHEMA_VERSION
+
+
+def test_a_number_that_was_damaged_on_disk_is_not_taken_for_a_measured_one(tmp_path):
+    Store(tmp_path).add(row("a", ndcg_at_10=0.123456789))
+    path = tmp_path / "parts" / "a.trials.parquet"
+    whole = path.read_bytes()
+    columns = pq.ParquetFile(path).metadata.row_group(0)
+    column = columns.column(TRIALS.names.index("ndcg_at_10"))
+    refused = 0
+    for position in range(column.total_compressed_size):
+        damaged = bytearray(whole)
+        damaged[column.dictionary_page_offset + position] ^= 1
+        path.write_bytes(damaged)
+        try:
+            assert load(tmp_path)["ndcg_at_10"].tolist() == [0.123456789]
+        except DamagedFile:
+            refused += 1
+    assert refused > column.total_compressed_size / 2
+
+
+def test_damaged_rankings_are_named(tmp_path):
+    Store(tmp_path).add(row("a"), asked("q1"), [["d1"]])
+    assert load_rankings(tmp_path, "a")["doc_ids"][0].tolist() == ["d1"]
+    path = tmp_path / "rankings" / "a.parquet"
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(DamagedFile, match=r"a\.parquet is damaged"):
+        load_rankings(tmp_path, "a")
+    pq.write_table(pa.table({"x": [1]}), path)
+    with pytest.raises(DamagedFile, match=r"a\.parquet is no table of this suite"):
+        load_rankings(tmp_path, "a")
+
+
+@pytest.mark.parametrize("change", ["type", "text", "twice", "version"])
+def test_a_table_whose_columns_are_not_ours_is_named(tmp_path, change):
+    Store(tmp_path).add(row("a"))
+    table = pq.read_table(tmp_path / "parts" / "a.trials.parquet")
+    if change == "type":
+        table = table.set_column(table.column_names.index("dim"), "dim", pa.array(["many"]))
+    elif change == "text":
+        noise = pa.array([b"\xff\xfe"]).view(pa.string())
+        table = table.set_column(table.column_names.index("backend"), "backend", noise)
+    elif change == "twice":
+        table = table.append_column("dim", table["dim"])
+    else:
+        foreign = {b"matryoshka-bench.schema": b"\xff"}
+        table = table.drop_columns("dim").replace_schema_metadata(foreign)
+    pq.write_table(table, tmp_path / "trials.parquet")
+    with pytest.raises(DamagedFile, match=r"trials\.parquet is "):
+        load(tmp_path / "trials.parquet")

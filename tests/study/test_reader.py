@@ -122,3 +122,38 @@ def test_a_name_that_would_leave_its_folder(tmp_path, name):
 def test_a_study_that_is_not_there(tmp_path):
     with pytest.raises(UsageError, match="quickstart"):
         load_study(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 100_000, "{a=" * 3000], ids=range(3))
+def test_numbers_and_nesting_that_no_parser_takes(tmp_path, value):
+    with pytest.raises(UsageError, match="is not TOML"):
+        study(tmp_path, f"k = {value}")
+    with pytest.raises(UsageError, match="k = "):
+        study(tmp_path, "", f"k={value}")
+
+
+def test_every_refusal_names_the_file_on_one_line(tmp_path):
+    for text in (
+        '[[configurations]]\nbackend = "a\\nb"',
+        'reducers = "a\\nb"',
+        'reducers = "pca:x"',
+        'reducers = { name = "random_subset", seed = "x" }',
+        'reducers = { name = "random_subset", seed = 2026-01-01 }',
+    ):
+        with pytest.raises(UsageError, match=r"study\.toml") as error:
+            study(tmp_path, text)
+        assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_path_that_no_system_takes(tmp_path):
+    with pytest.raises(UsageError, match="cannot be read"):
+        load_study(tmp_path / ("x" * 5000))
+
+
+def test_a_study_that_no_machine_ends_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.study.plan._MOST_TRIALS", 99)
+    text = f'k = {list(range(1, 51))}\n[[configurations]]\nbackend = "faiss-flat"\n'
+    with pytest.raises(UsageError, match="more than 99 trials"):
+        plan(study(tmp_path, text))
+    monkeypatch.setattr("bench.study.plan._MOST_TRIALS", 100)
+    assert len(plan(study(tmp_path, text))) == 100

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from bench.analysis.recommendation import recommend
 from bench.cli import commands
-from bench.errors import UsageError
+from bench.errors import DataError, UsageError
 from bench.exact.one_pass import exact_topk
 from bench.measuring.runner import run
 from bench.quality.measures import relevance
@@ -287,3 +287,14 @@ def test_a_model_of_texts_is_trained_and_named_in_a_study(text_folder, tmp_path)
     vectors = [encoder.encode(["an old apple", "a bridge"]) for encoder in (plain, model)]
     assert not np.allclose(*vectors)
     assert (vectors[0] * vectors[1]).sum(axis=1).min() > 0.5
+
+
+def test_judgements_that_are_broken_are_not_taken_for_none(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "data")
+    judgements = tmp_path / "data" / "qrels" / "train.tsv"
+    judgements.write_text(judgements.read_text() + "900\tmany\n")
+    with pytest.raises(DataError, match=r"train\.tsv:902: 2 fields"):
+        trained(tmp_path / "data", tmp_path / "out", steps=2)
+    judgements.unlink()
+    found = trained(tmp_path / "data", tmp_path / "out", form="linear", steps=2)
+    assert found.measure == "fidelity@10"

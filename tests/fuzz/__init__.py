@@ -1,0 +1,1 @@
+"""A fuzz of every reader of input: ``python -m tests.fuzz --help``."""

@@ -1,0 +1,280 @@
+"""What is fuzzed: each target makes a small sound sample, and reads it as a user would.
+
+A `read` returns if it accepts its input. It asserts what the rest of the suite relies on, so that
+accepted nonsense counts as a failure too.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bench.datasets import Dataset, load_dataset
+from bench.errors import UsageError
+from bench.reducers.adaptor import Adaptor, save_adaptor
+from bench.results.store import QUERIES, Store, load, load_queries, load_rankings
+from bench.study.plan import exact_reducers, plan
+from bench.study.reader import load_study
+from tests.fuzz.mutations import damage
+
+N, D = 24, 4
+_TEXT = {".toml", ".jsonl", ".tsv", ".txt", ".json"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader: `make` writes a sound sample into an empty folder, `read` reads that folder."""
+
+    make: Callable[[Path, random.Random], None]
+    read: Callable[[Path], None]
+    only: str = "*"
+    """Which files are damaged: all of the sample, or those of this name."""
+
+
+def damage_one(folder: Path, target: Target, rng: random.Random) -> None:
+    """Damage one file of the sample in `folder`; now and then it goes, or becomes a folder."""
+    files = sorted(path for path in folder.rglob(target.only) if path.is_file())
+    path = rng.choice(files)
+    data = path.read_bytes()
+    if rng.random() < 0.02:
+        path.unlink()
+        if rng.random() < 0.5:
+            path.mkdir()
+        return
+    path.write_bytes(damage(data, rng, text=path.suffix in _TEXT))
+
+
+def outcome(target: Target, folder: Path) -> str:
+    """Return ``"accepted"`` or ``"refused"``; raises AssertionError for an unclear refusal.
+
+    Any other exception is a failure of the reader.
+    """
+    try:
+        target.read(folder)
+    except UsageError as error:
+        message = str(error)
+        assert len(message.splitlines()) == 1, f"not one line: {message!r}"
+        assert str(folder) in message, f"names no file: {message!r}"
+        return "refused"
+    return "accepted"
+
+
+# ---------------------------------------------------------------------------------- the samples
+
+
+def _vectors(rows: int = N) -> np.ndarray:
+    return np.random.default_rng(rows).standard_normal((rows, D)).astype(np.float32)
+
+
+def _study(folder: Path, rng: random.Random) -> None:
+    (folder / "study.toml").write_text(
+        """name = "sample"
+dataset = ["pydoc", "beir:corpus"]
+encoder = "wordllama"
+dimensions = [16, 32]
+reducers = ["truncate", { name = "random_subset", seed = [0, 1] }]
+k = 10
+timeout_seconds = 60.5
+
+[[configurations]]
+backend = ["faiss-flat", "faiss-hnsw"]
+precision = "float32"
+
+[[configurations]]
+backend = "faiss-hnsw"
+reducer = "pca"
+build = { M = [8, 16] }
+search = { ef = [10, 20] }
+stages = { shortlist = [20, 50], funnel = false }
+dimensions = [8]
+"""
+    )
+
+
+def _read_study(folder: Path) -> None:
+    study = load_study(folder / "study.toml")
+    assert exact_reducers(study)
+    plan(study)
+
+
+def _beir(folder: Path, rng: random.Random) -> None:
+    corpus = [
+        {"_id": f"d{i}", "title": "T" * (i % 2), "text": f"document {i} – ü"} for i in range(N)
+    ]
+    corpus[3]["_id"] = "q3"  # a query that is a document
+    corpus[3]["text"] = "what is 3"
+    queries = [
+        {"_id": f"q{i}", "text": f"what is {i}", "metadata": {"year": 1990 + i}} for i in range(8)
+    ]
+    _write_lines(folder / "corpus.jsonl", corpus)
+    _write_lines(folder / "queries.jsonl", queries)
+    _qrels(folder, rng)
+
+
+def _write_lines(path: Path, entries: list[dict[str, object]]) -> None:
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+
+
+def _qrels(folder: Path, rng: random.Random) -> None:
+    (folder / "qrels").mkdir()
+    if rng.random() < 0.5:
+        text = "query-id\tcorpus-id\tscore\n" + "".join(
+            f"q{i}\td{2 * i}\t{i % 3}\n" for i in range(8)
+        )
+    else:
+        text = "".join(f"q{i} 0 d{2 * i} 1\n" for i in range(8))
+    (folder / "qrels" / "test.tsv").write_text(text)
+
+
+def _read_beir(folder: Path) -> None:
+    data = load_dataset(f"beir:{folder}")
+    assert data.documents is not None
+    assert data.queries is not None
+    texts = [*data.documents, *data.queries, *data.doc_ids, *data.query_ids]
+    for text in texts:
+        text.encode()
+    assert len(texts) == 2 * (len(data.doc_ids) + len(data.query_ids))
+    _check_qrels(data)
+
+
+def _check_qrels(data: Dataset) -> None:
+    assert data.qrels is not None
+    assert list(data.qrels) == list(data.query_ids)
+    assert all(
+        type(g) is int and abs(g) < 2**31 for grades in data.qrels.values() for g in grades.values()
+    )
+
+
+def _numpy(folder: Path, rng: random.Random) -> None:
+    kind = rng.choice(("<f4", "<f4", "<f2", ">f8", "|i1"))
+    array = (10 * _vectors()).astype(kind)
+    np.save(folder / "corpus.npy", np.asfortranarray(array) if rng.random() < 0.3 else array)
+    np.save(folder / "queries.npy", _vectors(8))
+    (folder / "corpus_ids.txt").write_text("".join(f"d{i}\n" for i in range(N)))
+    _write_lines(folder / "queries.jsonl", [{"_id": f"q{i}"} for i in range(8)])
+    if rng.random() < 0.5:
+        _qrels(folder, rng)
+
+
+def _hdf5(folder: Path, rng: random.Random) -> None:
+    stored = rng.choice(
+        ({}, {}, {"chunks": (8, 2)}, {"chunks": (8, D), "compression": "gzip", "fletcher32": True})
+    )
+    with h5py.File(folder / "x.hdf5", "w", libver=rng.choice(("earliest", "latest"))) as file:
+        file.create_dataset("train", data=_vectors(), **stored)
+        file.create_dataset("test", data=_vectors(8))
+        file.create_dataset("neighbors", data=np.zeros((8, 3), np.int32))
+        file.attrs["distance"] = rng.choice(("angular", np.bytes_("angular"), "euclidean"))
+
+
+def _fvecs(folder: Path, rng: random.Random) -> None:
+    for name, rows in (("x_base", N), ("x_query", 8)):
+        widths = np.full((rows, 1), D, "<i4").view("<f4")
+        (folder / f"{name}.fvecs").write_bytes(
+            np.hstack([widths, _vectors(rows)]).astype("<f4").tobytes()
+        )
+
+
+def _parquet(folder: Path, rng: random.Random) -> None:
+    flat = pa.array(_vectors().ravel())
+    vectors = rng.choice((pa.FixedSizeListArray.from_arrays(flat, D), pa.array(list(_vectors()))))
+    ids = rng.choice(
+        ([f"d{i}" for i in range(N)], list(range(N)), pa.array(range(N), pa.timestamp("s")))
+    )
+    pq.write_table(
+        pa.table({"id": ids, "emb": vectors, "note": ["x"] * N}),
+        folder / "x.parquet",
+        compression=rng.choice(("none", "snappy", "zstd", "gzip")),
+        data_page_version=rng.choice(("1.0", "2.0")),
+        use_dictionary=rng.random() < 0.5,
+        write_page_checksum=rng.random() < 0.2,
+    )
+
+
+def _read_vectors(name: str, folder: Path) -> None:
+    data = load_dataset(f"vectors:{folder / name}")
+    for vectors, ids in ((data.corpus_vectors, data.doc_ids), (data.query_vectors, data.query_ids)):
+        assert vectors is not None
+        assert vectors.dtype == np.float32
+        assert vectors.shape == (len(ids), data.corpus_vectors.shape[1])  # type: ignore[union-attr]
+        assert np.isfinite(vectors).all()
+        assert all(isinstance(i, str) for i in ids)
+    if data.qrels is not None:
+        _check_qrels(data)
+
+
+def _results(folder: Path, rng: random.Random) -> None:
+    store = Store(folder)
+    for name in ("aa", "bb"):
+        row = {
+            "trial_id": name,
+            "status": "ok",
+            "dataset": "d",
+            "backend": name,
+            "dim": 8,
+            "k": 10,
+            "machine": "m",
+            "started_at": f"2026-{name}",
+            "ndcg_at_10": 0.5,
+            "notes": "[]",
+        }
+        queries = {column: [0.5] * 5 for column in QUERIES.names} | {
+            "query_id": [f"q{i}" for i in range(5)]
+        }
+        store.add(row, queries, [["d1", "d2"]] * 5)
+    if rng.random() < 0.5:
+        store.gather()
+
+
+def _read_results(folder: Path) -> None:
+    for status in Store(folder).done().values():
+        assert status is None or isinstance(status, str)
+    frame = load(folder)
+    assert len(frame)
+    load_queries(folder)
+    for name in frame["trial_id"]:
+        rankings = load_rankings(folder, name)
+        assert rankings is None or list(rankings.columns) == ["query_id", "doc_ids"]
+
+
+def _adaptor(folder: Path, rng: random.Random) -> None:
+    shapes = {"linear": (D, D)}
+    if rng.random() < 0.5:
+        shapes |= {"hidden": (D, 6), "hidden_bias": (6,), "output": (6, D)}
+    weights = np.random.default_rng(0)
+    arrays = {
+        name: weights.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()
+    }
+    save_adaptor(folder, arrays, {"full_dim": D, "dimensions": [2, D], "better": [True, False]})
+
+
+def _read_adaptor(folder: Path) -> None:
+    adaptor = Adaptor(path=str(folder))
+    adaptor.check(D)
+    adaptor.fit(_vectors())
+    assert isinstance(adaptor.caution(3), str)
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert adaptor.map(_vectors()).shape == (N, D)
+
+
+TARGETS: dict[str, Target] = {
+    "study": Target(_study, _read_study),
+    "beir": Target(_beir, _read_beir),
+    "qrels": Target(_beir, _read_beir, only="test.tsv"),
+    "npy": Target(_numpy, partial(_read_vectors, "")),
+    "npy-header": Target(_numpy, partial(_read_vectors, ""), only="*.npy"),
+    "hdf5": Target(_hdf5, partial(_read_vectors, "x.hdf5")),
+    "fvecs": Target(_fvecs, partial(_read_vectors, "x_base.fvecs")),
+    "parquet": Target(_parquet, partial(_read_vectors, "x.parquet")),
+    "results": Target(_results, _read_results),
+    "adaptor": Target(_adaptor, _read_adaptor),
+}
