@@ -114,7 +114,7 @@ def _main(path: str, task: str, argument: str, *names: str) -> None:
             print(json.dumps({"arrays": _shapes(arrays), "attribute": _attribute(file, argument)}))
         else:
             # Chunks as long as the array make it one block.
-            _limit_memory(max(array.nbytes for array in arrays.values()))
+            _limit_memory(max((array.nbytes for array in arrays.values()), default=0))
             for name, array in arrays.items():
                 _copy(array, Path(argument) / f"{name}.npy")
 
