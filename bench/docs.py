@@ -5,32 +5,111 @@ They depend on the code alone, not on which extras are installed or on their ver
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from bench import registry
 from bench.backends import DATABASE, LIBRARY, SERVER, Backend
+from bench.backends._servers import Server
+from bench.results.derived import DERIVED
+from bench.results.schema import (
+    HISTORY,
+    QUERY_COLUMNS,
+    RANKING_COLUMNS,
+    STATUSES,
+    TRIAL_COLUMNS,
+    Column,
+)
+from bench.study.plan import plan
+from bench.study.reader import load_study, shipped
+from bench.study.schema import Study
 
 
 def backends_table() -> str:
-    """Return the backends of this package as a Markdown table: libraries, databases, servers."""
-    kinds = (LIBRARY, DATABASE, SERVER)
+    """Return the backends of this package as Markdown: libraries and databases, then servers."""
     found = registry.found("backends", Backend).values()
     ours = [cls for cls in found if cls.__module__.startswith("bench.backends.")]
-    rows = [
-        (
-            f"`{cls.name}`",
-            cls.kind,
-            f"`{cls.module}`",
-            cls.licence,
-            ", ".join(cls.precision_names()),
-            "yes" if cls.native_stages else "",
-            _with_code(cls.install),
-        )
-        for cls in sorted(ours, key=lambda cls: kinds.index(cls.kind))
-    ]
-    header = ("name", "kind", "library", "licence", "precisions", "own rescore", "how to install")
-    return markdown_table(header, rows)
+    rows: dict[str, list[tuple[str, ...]]] = {LIBRARY: [], DATABASE: [], SERVER: []}
+    for cls in ours:
+        pip = re.sub(r"[,(].*", "", cls.install).strip()
+        facts = (f"`{cls.name}`", cls.licence, ", ".join(cls.precision_names()))
+        rescore = "yes" if cls.native_stages else ""
+        if issubclass(cls, Server):
+            rows[SERVER].append((*facts, rescore, f"`{cls.variable}`", f"`{pip}`"))
+        else:
+            rows[cls.kind].append((*facts, cls.kind, rescore, f"`{pip}`"))
+    first = ("name", "licence", "precisions")
+    here = markdown_table(
+        (*first, "kind", "own rescore", "install"), rows[LIBRARY] + rows[DATABASE]
+    )
+    servers = markdown_table((*first, "own rescore", "URL in", "install"), rows[SERVER])
+    return f"{here}Servers:\n{servers}"
+
+
+def columns_tables() -> str:
+    """Return every column of the tables as Markdown, one table per group."""
+    parts = []
+    for group, title in _GROUPS.items():
+        columns = [c for c in (*TRIAL_COLUMNS, *_DERIVED) if c.group == group]
+        parts.append(f"\n### {title}\n{_columns(columns)}")
+    parts.append(f"\n### `queries.parquet`: one row per trial and query\n{_columns(QUERY_COLUMNS)}")
+    parts.append(f"\n### `rankings/TRIAL.parquet`: one row per query\n{_columns(RANKING_COLUMNS)}")
+    return "".join(parts)
+
+
+def statuses_table() -> str:
+    """Return every status of a trial as a Markdown table."""
+    return markdown_table(("status", "meaning"), [(f"`{s}`", m) for s, m in STATUSES.items()])
+
+
+def history_table() -> str:
+    """Return what each version of the tables added, as a Markdown table."""
+    rows = [(str(version), added) for version, added in HISTORY.items()]
+    return markdown_table(("version", "what it added"), rows)
+
+
+def studies_table() -> str:
+    """Return the studies that ship, with their size, as a Markdown table."""
+    rows = []
+    for name in shipped():
+        study = load_study(name)
+        trials = plan(study)
+        backends = len({trial.backend for trial in trials})
+        timed = f"{len(trials)} configurations of {backends} backends"
+        dims = ", ".join(map(str, study.all_dimensions))
+        rows.append((f"`{name}`", timed, dims, ", ".join(study.dataset)))
+    return markdown_table(("study", "timed", "dimensions", "dataset"), rows)
+
+
+def study_schema() -> str:
+    """Return the JSON schema of study files, for completion in editors."""
+    schema = Study.model_json_schema(mode="validation")
+    return json.dumps({"$schema": _DIALECT, **schema}, indent=2, ensure_ascii=False) + "\n"
+
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+SCHEMA_FILE = Path(__file__).parent / "study" / "study.schema.json"
+_GROUPS = {
+    "identity": "Identity",
+    "configuration": "Configuration",
+    "data": "Data",
+    "quality": "Quality",
+    "time": "Time",
+    "memory": "Size",
+    "provenance": "Provenance",
+}
+_DERIVED = tuple(derived.column for derived in DERIVED)
+
+
+def _columns(columns: Iterable[Column]) -> str:
+    rows = []
+    for column in columns:
+        name = f"`{column.name}`" + (" ± interval" if column.interval else "")
+        kind = "derived" if column in _DERIVED else column.type
+        rows.append((name, kind, column.meaning, column.better or "", str(column.since)))
+    return markdown_table(("column", "type", "meaning", "better", "since"), rows)
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -40,6 +119,5 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f"\n{table}\n"
 
 
-def _with_code(install: str) -> str:
-    """Return an installation hint with its commands and variables marked as code."""
-    return re.sub(r"pip install [^,(]*[^,( ]|MATRYOSHKA_BENCH_\w+", r"`\g<0>`", install)
+if __name__ == "__main__":
+    SCHEMA_FILE.write_text(study_schema(), encoding="utf-8")

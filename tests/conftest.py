@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bench.files import cache_folder
+from tests.collection import write_collection
 
 # No test reaches a hub; read by its client when it is loaded.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -101,6 +102,12 @@ def frame(measured):
     from bench.results.store import load
 
     return load(measured)
+
+
+@pytest.fixture(scope="session")
+def collection(tmp_path_factory) -> Path:
+    """A BEIR folder of 1,440 short texts and 96 queries, with graded judgements."""
+    return write_collection(tmp_path_factory.mktemp("collection"))
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,19 @@ from bench import get_encoder, run
 from bench.datasets import load_dataset
 
 
-def test_cranfield_is_what_numpy_and_pytrec_eval_say(shared_beir, tmp_path):
-    name = f"beir:{shared_beir('cranfield')}"
+@pytest.fixture(params=["made here", "cranfield"])
+def name(request, collection):
+    """A collection of texts: one that the tests make, and Cranfield where it is at hand."""
+    if request.param == "cranfield":
+        return f"beir:{request.getfixturevalue('shared_beir')('cranfield')}"
+    return f"beir:{collection}"
+
+
+def test_a_collection_scores_as_numpy_and_pytrec_eval_say(name, tmp_path):
     dimensions = [8, 32, 100, 256]
     study = tmp_path / "study.toml"
     study.write_text(
-        f'name = "cranfield"\ndataset = "{name}"\nencoder = "wordllama"\ndimensions = {dimensions}\nrepeats = 1\n'
+        f'name = "collection"\ndataset = "{name}"\nencoder = "wordllama"\ndimensions = {dimensions}\nrepeats = 1\n'
         '[[configurations]]\nbackend = "faiss-flat"\n'
     )
     frame = run(study, tmp_path / "out", progress=False)

@@ -107,7 +107,7 @@ def _measure(name: str) -> Column:
         name,
         "float",
         "quality",
-        f"{words[kind]}@{depth}, mean over queries (pytrec_eval through ir-measures); "
+        f"{words[kind]}@{depth}, mean over queries; "
         f"empty if the trial's `k` is below {MEASURES[name]}",
         since=2 if name in ("ndcg_at_1", "ndcg_at_5", "ndcg_at_100", "map_at_100") else 1,
         better="higher",
@@ -177,8 +177,8 @@ TRIAL_COLUMNS = (
         "ann_recall_at_10",
         "float",
         "quality",
-        "agreement with exhaustive search of the same configuration at the same dimension; "
-        "ties within a relative 1e-5 count, copies count once",
+        "agreement with exhaustive search of the same configuration; ties within 1e-5 (relative) "
+        "count, copies count once",
         better="higher",
         gate=True,
         page=True,
@@ -208,8 +208,8 @@ TRIAL_COLUMNS = (
         "latency_ms_p50",
         "float",
         "time",
-        "median time of one query, ms: one query at a time, only the search inside the clock, "
-        "over all repeats; with several clients, over all of them",
+        "median time of one query, ms: one at a time, only the search inside the clock, over all "
+        "repeats and clients",
         better="lower",
         page=True,
         heading="p50 ms",
@@ -289,8 +289,8 @@ TRIAL_COLUMNS = (
         "bandwidth_fraction",
         "float",
         "time",
-        "bytes read, as the library counts them, over what one thread reads from main memory in "
-        "the same time; above 1 the index lies in the processor's cache",
+        "bytes read over what one thread reads from main memory in that time; above 1 the index "
+        "lies in cache",
         page=True,
     ),
     Column(

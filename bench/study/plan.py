@@ -1,4 +1,4 @@
-"""From a study to its trials."""
+"""From a study to its trials: every combination of what it sweeps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.backends import Backend, get_backend
-from bench.errors import StudyError, UsageError, near_miss
+from bench.errors import StudyError, near_miss
 from bench.reducers import PLAIN, get_reducer
 from bench.registry import split_name
 from bench.study.schema import (
@@ -23,15 +23,15 @@ from bench.study.schema import (
 )
 
 EXACT = "exact"
-"""What stands in the column `backend` for the exact pass over every reducer and dimension: quality, no times."""
+"""Value of the column `backend` for the exact pass: quality of every reducer, no times."""
 EXACT_DEPTH = 100
-"""Depth of the exact pass's results, so that every quality figure can be given."""
+"""Results per query of the exact pass: enough for every quality figure."""
 _MOST_TRIALS = 1_000_000
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One configuration, before it meets an embeddings set. Parameters are canonical JSON text."""
+    """One configuration, before it meets embeddings. Parameters are canonical JSON text."""
 
     reducer: str
     reducer_params: str
@@ -65,12 +65,12 @@ def canonical(parameters: Mapping[str, Any]) -> str:
 
 
 def parameters(text: object) -> dict[str, Any]:
-    """Return what `canonical` wrote; nothing where a table's cell is empty or null."""
+    """Return what `canonical` wrote; nothing if a table's cell is empty or null."""
     return json.loads(text) if isinstance(text, str) and text else {}
 
 
 def exact_reducers(study: Study) -> list[tuple[str, str]]:
-    """Return (reducer, reducer_params) of everything the exact pass measures; plain truncation is always among them."""
+    """Return (reducer, reducer_params) of what the exact pass measures, truncation first."""
     choices = itertools.chain([PLAIN], study.reducers, *(c.reducer for c in study.configurations))
     return list(dict.fromkeys(pair for choice in choices for pair in reducer_grid(choice)))
 
@@ -110,17 +110,17 @@ def reducer_grid(choice: str | ReducerChoice) -> list[tuple[str, str]]:
     grid = reducer.grid
     if argument:
         if not reducer.argument:
-            raise UsageError(f"reducer '{name}' takes no argument, so not '{argument}'")
+            raise StudyError(f"reducer '{name}' takes no argument, so not '{argument}'")
         given[reducer.argument] = [argument]
     for parameter, values in given.items():
         if parameter not in grid:
-            raise UsageError(
+            raise StudyError(
                 f"reducer '{name}' has no parameter '{parameter}'{near_miss(parameter, grid)}"
             )
         default = grid[parameter][0]
         fit = (float, int) if type(default) is float else (type(default),)
         if bad := [value for value in values if type(value) not in fit]:
-            raise UsageError(
+            raise StudyError(
                 f"reducer '{name}': {parameter} = {bad[0]!r} is not of the kind of {default!r}"
             )
     return [(name, canonical(values)) for values in product({**grid, **given})]

@@ -1,32 +1,29 @@
-"""A study file: TOML → validated Study → plan of trials."""
+"""Reading a study file: TOML to a validated `Study`, with one clear line for what is wrong."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from bench.backends import SERVER, get_backend
+from bench.backends import SERVER, Backend, get_backend
 from bench.errors import StudyError, UsageError, near_miss
 from bench.study.plan import reducer_grid
-from bench.study.schema import (
-    Configuration,
-    Stages,
-    Study,
-)
+from bench.study.schema import Configuration, Stages, Study
 
 _SHIPPED = resources.files("bench.study") / "shipped"
 
 
-def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
-    """Read and validate a study file, or one that ships (by its name); ``overrides`` are ``key=value`` in TOML's form.
+def load_study(path: str | Path, overrides: Iterable[str] = ()) -> Study:
+    """Read and validate a study file, or one that ships (by its name).
 
-    Raises UsageError with the file, the key and the near miss.
+    `overrides` are ``key=value``, the value as in TOML. Raises StudyError with the file, the key and
+    the near miss.
     """
     source = _find(path)
     try:
@@ -40,18 +37,15 @@ def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
     try:
         study = Study.model_validate(table)
     except ValidationError as error:
-        raise UsageError(f"{path}: {_one_line(error)}") from error
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", study.name) or ".." in study.name:
-        raise UsageError(
-            f"{path}: the name '{study.name}' becomes a folder: use letters, digits, '.', '_' and '-' only"
-        )
+        raise StudyError(f"{path}: {_one_line(error)}") from error
     try:
+        _check_name(study.name)
         for configuration in study.configurations:
-            _check(configuration, path)
+            _check(configuration)
         for choice in study.reducers:
             reducer_grid(choice)
     except UsageError as error:
-        raise error if str(path) in str(error) else StudyError(f"{path}: {error}") from error
+        raise StudyError(f"{path}: {error}") from error
     return study
 
 
@@ -72,13 +66,13 @@ def _find(path: str | Path) -> Path:
     if str(path) in shipped():
         return Path(str(_SHIPPED / f"{path}.toml"))
     kind = "is a folder, not" if path.is_dir() else "is not"
-    raise UsageError(f"{path} {kind} a study file, nor one that ships ({', '.join(shipped())})")
+    raise StudyError(f"{path} {kind} a study file, nor one that ships ({', '.join(shipped())})")
 
 
 def _override(table: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
-        raise UsageError(f"--set takes key=value, not '{override}'")
+        raise StudyError(f"--set takes key=value, not '{override}'")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):  # also of a number with too many digits
@@ -87,7 +81,7 @@ def _override(table: dict[str, Any], override: str) -> None:
     for parent in parents:
         table = table.setdefault(parent, {})
         if not isinstance(table, dict):
-            raise UsageError(f"--set {key}: '{parent}' is not a table that has keys")
+            raise StudyError(f"--set {key}: '{parent}' is not a table that has keys")
     table[last] = value
 
 
@@ -107,47 +101,45 @@ def _one_line(error: ValidationError) -> str:
     return f"{where} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
-def _check(configuration: Configuration, path: str | Path) -> None:
+def _check_name(name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or ".." in name:
+        raise StudyError(
+            f"the name '{name}' becomes a folder: use letters, digits, '.', '_' and '-' only"
+        )
+
+
+def _check(configuration: Configuration) -> None:
     for name in configuration.backend:
         backend = get_backend(name)
-        for kind, given, known in (
-            ("build", configuration.build, backend.build_grid),
-            ("search", configuration.search, backend.search_grid),
-        ):
-            for parameter in given:
-                if parameter not in known:
-                    has = "" if known else f"; '{name}' has none"
-                    raise UsageError(
-                        f"{path}: backend '{name}' has no {kind} parameter '{parameter}'{has or near_miss(parameter, known)}"
-                    )
-        for given, known in (
-            (configuration.build, backend.build_grid),
-            (configuration.search, backend.search_grid),
-        ):
-            for parameter, values in given.items():
-                wanted = type(known[parameter][0])
-                for value in values:
-                    if type(value) is not wanted and not (wanted is float and type(value) is int):
-                        raise UsageError(
-                            f"{path}: backend '{name}': {parameter} = {value!r} is not {_article(wanted.__name__)}, as {known[parameter][0]!r} is"
-                        )
-        if max(configuration.clients) > 1 and backend.kind != SERVER:
-            raise UsageError(
-                f"{path}: clients = {max(configuration.clients)} is for servers, and '{name}' is none: leave it out"
-            )
+        _check_parameters(backend, "build", configuration.build)
+        _check_parameters(backend, "search", configuration.search)
         for precision in configuration.precision or ():
-            try:
-                backend.precision_of(precision)
-            except UsageError as error:
-                raise UsageError(f"{path}: {error}") from None
+            backend.precision_of(precision)
+        clients = max(configuration.clients)
+        if clients > 1 and backend.kind != SERVER:
+            raise StudyError(
+                f"clients = {clients} is for servers, and '{name}' is none: leave it out"
+            )
     for choice in configuration.reducer:
         reducer_grid(choice)
 
 
-def _article(kind: str) -> str:
-    return {
-        "int": "a whole number",
-        "float": "a number",
-        "str": "a text",
-        "bool": "true or false",
-    }.get(kind, kind)
+def _check_parameters(backend: type[Backend], kind: str, given: dict[str, list[Any]]) -> None:
+    known = backend.build_grid if kind == "build" else backend.search_grid
+    for parameter, values in given.items():
+        if parameter not in known:
+            missed = near_miss(parameter, known) if known else f"; '{backend.name}' has none"
+            raise StudyError(
+                f"backend '{backend.name}' has no {kind} parameter '{parameter}'{missed}"
+            )
+        default = known[parameter][0]
+        for value in values:
+            if type(value) is type(default) or (type(default) is float and type(value) is int):
+                continue
+            raise StudyError(
+                f"backend '{backend.name}': {parameter} = {value!r} is not "
+                f"{_NOUNS.get(type(default), type(default).__name__)}, as {default!r} is"
+            )
+
+
+_NOUNS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}

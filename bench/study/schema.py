@@ -11,17 +11,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from bench.backends import Backend
 from bench.reducers import PLAIN
 
-SHORTLIST, DIMENSION, FUNNEL, VECTORS, NATIVE = (
-    "shortlist",
-    "dimension",
-    "funnel",
-    "vectors",
-    "native",
-)
-"""The keys of `stages` in a study."""
+SHORTLIST = "shortlist"
+DIMENSION = "dimension"
+FUNNEL = "funnel"
+VECTORS = "vectors"
+NATIVE = "native"
 MEMORY, DISK = "memory", "disk"
-
-
 GRID, PARETO = "grid", "pareto"
 
 
@@ -34,53 +29,80 @@ def _listed_values(value: Any) -> Any:
     return {k: listed(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
-Strings = Annotated[list[str], BeforeValidator(listed), Field(min_length=1)]
-PositiveInt = Annotated[int, Field(ge=1, strict=True)]
-PositiveInts = Annotated[list[PositiveInt], BeforeValidator(listed), Field(min_length=1)]
-Swept = Annotated[dict[str, list[Any]], BeforeValidator(_listed_values)]
-
-
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class ReducerChoice(_Strict):
-    """A reducer with parameters of one's own: ``{ name = "random_subset", seed = [0, 1] }``."""
+    """A reducer with parameters: ``{ name = "random_subset", seed = [0, 1] }``."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
     name: str
+    """Name of the reducer, as ``list reducers`` prints it."""
 
 
-Reducers = Annotated[list[str | ReducerChoice], BeforeValidator(listed), Field(min_length=1)]
+PositiveInt = Annotated[int, Field(ge=1, strict=True)]
+Strings = Annotated[
+    list[str],
+    BeforeValidator(listed, json_schema_input_type=str | list[str]),
+    Field(min_length=1),
+]
+PositiveInts = Annotated[
+    list[PositiveInt],
+    BeforeValidator(listed, json_schema_input_type=PositiveInt | list[PositiveInt]),
+    Field(min_length=1),
+]
+Flags = Annotated[
+    list[bool],
+    BeforeValidator(listed, json_schema_input_type=bool | list[bool]),
+    Field(min_length=1),
+]
+Swept = Annotated[
+    dict[str, list[Any]], BeforeValidator(_listed_values, json_schema_input_type=dict[str, Any])
+]
+Reducers = Annotated[
+    list[str | ReducerChoice],
+    BeforeValidator(listed, json_schema_input_type=str | ReducerChoice | list[str | ReducerChoice]),
+    Field(min_length=1),
+]
+Place = Literal["memory", "disk"]
+Places = Annotated[
+    list[Place],
+    BeforeValidator(listed, json_schema_input_type=Place | list[Place]),
+    Field(min_length=1),
+]
+Encoders = Annotated[
+    list[str | None], BeforeValidator(listed, json_schema_input_type=str | list[str])
+]
 
 
 class Stages(_Strict):
-    """What follows the index's own search; each list in it is swept."""
+    """What follows the index's own search. Lists are swept."""
 
     shortlist: PositiveInts
-    """How many the index is asked for."""
+    """How many candidates the index returns."""
     dimension: PositiveInts | None = None
-    """What the last step scores at; the full dimension when left out."""
-    funnel: Annotated[list[bool], BeforeValidator(listed), Field(min_length=1)] = [False]
-    """Whether the dimension is doubled and the list halved on the way."""
-    vectors: Annotated[
-        list[Literal["memory", "disk"]], BeforeValidator(listed), Field(min_length=1)
-    ] = ["memory"]
-    """Where the vectors that are rescored lie."""
-    native: Annotated[list[bool], BeforeValidator(listed)] | None = None
-    """Whether the backend rescores by itself; both ways are measured when left out and it can."""
+    """Dimension that the last step scores at; the full one by default."""
+    funnel: Flags = [False]
+    """Whether to double the dimension and halve the list from step to step."""
+    vectors: Places = ["memory"]
+    """Where the vectors that are rescored lie. Pages of a file are dropped before each query."""
+    native: Flags | None = None
+    """Whether the backend rescores by itself. By default both ways are measured, if it can."""
 
     def swept(self, backend: type[Backend]) -> list[dict[str, Any]]:
-        """Return each combination for `backend`, without what is at its default."""
-        grid: dict[str, list[Any]] = {
-            SHORTLIST: list(self.shortlist),
-            DIMENSION: [*self.dimension] if self.dimension else [None],
-            FUNNEL: list(self.funnel),
-            VECTORS: list(self.vectors),
-        }
+        """Return each combination for `backend`, default values left out."""
         native = self.native or ([True, False] if backend.native_stages else [False])
-        combined = product({**grid, NATIVE: native if backend.native_stages else [False]})
-        # Its own rescore is one step, at the full dimension, from where it keeps its vectors.
+        combined = product(
+            {
+                SHORTLIST: list(self.shortlist),
+                DIMENSION: [*self.dimension] if self.dimension else [None],
+                FUNNEL: list(self.funnel),
+                VECTORS: list(self.vectors),
+                NATIVE: native if backend.native_stages else [False],
+            }
+        )
+        # A backend's own rescore is one step, at the full dimension, from its own storage.
         fit = [
             s
             for s in combined
@@ -93,38 +115,57 @@ class Stages(_Strict):
 
 
 class Configuration(_Strict):
-    """One ``[[configurations]]`` table; each list in it is swept."""
+    """One ``[[configurations]]`` table. Lists are swept."""
 
     backend: Strings
+    """Names of backends, as ``list backends`` prints them."""
     reducer: Reducers = [PLAIN]
+    """How vectors are shortened before they are indexed."""
     precision: Strings | None = None
-    """The backend's first one when left out: float32 where it has that."""
+    """How components are stored; the backend's default precision by default."""
     build: Swept = {}
+    """Build parameters. What is left out comes from the backend's own grid."""
     search: Swept = {}
+    """Search parameters. What is left out comes from the backend's own grid."""
     stages: Stages | None = None
+    """Later steps of the search; none by default."""
     dimensions: PositiveInts | None = None
+    """Dimensions of this table; those of the study by default."""
     clients: PositiveInts = [1]
-    """How many processes ask a server at once."""
+    """Processes that query a server at once."""
 
 
 class Study(_Strict):
-    """What is swept. See the README for each key."""
+    """A study: what is measured on which data."""
 
     name: str
+    """Name of the results folder: letters, digits, '.', '_' and '-'."""
     dataset: Strings
-    encoder: Annotated[list[str | None], BeforeValidator(listed)] = [None]
+    """Datasets, as ``pydoc`` or ``beir:PATH``."""
+    encoder: Encoders = [None]
+    """Encoders, as ``wordllama`` or ``st:NAME``; left out for ready vectors."""
     dimensions: PositiveInts
+    """Dimensions to search at."""
     reducers: Reducers = [PLAIN]
+    """Reducers compared on exact search at every dimension."""
     k: PositiveInts = [10]
+    """Results per query."""
     threads: PositiveInts = [1]
+    """Threads that a library may use."""
     queries: PositiveInt | None = None
+    """Size of a seeded sample of the queries; all by default."""
     repeats: PositiveInt = 3
+    """How often each query is timed."""
     sweep: Literal["grid", "pareto"] = "grid"
-    """``grid`` measures every trial; ``pareto`` leaves out what a few queries show to be beaten."""
+    """``grid`` times every trial; ``pareto`` skips those that a few queries show dominated."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of samples and resamples."""
     timeout_seconds: Annotated[float, Field(gt=0)] = 600.0
+    """Time limit per trial, s."""
     memory_gib: Annotated[float, Field(gt=0)] | None = None
+    """Memory limit per worker, GiB; 80 % of the machine's by default."""
     configurations: list[Configuration] = []
+    """What is timed; without any, only the exact pass runs."""
 
     @property
     def all_dimensions(self) -> list[int]:
@@ -134,7 +175,7 @@ class Study(_Strict):
 
     @property
     def stage_dimensions(self) -> list[int]:
-        """Every dimension that a later stage scores at, ascending; the full one left out."""
+        """Every dimension named for a later stage, ascending."""
         stages = [c.stages for c in self.configurations if c.stages]
         return sorted({d for s in stages for d in s.dimension or []})
 

@@ -11,11 +11,11 @@ DIMENSIONS = (16, 64, 100, 256)
 
 
 @pytest.fixture(scope="module")
-def sweep(tmp_path_factory, shared_beir):
-    """Exact search at four dimensions, and HNSW at one, on a real collection."""
+def sweep(tmp_path_factory, collection):
+    """Exact search at four dimensions, and HNSW at one, on a collection that the tests make."""
     from bench.measuring.runner import run
 
-    folder, collection = tmp_path_factory.mktemp("agreement"), shared_beir("cranfield")
+    folder = tmp_path_factory.mktemp("agreement")
     (folder / "study.toml").write_text(
         f"""
         name = "agreement"
@@ -28,7 +28,7 @@ def sweep(tmp_path_factory, shared_beir):
         [[configurations]]
         backend = "faiss-hnsw"
         dimensions = [64]
-        build = {{ M = 8, ef_construction = 40 }}
+        build = {{ M = 2, ef_construction = 10 }}
         search = {{ ef = 16 }}
         """
     )
@@ -37,19 +37,19 @@ def sweep(tmp_path_factory, shared_beir):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dimension", DIMENSIONS)
-def test_mteb_evaluate_and_bench_run_give_the_same_figures(sweep, shared_beir, dimension):
+def test_mteb_evaluate_and_bench_run_give_the_same_figures(sweep, collection, dimension):
     pytest.importorskip("mteb")
     from bench.encoders import get_encoder
     from tests.interop.mteb_task import LocalModel, mteb_scores
 
-    theirs = mteb_scores(LocalModel(get_encoder("wordllama"), dimension), shared_beir("cranfield"))
+    theirs = mteb_scores(LocalModel(get_encoder("wordllama"), dimension), collection)
     ours = sweep[(sweep["backend"] == "exact") & (sweep["dim"] == dimension)].iloc[0]
     for name in FIGURES:
         assert ours[name] == pytest.approx(theirs[name], abs=1e-5), name
 
 
 @pytest.mark.slow
-def test_an_index_of_ours_scored_by_mteb_has_the_figures_of_bench_run(sweep, shared_beir):
+def test_an_index_of_ours_scored_by_mteb_has_the_figures_of_bench_run(sweep, collection):
     pytest.importorskip("mteb")
     import faiss
     from mteb.models import SearchEncoderWrapper
@@ -58,10 +58,10 @@ def test_an_index_of_ours_scored_by_mteb_has_the_figures_of_bench_run(sweep, sha
     from tests.interop.mteb_task import LocalModel, mteb_scores
 
     faiss.omp_set_num_threads(1)  # as the study has it: the graph depends on the order of insertion
-    index = MtebIndex("faiss-hnsw", 64, build={"M": 8, "ef_construction": 40}, search={"ef": 16})
+    index = MtebIndex("faiss-hnsw", 64, build={"M": 2, "ef_construction": 10}, search={"ef": 16})
     theirs = mteb_scores(
         SearchEncoderWrapper(LocalModel(get_encoder("wordllama"), None), index_backend=index),
-        shared_beir("cranfield"),
+        collection,
     )
     ours = sweep[sweep["backend"] == "faiss-hnsw"].iloc[0]
     assert ours["ann_recall_at_10"] < 1, (
