@@ -82,6 +82,15 @@ class Shuffled(Brute):
     precisions = (FLOAT32,)
     def search(self, queries, k):
         return np.ascontiguousarray(super().search(queries, k)[:, ::-1])
+
+class Leaky(Brute):
+    "Never gives its memory back."
+    name = "leaky"
+    precisions = (FLOAT32,)
+    kept = []
+    def build(self, vectors):
+        super().build(vectors)
+        self.kept.append(np.concatenate([vectors, vectors]))
 """
 TEXT_PRECISION = """
 from brute_backend import Brute
@@ -105,8 +114,10 @@ def packaged(folder, source, **classes):
 
 @pytest.fixture
 def third_party(tmp_path, monkeypatch):
-    packaged(tmp_path, THIRD_PARTY, brute="Brute", shuffled="Shuffled")
-    (tmp_path / "brute_backend.py").write_text("from brute_and_shuffled_backend import Brute\n")
+    packaged(tmp_path, THIRD_PARTY, brute="Brute", shuffled="Shuffled", leaky="Leaky")
+    (tmp_path / "brute_backend.py").write_text(
+        "from brute_and_shuffled_and_leaky_backend import Brute\n"
+    )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.syspath_prepend(str(tmp_path))
     return tmp_path
@@ -152,6 +163,10 @@ def test_a_broken_backend_fails_the_check_under_optimised_python_too(
     assert len(results) == len(RULES)
     wrong = {r["rule"]: r["detail"] for r in results if not r["ok"]}
     assert wrong["best_comes_first_and_nothing_twice"] == "a better id comes after a worse one"
+
+
+def test_a_backend_that_keeps_its_memory_fails_the_check(third_party):
+    assert [r.rule for r in check("leaky", "float32") if not r.ok] == ["memory_comes_back"]
 
 
 def test_a_backend_that_ends_its_process_fails_the_check(third_party):
