@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import sys
 import textwrap
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -321,17 +323,19 @@ def _compare(baseline: Path, head: Path, as_json: bool) -> None:
 
     found = compare(load(baseline), load(head))
     if as_json:
-        _print_json({"ok": found.ok, **vars(found)})
+        _print_json({"ok": found.ok, **asdict(found)})
     else:
-        for title, lines in (
+        for title, entries in (
             ("regressions", found.regressions),
             ("missing", found.missing),
             ("improvements", found.improvements),
-            ("notes", found.notes),
         ):
-            if lines:
-                print(f"{title} ({len(lines)}):", *lines, sep="\n  ")
-        print(f"{found.compared} trials compared: {'no regression' if found.ok else 'REGRESSION'}")
+            if entries:
+                lines = (entry.text for entry in entries)
+                print(f"{title} ({len(entries)}):", *lines, sep="\n  ")
+        print(*found.notes, sep="\n", end="\n" if found.notes else "")
+        verdict = "no regression" if found.ok else "REGRESSION"
+        print(f"{found.compared} trials compared: {verdict}")
     if not found.ok:
         raise click.exceptions.Exit(1)
 
@@ -441,4 +445,13 @@ def _listing(kind: str) -> list[dict[str, Any]]:
 
 
 def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, default=str, allow_nan=False))
+    print(json.dumps(_finite(value), indent=2, default=str, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    """Return a value with null for NaN and infinities, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

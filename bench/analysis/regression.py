@@ -14,27 +14,63 @@ from bench.results.schema import COLUMNS, CONFIGURATION
 
 QUALITY = tuple(column.name for column in COLUMNS.values() if column.gate)
 """Figures that must not change at all: they are deterministic."""
+SPEED = "speedup_vs_exact"
 SAME_MACHINE_TOLERANCE = 1e-6
-"""Quality is deterministic: this is for the order of float summation alone."""
+"""Quality is deterministic; this is for the order of float summation."""
 OTHER_MACHINE_TOLERANCE = 0.01
-"""Another processor sums in another order, which can turn an edge of a graph or the side of a split, and a rank with it."""
+"""Another processor sums in another order, which can change an edge of a graph, and with it a rank."""
 SPEED_MARGIN = 3.0
-"""A speed-up must fall below 1/this of the baseline's, its interval beyond the baseline's too, to be a regression."""
+"""A regression is a speed-up below 1/this of the baseline's, with intervals that do not overlap."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One figure of one configuration that differs from the baseline."""
+
+    configuration: str
+    column: str
+    before: float
+    after: float
+    """NaN if the new run has no such figure."""
+
+    @property
+    def text(self) -> str:
+        """The change as one line."""
+        if self.column == SPEED:
+            return (
+                f"{self.configuration}: {self.before:.2f}× → {self.after:.2f}× the speed of exact "
+                "search"
+            )
+        return f"{self.configuration}: {self.column} {self.before:.6f} → {self.after:.6f}"
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A configuration of the baseline that the new run lacks."""
+
+    configuration: str
+    reason: str
+
+    @property
+    def text(self) -> str:
+        """The gap as one line."""
+        return f"{self.configuration}: {self.reason}"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` found; `regressions` and `missing` are sentences, one a trial and figure."""
+    """What `compare` found."""
 
     compared: int
-    regressions: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    improvements: list[str] = field(default_factory=list)
+    """Configurations in both runs."""
+    regressions: list[Change] = field(default_factory=list)
+    missing: list[Missing] = field(default_factory=list)
+    improvements: list[Change] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        """True when nothing got worse and nothing is missing."""
+        """True if nothing got worse and nothing is missing."""
         return not self.regressions and not self.missing
 
 
@@ -47,10 +83,11 @@ def compare(
 ) -> Comparison:
     """Compare the trials of `head` with those of `base` that have the same configuration.
 
-    Quality is compared exactly (`quality_tolerance` defaults to what float summation can change). Speed is compared by the
-    paired ratio to exact search, which outlives the noise of a machine: worse means below 1/`speed_margin` of the
-    baseline's *and* intervals that do not touch. A trial of the baseline that `head` lacks, or that no longer ends ok, is
-    listed as missing. Raises UsageError when the two have no configuration in common, or the data behind a name differ.
+    Quality is compared exactly; `quality_tolerance` defaults to what float summation can change.
+    Speed is compared by the paired ratio to exact search, which outlives the noise of a machine:
+    worse means below 1/`speed_margin` of the baseline's *and* intervals that do not overlap. A trial
+    that `head` lacks, or that no longer ends ok, is missing. Raises UsageError if the two have no
+    configuration in common, or if the data behind a name differ.
     """
     before, after = _by_configuration(base), _by_configuration(head)
     common = before.keys() & after.keys()
@@ -62,8 +99,9 @@ def compare(
         prints = before[key]["dataset_fingerprint"], after[key]["dataset_fingerprint"]
         if prints[0] != prints[1]:
             raise UsageError(
-                f"dataset '{before[key]['dataset']}' is not the same in both ({prints[0]} and {prints[1]}): other texts "
-                "cannot be compared; measure the baseline again with the versions used now"
+                f"dataset '{before[key]['dataset']}' is not the same in both ({prints[0]} and "
+                f"{prints[1]}): other texts cannot be compared; measure the baseline again with the "
+                "versions used now"
             )
     found = Comparison(compared=len(common))
     same_machine = set(base["machine"]) == set(head["machine"])
@@ -71,18 +109,18 @@ def compare(
     tolerance = usual if quality_tolerance is None else quality_tolerance
     if not same_machine:
         found.notes.append(
-            f"measured on unlike machines: quality is compared to within {tolerance:g}"
+            f"measured on different machines: quality is compared to within {tolerance:g}"
         )
     for key, was in before.items():
-        name = _name(was)
         if was["status"] != "ok":
             continue
-        if key not in after:
-            found.missing.append(f"{name}: not measured")
-        elif after[key]["status"] != "ok":
-            found.missing.append(f"{name}: {after[key]['status']}: {after[key]['error']}")
+        now, name = after.get(key), _name(was)
+        if now is None:
+            found.missing.append(Missing(name, "not measured"))
+        elif now["status"] != "ok":
+            found.missing.append(Missing(name, f"{now['status']}: {now['error']}"))
         else:
-            _compare_trial(name, was, after[key], found, tolerance, speed_margin)
+            _compare_trial(name, was, now, found, tolerance, speed_margin)
     return found
 
 
@@ -101,21 +139,21 @@ def _compare_trial(
     for column in QUALITY:
         if pd.isna(was[column]):
             continue
+        change = Change(name, column, was[column], now[column])
         difference = now[column] - was[column]
         if pd.isna(now[column]) or difference < -tolerance:
-            found.regressions.append(f"{name}: {column} {was[column]:.6f} → {now[column]:.6f}")
+            found.regressions.append(change)
         elif difference > tolerance:
-            found.improvements.append(f"{name}: {column} {was[column]:.6f} → {now[column]:.6f}")
-    before, after = was["speedup_vs_exact"], now["speedup_vs_exact"]
+            found.improvements.append(change)
+    before, after = was[SPEED], now[SPEED]
     if pd.isna(before):
         return
-    line = f"{name}: {before:.2f}× → {after:.2f}× the speed of exact search"
-    if pd.isna(after) or (
-        after * margin < before and now["speedup_vs_exact_high"] < was["speedup_vs_exact_low"]
-    ):
-        found.regressions.append(line)
-    elif after > before * margin and now["speedup_vs_exact_low"] > was["speedup_vs_exact_high"]:
-        found.improvements.append(line)
+    change = Change(name, SPEED, before, after)
+    slower = after * margin < before and now[f"{SPEED}_high"] < was[f"{SPEED}_low"]
+    if pd.isna(after) or slower:
+        found.regressions.append(change)
+    elif after > before * margin and now[f"{SPEED}_low"] > was[f"{SPEED}_high"]:
+        found.improvements.append(change)
 
 
 def _name(configuration: dict[str, Any]) -> str:

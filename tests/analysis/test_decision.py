@@ -69,7 +69,9 @@ def test_lost_quality_speed_and_trials_are_regressions(frame):
     head = frame.copy()
     for column in ("speedup_vs_exact", "speedup_vs_exact_low", "speedup_vs_exact_high"):
         head.loc[i, column] /= 20
-    assert "the speed of exact search" in compare(frame, head).regressions[0]
+    (change,) = compare(frame, head).regressions
+    assert change.column == "speedup_vs_exact"
+    assert change.before == pytest.approx(20 * change.after)
     assert len(compare(head, frame).improvements) == 1
     gone = compare(frame, frame.drop(index=i))
     assert len(gone.missing) == 1
