@@ -17,6 +17,47 @@ from bench.libraries import installed
 
 LIBRARY, DATABASE, SERVER = "library", "database", "server"
 
+PRECISIONS = ("float32", "float16", "bfloat16", "int8", "int4", "binary", "binary_asymmetric")
+"""The usual ways to store a component, most bits first."""
+ORDER = (
+    "faiss-flat",
+    "faiss-hnsw",
+    "faiss-ivf",
+    "annoy",
+    "adanns-ivf",
+    "adanns-ivf-opq",
+    "hnswlib",
+    "usearch",
+    "faiss-ivf-pq",
+    "faiss-ivf-rabitq",
+    "voyager",
+    "scann",
+    "pgvector-hnsw",
+    "pgvector-ivfflat",
+    "svs-vamana",
+    "ngt",
+    "faiss-refine",
+    "duckdb",
+    "sqlite-vec",
+    "lancedb",
+    "chroma",
+    "qdrant-edge",
+    "qdrant-local",
+    "milvus-lite",
+    "pynndescent",
+    "faiss-pq",
+    "faiss-factory",
+    "qdrant",
+    "milvus",
+    "weaviate",
+    "elasticsearch",
+    "opensearch",
+)
+"""Names in the order of the figures' colours; append new ones, so that no colour changes.
+
+Names close together are told apart best. A backend that is not listed gets a colour from its name.
+"""
+
 
 class Backend(ABC):
     """An index over unit-length float32 vectors, searched by cosine (= inner product).

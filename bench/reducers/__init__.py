@@ -26,6 +26,11 @@ PREFIX, BASELINE, ROTATION, LEARNED = KINDS = ("prefix", "baseline", "rotation",
 """What a reducer is to the analysis; see `Reducer.kind`."""
 PLAIN = "truncate"
 """The reducer of kind `PREFIX`: the default of a study, and what the others are compared with."""
+ORDER = (PLAIN, "adaptor", "pca", "random_subset", "random_projection", "variance_order")
+"""Names in the order of the figures' colours; append new ones, so that no colour changes.
+
+A reducer that is not listed gets a colour from its name.
+"""
 _BLOCK = 16_384
 
 
