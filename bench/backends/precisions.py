@@ -39,3 +39,6 @@ OPQ4 = Precision("opq4", bits=None, recall_floor=0.05)
 """As `PQ4`, after a rotation fitted to lose least."""
 RABITQ = Precision("rabitq", bits=None, recall_floor=0.05)
 """One bit per component of the rotated residual, plus factors per vector."""
+
+USUAL = (FLOAT32, FLOAT16, BFLOAT16, INT8, INT4, BINARY, BINARY_ASYMMETRIC)
+"""Precisions with a known size, most bits first."""

@@ -1,8 +1,10 @@
-"""Figures: each a function from a table of trials to a matplotlib figure. One file a figure.
+"""Draw figures from a table of trials; each figure is one file.
 
-A file has `TITLE` and ``draw(frame) -> Figure``, and may have `ORDER` (its place on a page) and `CAPTION` (how to read it);
-anyone can call it on a parquet file of their own. Another package names such a module in the entry-point group
-``matryoshka_bench.figures``.
+A figure's file has `TITLE` and ``draw(frame) -> Figure``, and may have `CAPTION` (how to read it).
+``draw`` can be called on any frame from `bench.load`. Another package names such a module in the
+entry-point group ``matryoshka_bench.figures``.
+
+Figures are as wide as matplotlib's ``figure.figsize``, so ``rc_context`` sets the width of one.
 """
 
 from __future__ import annotations
@@ -17,48 +19,69 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench import registry
-from bench.errors import UsageError
+from bench.errors import NothingToShow, UsageError
 
+ORDER = (
+    "quality_vs_dimension",
+    "quality_vs_latency",
+    "recall_vs_qps",
+    "memory_vs_dimension",
+    "quality_vs_bytes",
+    "precision_heatmap",
+    "build_vs_dimension",
+    "stages",
+    "load",
+    "loss",
+)
+"""Figures in reading order; any others follow by name."""
 DPI = 200
-_LAST = 1000
+WIDTH = 8.0
+"""Inches; what a figure saved to a file measures."""
 
 
 def figures() -> dict[str, ModuleType]:
-    """Return every figure's module by name, in the order in which they are read; those of other packages included.
+    """Return every figure's module by name, in reading order, those of other packages included.
 
-    Raises UsageError when an entry point cannot be loaded or its name is taken.
+    Raises UsageError if an entry point cannot be loaded or its name is taken.
     """
     found = dict(registry.modules("figures"))
     offered = registry.plugged_in("figures")
     if taken := sorted(found.keys() & offered.keys()):
         raise UsageError(f"two figures are called '{taken[0]}'")
     found |= offered
-    return dict(sorted(found.items(), key=lambda item: (getattr(item[1], "ORDER", _LAST), item[0])))
+    names = [*(name for name in ORDER if name in found), *sorted(found.keys() - set(ORDER))]
+    return {name: found[name] for name in names}
 
 
-def draw_all(frame: pd.DataFrame) -> dict[str, Figure]:
-    """Return every figure that `frame` has the data for, by name. Raises UsageError where it has none for any.
+def draw_all(frame: pd.DataFrame, width: float = WIDTH) -> dict[str, Figure]:
+    """Return every figure that `frame` has the data for, by name, each `width` inches wide.
 
-    A figure that is left out is named on standard error with the reason.
+    Names each figure left out on standard error, with the reason. Raises NothingToShow if every
+    figure is left out.
     """
     drawn, left_out = {}, {}
-    for name, module in figures().items():
-        try:
-            drawn[name] = module.draw(frame)
-        except UsageError as error:
-            left_out[name] = error
+    # Only the width counts: each figure chooses its height.
+    with mpl.rc_context({"figure.figsize": (width, width)}):
+        for name, module in figures().items():
+            try:
+                drawn[name] = module.draw(frame)
+            except NothingToShow as error:
+                left_out[name] = error
     if not drawn:
-        raise UsageError("there is nothing to draw: no trial ended ok")
+        raise NothingToShow("there is nothing to draw: no trial ended ok")
     for name, reason in left_out.items():
         print(f"not drawn: {name}: {reason}", file=sys.stderr)
     return drawn
 
 
-def save_all(frame: pd.DataFrame, folder: Path) -> list[Path]:
-    """Write every figure as PNG and SVG into `folder`; return the paths."""
+def save_all(frame: pd.DataFrame, folder: Path, width: float = WIDTH) -> list[Path]:
+    """Write every figure as PNG and SVG into `folder`, `width` inches wide; return the paths.
+
+    Raises NothingToShow if `frame` has the data for no figure.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, figure in draw_all(frame).items():
+    for name, figure in draw_all(frame, width).items():
         paths += [folder / f"{name}.png", folder / f"{name}.svg"]
         figure.savefig(paths[-2], dpi=DPI)
         paths[-1].write_text(svg(figure), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A cost of each index against dimension, a line for each backend and build."""
+"""Draw a cost of each index against dimension, one line per backend, build and precision."""
 
 from __future__ import annotations
 
@@ -6,48 +6,79 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.analysis.labels import label_parameters, varying
-from bench.figures._style import COLUMN, dimension_axis, heading, looks, needed, panels, plain_log
+from bench.figures._style import (
+    FILLS,
+    Look,
+    backend_look,
+    dimension_axis,
+    needed,
+    panels,
+    plain_log,
+    precision_line,
+    set_titles,
+)
 from bench.results.rows import UNCOMPRESSED, from_disk, groups, plain, timed, two_stage
 from bench.study.plan import parameters
 
 
 def draw_by_dimension(frame: pd.DataFrame, column: str, unit: str, with_rescore: bool) -> Figure:
-    """Draw the median of `column` over the trials of each index; `with_rescore` adds what is rescored at the full dimension."""
+    """Draw the median of `column` over the trials of each index, one panel per dataset and encoder.
+
+    `unit` labels the y axis. `with_rescore` adds float32 indexes with a rescore from memory. Raises
+    NothingToShow if no trial is timed.
+    """
     rows = timed(frame)
-    # A cost hardly depends on the reducer, and a second stage adds the same to every precision: one line for each would
-    # only hide the others.
+    # A cost hardly depends on the reducer, and a second stage adds the same to every precision:
+    # one line for each would only hide the others.
     truncated = plain(rows)
     rows = truncated if len(truncated) else rows
     rows = rows[
         ~two_stage(rows) | (with_rescore & (rows["precision"] == UNCOMPRESSED) & ~from_disk(rows))
     ]
     rows = needed(rows, "no timed trial")
-    names = _names(rows)
-    style = looks(names.unique())
-    parts = groups(rows)
-    with panels(len(parts), columns=2, width=1.6 * COLUMN, height=3.4) as (figure, axes):
-        for axis, (_, part) in zip(axes, parts, strict=True):
-            for name, line in part.groupby(names.loc[part.index]):
+    builds = _builds(rows)
+    parts = [part for _, part in groups(rows)]
+    with panels(len(parts), columns=2, height=4) as (figure, axes):
+        for axis, part in zip(axes, parts, strict=True):
+            keys = [part["backend"], builds.loc[part.index], part["precision"], two_stage(part)]
+            for (backend, build, precision, rescored), line in part.groupby(keys, sort=False):
                 median = line.groupby("dim")[column].median()
-                axis.plot(median.index, median, label=name, **style[name])
+                known = list(builds[rows["backend"] == backend].unique())
+                axis.plot(
+                    median.index,
+                    median,
+                    label=_name(backend, build, precision, rescored),
+                    **_line_look(backend, known.index(build), precision, rescored),
+                )
             dimension_axis(axis, sorted(part["dim"].unique()))
             plain_log(axis, "y")
             axis.set_ylabel(unit)
-            axis.set_title(heading(part))
-            axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.03), fontsize=6.5)
+        set_titles(figure, axes, parts)
     return figure
 
 
-def _names(rows: pd.DataFrame) -> pd.Series:
-    """Return the index that each row is of, text: backend, the build parameters that matter or differ, precision."""
-    names = pd.Series("", index=rows.index, dtype=object)
+def _line_look(backend: str, build: int, precision: str, rescored: bool) -> Look:
+    fill = 2 * build + rescored
+    return {
+        **backend_look(backend),
+        "linestyle": precision_line(precision),
+        "fillstyle": FILLS[fill % len(FILLS)],
+        # A backend built in many ways runs out of fills; larger markers tell the rest apart.
+        "markersize": 5 + 2 * (fill // len(FILLS)),
+    }
+
+
+def _name(backend: str, build: str, precision: str, rescored: bool) -> str:
+    words = [backend, build, "" if precision == UNCOMPRESSED else precision.replace("_", " ")]
+    return " ".join(filter(None, words)) + (" + rescore" if rescored else "")
+
+
+def _builds(rows: pd.DataFrame) -> pd.Series:
+    """Return the build parameters of each row that matter or differ, text."""
+    builds = pd.Series("", index=rows.index, dtype=object)
     for backend, part in rows.groupby("backend", sort=False):
         shown = {*label_parameters(str(backend)), *varying(part)}
-        for i, row in part.iterrows():
-            words = [
-                str(backend),
-                *(f"{k}={v}" for k, v in parameters(row["build_params"]).items() if k in shown),
-            ]
-            words += [str(row["precision"])] if row["precision"] != UNCOMPRESSED else []
-            names[i] = " ".join(words)
-    return names + two_stage(rows).map({True: " + rescore", False: ""})
+        for i, text in part["build_params"].items():
+            chosen = parameters(text).items()
+            builds[i] = " ".join(f"{name}={value}" for name, value in chosen if name in shown)
+    return builds

@@ -1,7 +1,13 @@
-"""What the figures share: sizes for a paper's column, colours that the colour-blind can tell apart, one look a backend."""
+"""Set what the figures share: text sizes, panels, axes, and one look per backend and reducer.
+
+A colour and a marker stand for a backend or a reducer, the same in every figure of every study.
+The line stands for a precision, and the fill of the marker for a variant.
+"""
 
 from __future__ import annotations
 
+import textwrap
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,26 +19,92 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from bench.analysis.tables import SYNTHETIC
-from bench.errors import UsageError
+from bench.backends.precisions import USUAL
+from bench.errors import NothingToShow
+from bench.reducers import PLAIN, PREFIX
 from bench.results.rows import is_synthetic
 
+Look = dict[str, Any]
+"""Arguments of ``Axes.plot``: color, marker, linestyle, fillstyle, or some of them."""
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-"""Okabe & Ito 2008, told apart with every common colour blindness; markers and lines differ too, for grey printing."""
+"""Okabe & Ito 2008: colours that differ under every common colour blindness."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+OTHER_MARKERS = ("<", ">", "p", "h", "d", "8")
+"""Markers of names without a declared place, so that they never look like a name that has one."""
 LINES = ("-", "--", "-.", ":")
-COLUMN = 3.5
-"""Inches, the width of a paper's column."""
+DASHES = (
+    "-",
+    (0, (6, 1.5)),
+    (0, (6, 1.5, 1, 1.5)),
+    (0, (3, 1.5)),
+    (0, (3, 1.5, 1, 1.5)),
+    (0, (1, 1)),
+    (0, (1, 1, 1, 3)),
+)
+"""Lines of the precisions, most bits first."""
+FILLS = ("full", "none", "left", "right", "top", "bottom")
+BACKENDS = (
+    "faiss-flat",
+    "faiss-hnsw",
+    "faiss-ivf",
+    "annoy",
+    "adanns-ivf",
+    "adanns-ivf-opq",
+    "hnswlib",
+    "usearch",
+    "faiss-ivf-pq",
+    "faiss-ivf-rabitq",
+    "voyager",
+    "scann",
+    "pgvector-hnsw",
+    "pgvector-ivfflat",
+    "svs-vamana",
+    "ngt",
+    "faiss-refine",
+    "duckdb",
+    "sqlite-vec",
+    "lancedb",
+    "chroma",
+    "qdrant-edge",
+    "qdrant-local",
+    "milvus-lite",
+    "pynndescent",
+    "faiss-pq",
+    "faiss-factory",
+    "qdrant",
+    "milvus",
+    "weaviate",
+    "elasticsearch",
+    "opensearch",
+)
+"""Backends by the place of their colour; append new ones, so that no colour changes.
+
+Names close together are told apart best. A backend that is not listed gets its look from its name,
+so a new one needs no entry here.
+"""
+_REDUCERS = (PLAIN, "adaptor", "pca", "random_subset", "random_projection", "variance_order")
+"""Reducers by the place of their colour, as above."""
+_PRECISIONS = tuple(precision.name for precision in USUAL)
+SMALL = 8.5
+"""Points; the smallest text. At 96 pixels per inch it is 11 pixels high."""
+_NARROWEST = 2.6
+"""Inches; panels that would be narrower move to the next row."""
 _RC: Any = {
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "legend.fontsize": 7,
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL,
+    "figure.titlesize": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "grid.alpha": 0.25,
     "grid.linewidth": 0.5,
-    "lines.markersize": 4,
-    "lines.linewidth": 1.2,
+    "lines.markersize": 5,
+    "lines.linewidth": 1.3,
     "legend.frameon": False,
     "svg.fonttype": "path",
 }
@@ -40,32 +112,91 @@ _RC: Any = {
 
 @contextmanager
 def panels(
-    count: int, columns: int = 1, width: float = COLUMN, height: float = 2.6
+    count: int, columns: int = 1, height: float = 3.8
 ) -> Iterator[tuple[Figure, list[Axes]]]:
-    """Give a figure of `count` panels, `columns` a row, each `width` × `height` inches."""
-    rows = -(-count // columns)
+    """Yield a figure of `count` panels, at most `columns` per row, each `height` inches high.
+
+    The width is that of matplotlib's ``figure.figsize``. What is labelled inside the panels is
+    named in one legend below them.
+    """
+    width = mpl.rcParams["figure.figsize"][0]
+    rows = -(-count // max(1, min(columns, int(width / _NARROWEST))))
+    columns = -(-count // rows)
     with mpl.rc_context(_RC):
-        figure = Figure(figsize=(width * min(columns, count), height * rows), layout="constrained")
-        axes = figure.subplots(rows, min(columns, count), squeeze=False).ravel()
-        for unused in axes[count:]:
-            unused.set_axis_off()
-        yield figure, list(axes[:count])
+        figure = Figure(figsize=(width, height * rows), layout="constrained")
+        grid = list(figure.subplots(rows, columns, squeeze=False).ravel())
+        axes, unused = grid[:count], grid[count:]
+        for axis in unused:
+            axis.set_axis_off()
+        yield figure, axes
+        _legend_below(figure, axes)
 
 
-def look(position: int) -> dict[str, Any]:
-    """Return colour, marker and line of the series at `position`."""
-    again = position // len(COLOURS)
+def backend_look(name: str) -> Look:
+    """Return colour and marker of a backend."""
+    return _look(name, BACKENDS)
+
+
+def reducer_look(variant: str) -> Look:
+    """Return the look of a reducer's variant, such as ``pca whiten``; colour and marker of ``pca``."""
+    name, _, chosen = variant.partition(" ")
+    look = _look(name, _REDUCERS)
+    if not chosen:
+        return look | variant_look(0)
+    number = zlib.crc32(chosen.encode())
+    line, fill = 1 + number % (len(LINES) - 1), 1 + number % (len(FILLS) - 1)
+    return look | {"linestyle": LINES[line], "fillstyle": FILLS[fill]}
+
+
+def variant_look(position: int) -> Look:
+    """Return line and fill of a variant: solid and full for position 0; twelve that differ."""
     return {
-        "color": COLOURS[position % len(COLOURS)],
-        "marker": MARKERS[(position + again // 2) % len(MARKERS)],
-        "linestyle": LINES[(position + again) % len(LINES)],
-        "fillstyle": ("full", "none")[again % 2],
+        "linestyle": LINES[position % len(LINES)],
+        "fillstyle": FILLS[position % len(FILLS)],
     }
 
 
-def looks(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return a look for each of `names`, the same for the same set of names."""
-    return {name: look(i) for i, name in enumerate(sorted(set(names)))}
+def precision_line(precision: str) -> Any:
+    """Return the line style of a precision, solid for float32."""
+    return DASHES[_place(precision, _PRECISIONS) % len(DASHES)]
+
+
+def precision_points(precision: str) -> Look:
+    """Return line, fill and marker size of a precision, where even single points must differ."""
+    place = _place(precision, _PRECISIONS) % len(DASHES)
+    return {
+        "linestyle": DASHES[place],
+        "fillstyle": FILLS[place % len(FILLS)],
+        "markersize": 5 + 3 * (place // len(FILLS)),
+    }
+
+
+def precision_look(precision: str) -> Look:
+    """Return colour and marker of a precision, where the colour is free: dark for many bits."""
+    place = _place(precision, _PRECISIONS) % len(_PRECISIONS)
+    # A sequential map, so that no precision takes the colour of a backend or a reducer.
+    shade = mpl.colormaps["plasma"](0.88 * place / (len(_PRECISIONS) - 1))
+    return {"color": shade, "marker": MARKERS[place]}
+
+
+def _look(name: str, declared: Sequence[str]) -> Look:
+    place = _place(name, declared)
+    again = place // len(COLOURS)
+    if name in declared:
+        marker = MARKERS[(place + again) % len(MARKERS)]
+    else:
+        marker = OTHER_MARKERS[again % len(OTHER_MARKERS)]
+    return {"color": COLOURS[place % len(COLOURS)], "marker": marker}
+
+
+def _place(name: str, declared: Sequence[str]) -> int:
+    """Return the declared place, or a number that depends on nothing but the name."""
+    return declared.index(name) if name in declared else zlib.crc32(name.encode())
+
+
+def reducer_name(variant: str, kind: str) -> str:
+    """Return the words of a reducer's variant in a legend."""
+    return "truncation" if kind == PREFIX else variant.replace("_", " ")
 
 
 def dimension_axis(axes: Axes, dimensions: Sequence[int]) -> None:
@@ -75,7 +206,7 @@ def dimension_axis(axes: Axes, dimensions: Sequence[int]) -> None:
     shown = [
         d
         for i, d in enumerate(ticks)
-        if i in (0, len(ticks) - 1) or (ticks[-1] / d > 1.4 and d / ticks[i - 1] > 1.2)
+        if i in (0, len(ticks) - 1) or (ticks[-1] / d > 1.25 and d / ticks[i - 1] > 1.2)
     ]
     axes.xaxis.set_major_locator(FixedLocator(shown))
     # Every measured dimension has a tick; those too close to a neighbour have no number.
@@ -86,7 +217,10 @@ def dimension_axis(axes: Axes, dimensions: Sequence[int]) -> None:
 
 
 def plain_log(axes: Axes, axis: str, wide: float = 300) -> None:
-    """Make an axis logarithmic with plain numbers at 1, 2 and 5 of each decade, at 1 alone where it spans `wide` or more."""
+    """Make an axis logarithmic with plain numbers at 1, 2 and 5 of each decade.
+
+    Only 1 is numbered on an axis that spans a factor of `wide` or more.
+    """
     getattr(axes, f"set_{axis}scale")("log")
     which = getattr(axes, f"{axis}axis")
     low, high = getattr(axes, f"get_{axis}lim")()
@@ -99,33 +233,58 @@ def plain_log(axes: Axes, axis: str, wide: float = 300) -> None:
     )
 
 
+def set_titles(
+    figure: Figure, axes: Sequence[Axes], parts: Sequence[pd.DataFrame], texts: Sequence[str] = ()
+) -> None:
+    """Title each panel with the dataset and encoder of its part, and its text.
+
+    A dataset and encoder that all panels share become the title of the figure.
+    """
+    headings = [heading(part) for part in parts]
+    shared = len(set(headings)) == 1
+    if shared:
+        figure.suptitle(headings[0])
+    for axis, above, text in zip(axes, headings, texts or [""] * len(headings), strict=True):
+        axis.set_title("\n".join(filter(None, ["" if shared else above, text])))
+
+
 def heading(part: pd.DataFrame) -> str:
-    """Return the title of a panel: dataset, encoder, and what it must not be used for."""
+    """Return dataset and encoder, with a warning against reading quality off synthetic vectors."""
     dataset, encoder = part["dataset"].iloc[0], part["encoder"].iloc[0]
-    title = f"{dataset}, {encoder}" if encoder else str(dataset)
-    title = title if len(title) < 48 else f"…{title[-46:]}"
-    # A path may hold a dollar sign, which would begin a formula.
-    title = title.replace("$", r"\$")
+    title = fitted(f"{dataset}, {encoder}" if encoder else str(dataset))
     return f"{title}\n{SYNTHETIC}" if is_synthetic(part) else title
 
 
-def legend_below(figure: Figure, axes: Sequence[Axes], columns: int) -> None:
-    """Put one legend for all of `axes` under the figure."""
+def fitted(title: str) -> str:
+    """Return a title in at most two lines that fit a panel."""
+    title = title if len(title) < 76 else f"…{title[-74:]}"
+    # A path may hold a dollar sign, which would begin a formula.
+    return textwrap.fill(title, 44).replace("$", r"\$")
+
+
+def needed(frame: pd.DataFrame, what: str) -> pd.DataFrame:
+    """Return `frame`; raises NothingToShow if it has no row."""
+    if frame.empty:
+        raise NothingToShow(f"the table has {what}, so there is nothing to draw")
+    return frame
+
+
+def _legend_below(figure: Figure, axes: Sequence[Axes]) -> None:
     handles: dict[str, Any] = {}
     for axis in axes:
-        handles |= {
-            name: handle for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
-        }
+        for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
+            handles.setdefault(name, handle)
+    if not handles:
+        return
+    width, height = figure.get_size_inches()
+    # Inches of the longest entry: the handle, and letters of about half the text's size.
+    entry = 0.75 + max(map(len, handles)) * 0.54 * SMALL / 72
+    rows = -(-len(handles) // max(1, int(width / entry)))
     figure.legend(
         handles.values(),
         handles.keys(),
         loc="outside lower center",
-        ncols=min(len(handles), columns),
+        ncols=-(-len(handles) // rows),
+        handlelength=4,
     )
-
-
-def needed(frame: pd.DataFrame, what: str) -> pd.DataFrame:
-    """Return `frame`, or raise UsageError when it has no row."""
-    if frame.empty:
-        raise UsageError(f"the table has {what}, so there is nothing to draw")
-    return frame
+    figure.set_figheight(height + 0.1 + 1.5 * rows * SMALL / 72)

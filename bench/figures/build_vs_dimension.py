@@ -1,4 +1,4 @@
-"""What an index costs to build."""
+"""Draw how long each index takes to build, against dimension."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from matplotlib.figure import Figure
 from bench.figures._by_dimension import draw_by_dimension
 
 TITLE = "Build time against dimension"
-ORDER = 5
-CAPTION = "Median over the trials of an index. Lower is better; reducing the vectors and encoding the texts are not counted."
+CAPTION = (
+    "Lower is better. Each point is the median over the trials of one index. "
+    "Encoding the texts and reducing the vectors are not counted."
+)
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Draw the seconds that each index took to build against dimension."""
+    """Draw the build time of each index in seconds; raises NothingToShow if no trial is timed."""
     return draw_by_dimension(frame, "build_seconds", "build time (s)", with_rescore=False)

@@ -1,4 +1,4 @@
-"""What a server gives to many clients at once, and what each of them waits."""
+"""Draw throughput and latency of a server as more clients query it at once."""
 
 from __future__ import annotations
 
@@ -6,39 +6,52 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.analysis.labels import labels
-from bench.figures._style import COLUMN, heading, looks, needed, panels, plain_log
+from bench.figures._style import (
+    SMALL,
+    backend_look,
+    needed,
+    panels,
+    plain_log,
+    set_titles,
+    variant_look,
+)
 from bench.results.rows import groups, loads
 
-TITLE = "Queries per second against p99 latency, as more clients ask at once"
-ORDER = 5.8
+TITLE = "Throughput of a server against its p99 latency, by number of clients"
 CAPTION = (
-    "Each point is a number of clients, written beside it; each client asks again as soon as it has its answer. The p99 is that of the "
-    "very searches that make the throughput. Where a line turns upwards the server is saturated: more clients only wait longer."
+    "Down and to the right is better. The number at each point is the number of clients. "
+    "Each client sends its next query when it has the answer to the last. "
+    "Throughput and p99 latency come from the same searches. "
+    "Where a line turns upwards the server is saturated, and more clients only wait longer."
 )
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Draw throughput against p99, one line a configuration, a panel for each dataset and encoder."""
+    """Draw QPS against p99 latency, one line per configuration, one panel per dataset and encoder.
+
+    Raises NothingToShow if no server was measured with several clients.
+    """
     rows = needed(loads(frame), "no server under the load of several clients")
-    parts = groups(rows)
-    with panels(len(parts), width=1.6 * COLUMN, height=3.2) as (figure, axes):
-        for axis, (_, part) in zip(axes, parts, strict=True):
-            one = part.assign(clients=1)  # the clients stand beside the points
-            named = labels(one)
-            style = looks(named.unique())
-            for name, line in part.groupby(named, sort=False):
+    # The number of clients stands beside each point, so the names leave it out.
+    named = labels(rows.assign(clients=1))
+    parts = [part for _, part in groups(rows)]
+    with panels(len(parts), columns=2, height=4) as (figure, axes):
+        for axis, part in zip(axes, parts, strict=True):
+            for name, line in part.groupby(named.loc[part.index], sort=False):
+                backend = line["backend"].iloc[0]
+                known = list(named[rows["backend"] == backend].unique())
+                style = {**backend_look(backend), **variant_look(known.index(name))}
                 ordered = line.sort_values("clients")
-                axis.plot(ordered["qps"], ordered["latency_ms_p99"], label=name, **style[str(name)])
+                axis.plot(ordered["qps"], ordered["latency_ms_p99"], label=name, **style)
                 for _, point in ordered.iterrows():
                     axis.annotate(
                         f"{point['clients']}", (point["qps"], point["latency_ms_p99"]),
-                        xytext=(4, -8), textcoords="offset points", fontsize=6,
+                        xytext=(5, -10), textcoords="offset points", fontsize=SMALL,
                     )  # fmt: skip
             plain_log(axis, "y")
             axis.margins(x=0.1)
             axis.set_xlim(left=0)
-            axis.set_title(heading(part))
-            axis.set_xlabel("queries/s of all clients")
-            axis.set_ylabel("p99 latency (ms)")
-            axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.03))
+            axis.set_xlabel("QPS of all clients together")
+            axis.set_ylabel("p99 latency of one query (ms)")
+        set_titles(figure, axes, parts)
     return figure

@@ -1,4 +1,4 @@
-"""What a vector costs in bytes."""
+"""Draw the bytes per vector of each index, against dimension."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from matplotlib.figure import Figure
 
 from bench.figures._by_dimension import draw_by_dimension
 
-TITLE = "Bytes a vector against dimension, everything that is searched counted"
-ORDER = 4
+TITLE = "Bytes per vector against dimension"
 CAPTION = (
-    "Lower is better. A graph or a forest adds bytes that a shorter vector does not shrink; a second stage keeps the full vectors, "
-    "and so wins time but no memory."
+    "Lower is better. The bytes are those of the serialised index. "
+    "The links of a graph and the trees of a forest do not shrink with the dimension. "
+    "A rescore keeps the full vectors, so it saves time but no memory."
 )
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Draw serialised bytes a vector (with the full vectors where a second stage reads them) against dimension."""
-    return draw_by_dimension(frame, "bytes_per_vector", "bytes a vector", with_rescore=True)
+    """Draw the bytes per vector, with the full vectors if a rescore reads them from memory.
+
+    Raises NothingToShow if no trial is timed.
+    """
+    return draw_by_dimension(frame, "bytes_per_vector", "bytes per vector", with_rescore=True)

@@ -1,90 +1,103 @@
-"""Every way to pay less for a vector, at equal bytes."""
+"""Draw quality against bytes per vector, for each way to shorten a vector and to store it."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.tables import stored
-from bench.figures._style import COLUMN, look, needed, panels, plain_log
+from bench.errors import NothingToShow
+from bench.figures._style import (
+    Look,
+    fitted,
+    needed,
+    panels,
+    plain_log,
+    precision_look,
+    reducer_look,
+    reducer_name,
+    variant_look,
+)
 from bench.reducers import LEARNED, PREFIX
 from bench.results.rows import UNCOMPRESSED, exact_rows, groups, quality_of
 
-TITLE = "Quality against bytes a vector: ways to shorten it, and ways to store it"
-ORDER = 4
+TITLE = "Quality against bytes per vector: reducers and precisions"
 CAPTION = (
-    "Bytes of the vector alone, exhaustive search. On the left every method stores float32: what is above truncation at equal bytes "
-    "makes better use of them, and what is owed to Matryoshka training is the distance from the random subset. On the right truncation "
-    "and the best learned map, at each precision. Shaded: 95 % intervals (of several seeds, from the least to the most)."
+    "Up and to the left is better. Bytes are those of the stored vector alone, and search is exhaustive. "
+    "A panel “reducers” compares ways to shorten a float32 vector. "
+    "A panel “precisions” compares ways to store a vector. "
+    "There the vectors are those of truncation and of the best learned map. "
+    "The shaded bands are 95 % intervals, or ranges over seeds."
 )
+_Lines = list[tuple[str, pd.DataFrame, Look]]
+"""Names, rows of `stored` and looks."""
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Draw quality against bytes, two panels a dataset; several encoders share them."""
+    """Draw at most two panels per dataset, reducers and precisions; encoders share a panel.
+
+    A panel of a single line is left out. Raises NothingToShow if no panel is left.
+    """
     needed(exact_rows(frame), "no row of the exact pass")
-    datasets = [part for _, part in frame.groupby("dataset", sort=False)]
-    with panels(2 * len(datasets), columns=2, width=1.4 * COLUMN, height=3.6) as (figure, axes):
-        for (left, right), part in zip(
-            zip(axes[::2], axes[1::2], strict=True), datasets, strict=True
-        ):
-            several = part["encoder"].nunique() > 1
-            tables = [
-                (f"{encoder.split('/')[-1]} " if several else "", stored(rows))
-                for (_, encoder), rows in groups(part)
-            ]
-            _by_variant(left, tables)
-            _by_precision(right, tables)
-            for axis, title in ((left, "shortened, float32"), (right, "stored at lower precision")):
-                plain_log(axis, "x")
-                axis.set_ylim(bottom=0)
-                axis.set_xlabel("bytes a vector")
-                axis.set_ylabel(quality_of(part).label)
-                axis.set_title(f"{part['dataset'].iloc[0]}: {title}".replace("$", r"\$"))
-                axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.03), fontsize=6.5)
+    drawn = [
+        (part, text, lines)
+        for _, part in frame.groupby("dataset", sort=False)
+        for text, choose in _PANELS.items()
+        if len(lines := _lines(part, choose)) > 1
+    ]
+    if not drawn:
+        raise NothingToShow("the table has one reducer and one precision, so nothing to compare")
+    with panels(len(drawn), columns=2, height=4) as (figure, axes):
+        for axis, (part, text, lines) in zip(axes, drawn, strict=True):
+            for name, line, style in lines:
+                _draw_line(axis, line, name, style)
+            plain_log(axis, "x")
+            axis.set_ylim(bottom=0)
+            axis.set_xlabel("bytes per vector")
+            axis.set_ylabel(quality_of(part).label)
+            axis.set_title(f"{fitted(str(part['dataset'].iloc[0]))}\n{text}")
     return figure
 
 
-def _by_variant(axis: Axes, tables: list[tuple[str, pd.DataFrame]]) -> None:
-    """Draw a line for each way to shorten."""
-    lines = [
-        (line["kind"].iloc[0] != PREFIX, f"{prefix}{name}", line)
-        for prefix, table in tables
-        for name, line in table[table["precision"] == UNCOMPRESSED].groupby("variant", sort=False)
-    ]
-    for position, (_, name, line) in enumerate(sorted(lines, key=lambda item: item[0])):
-        _line(axis, line, name, look(position))
+def _lines(part: pd.DataFrame, choose: Callable[[pd.DataFrame, int], _Lines]) -> _Lines:
+    """Return the lines of one panel, those of each encoder of a dataset."""
+    several = part["encoder"].nunique() > 1
+    found = []
+    for position, ((_, encoder), rows) in enumerate(groups(part)):
+        prefix = f"{encoder.split('/')[-1]} " if several else ""
+        found += [(f"{prefix}{name}", *rest) for name, *rest in choose(stored(rows), position)]
+    return found
 
 
-def _by_precision(axis: Axes, tables: list[tuple[str, pd.DataFrame]]) -> None:
-    """Draw a line for each precision: solid for truncation, dotted for the best learned map."""
-    shown = [(prefix, _compared(table)) for prefix, table in tables]
-    order = sorted({p for _, table in shown for p in table["precision"]})
-    for shift, (prefix, table) in enumerate(shown):
-        for (name, kind, precision), line in table.groupby(["variant", "kind", "precision"]):
-            position, plain = order.index(precision) + shift * len(order), kind == PREFIX
-            style = {
-                **look(position),
-                "linestyle": "-" if plain else ":",
-                "fillstyle": "full" if plain else "none",
-            }
-            _line(axis, line, f"{prefix}{name} {precision}", style)
+def _reducers(table: pd.DataFrame, encoder: int) -> _Lines:
+    """Return a line per reducer, truncation first; encoders differ in line and fill."""
+    rows = table[table["precision"] == UNCOMPRESSED]
+    found = []
+    for (_, variant), line in rows.groupby([rows["kind"] != PREFIX, "variant"]):
+        style = reducer_look(variant) | (variant_look(encoder) if encoder else {})
+        found.append((reducer_name(variant, line["kind"].iloc[0]), line, style))
+    return found
 
 
-def _line(axis: Axes, line: pd.DataFrame, name: str, style: dict[str, Any]) -> None:
-    curve = line.groupby("bytes").agg(
-        quality=("quality", "mean"),
-        low=("low", "min"),
-        high=("high", "max"),
-        least=("quality", "min"),
-        most=("quality", "max"),
-    )
-    axis.plot(curve.index, curve["quality"], label=name.replace("_", " "), **style)
-    seeds = bool(line["bytes"].duplicated().any())
-    low, high = ("least", "most") if seeds else ("low", "high")
-    axis.fill_between(curve.index, curve[low], curve[high], color=style["color"], alpha=0.1, lw=0)
+def _precisions(table: pd.DataFrame, encoder: int) -> _Lines:
+    """Return a line per precision of truncation and of the best learned map, most bits first."""
+    table = _compared(table)
+    if table["precision"].nunique() < 2:
+        return []
+    found = []
+    for (_, precision, _, variant), line in table.groupby(
+        [-table["bits"], "precision", table["kind"] != PREFIX, "variant"]
+    ):
+        kind = line["kind"].iloc[0]
+        style = precision_look(precision) | variant_look(2 * encoder + (kind != PREFIX))
+        found.append((f"{reducer_name(variant, kind)}, {precision.replace('_', ' ')}", line, style))
+    return found
+
+
+_PANELS = {"reducers": _reducers, "precisions": _precisions}
 
 
 def _compared(table: pd.DataFrame) -> pd.DataFrame:
@@ -94,3 +107,17 @@ def _compared(table: pd.DataFrame) -> pd.DataFrame:
     others = list(several.index[several > 1])
     best = max(others, key=lambda v: table.loc[table["variant"] == v, "quality"].max(), default="")
     return table[(table["kind"] == PREFIX) | (table["variant"] == best)]
+
+
+def _draw_line(axis: Axes, line: pd.DataFrame, name: str, style: Look) -> None:
+    curve = line.groupby("bytes").agg(
+        quality=("quality", "mean"),
+        low=("low", "min"),
+        high=("high", "max"),
+        least=("quality", "min"),
+        most=("quality", "max"),
+    )
+    axis.plot(curve.index, curve["quality"], label=name, **style)
+    seeds = bool(line["bytes"].duplicated().any())
+    low, high = ("least", "most") if seeds else ("low", "high")
+    axis.fill_between(curve.index, curve[low], curve[high], color=style["color"], alpha=0.1, lw=0)

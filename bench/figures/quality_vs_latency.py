@@ -1,89 +1,92 @@
-"""Every configuration, and the ones that none beats."""
+"""Draw the quality and latency of every configuration, with the Pareto front."""
 
 from __future__ import annotations
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.labels import labels
-from bench.figures._style import COLUMN, heading, looks, needed, panels, plain_log
+from bench.figures._style import SMALL, backend_look, needed, panels, plain_log, set_titles
 from bench.results.rows import groups, pareto, quality_of, timed, two_stage
 
-TITLE = "Quality against latency: every configuration, with the Pareto front"
-ORDER = 2
+TITLE = "Quality against latency, with the Pareto front"
 CAPTION = (
-    "Up and to the left is better. Numbered points lie on the front: nothing measured is both better and faster. Points of the front "
-    "that nearly coincide share a number."
+    "Up and to the left is better. Points on the front are undominated: "
+    "no configuration is both better and faster. "
+    "The list at the right names the numbered points. "
+    "Points of the front that nearly coincide share a number."
 )
-_LABELS = 12
-_BESIDE = 10
-"""Kinds whose legend fits beneath the names of the numbered points."""
+_MOST_NUMBERS = 12
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Draw quality against median single-query latency; the front's points are numbered and named beneath."""
-    parts = groups(needed(timed(frame), "no timed trial"))
-    with panels(
-        len(parts), columns=2, width=2 * COLUMN if len(parts) == 1 else 1.4 * COLUMN, height=4.9
-    ) as (
-        figure,
-        axes,
-    ):
-        for axis, (_, part) in zip(axes, parts, strict=True):
+    """Draw one point per timed trial, one panel per dataset and encoder, with the front numbered.
+
+    Raises NothingToShow if no trial is timed.
+    """
+    parts = [part for _, part in groups(needed(timed(frame), "no timed trial"))]
+    with panels(len(parts), height=5) as (figure, axes):
+        for axis, part in zip(axes, parts, strict=True):
             quality = quality_of(part)
-            kinds = part["backend"] + two_stage(part).map({True: " + rescore", False: ""})
-            style = looks(kinds.unique())
-            for kind, points in part.groupby(kinds):
-                look = {**style[kind], "linestyle": "none"}
+            kinds = part.groupby(["backend", two_stage(part)], sort=False)
+            for (backend, rescored), points in kinds:
                 axis.plot(
-                    points["latency_ms_p50"], points[quality.column], label=kind, alpha=0.7, **look
+                    points["latency_ms_p50"],
+                    points[quality.column],
+                    label=f"{backend} + rescore" if rescored else str(backend),
+                    alpha=0.75,
+                    linestyle="none",
+                    fillstyle="none" if rescored else "full",
+                    **backend_look(str(backend)),
                 )
-            front = part[pareto(part, [quality.column], ["latency_ms_p50"])].sort_values(
-                "latency_ms_p50"
-            )
-            axis.plot(
-                front["latency_ms_p50"],
-                front[quality.column],
-                color="black",
-                lw=0.8,
-                drawstyle="steps-post",
-                label="Pareto front",
-            )
-            # Only points well apart get a number: two numbers on one spot name neither.
-            named = _apart(front, quality.column)
-            for number, (_, row) in enumerate(named.iterrows(), 1):
-                axis.annotate(
-                    str(number),
-                    (row["latency_ms_p50"], row[quality.column]),
-                    xytext=(-3, 5),
-                    textcoords="offset points",
-                    ha="right",
-                    fontsize=7,
-                    fontweight="bold",
-                )
+            _front(axis, part, quality.column)
             plain_log(axis, "x")
             axis.set_ylim(0, 1.08 * part[quality.column].max())
             axis.set_xlabel("median latency of one query (ms)")
             axis.set_ylabel(quality.label)
-            axis.set_title(heading(part))
-            told = labels(part)
-            names = "\n".join(f"{number}  {told[i]}" for number, i in enumerate(named.index, 1))
-            axis.text(
-                1.02, 1.0, names, transform=axis.transAxes, va="top", fontsize=6.5, parse_math=False
-            )
-            if len(style) > _BESIDE:
-                axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4)
-            else:
-                axis.legend(loc="lower left", bbox_to_anchor=(1.0, 0.0))
+        set_titles(figure, axes, parts)
     return figure
 
 
+def _front(axis: Axes, part: pd.DataFrame, column: str) -> None:
+    front = part[pareto(part, [column], ["latency_ms_p50"])].sort_values("latency_ms_p50")
+    axis.plot(
+        front["latency_ms_p50"],
+        front[column],
+        color="black",
+        lw=0.8,
+        drawstyle="steps-post",
+        label="Pareto front",
+    )
+    # Only points well apart get a number: two numbers on one spot name neither.
+    numbered, named = _apart(front, column), labels(part)
+    for number, (_, row) in enumerate(numbered.iterrows(), 1):
+        axis.annotate(
+            str(number),
+            (row["latency_ms_p50"], row[column]),
+            xytext=(-4, 5),
+            textcoords="offset points",
+            ha="right",
+            fontsize=SMALL,
+            fontweight="bold",
+        )
+    names = "\n".join(f"{number}  {named[i]}" for number, i in enumerate(numbered.index, 1))
+    axis.text(
+        1.01, 1.0, names, transform=axis.transAxes, va="top", fontsize=SMALL, linespacing=1.4,
+        parse_math=False,
+    )  # fmt: skip
+
+
 def _apart(front: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Choose points of the front, best first, that differ by a twentieth of its range in quality or a quarter in latency."""
+    """Choose points that differ by 1/20 of the front's range in quality or by 1.4 × in latency.
+
+    The best points come first; at most `_MOST_NUMBERS` are chosen.
+    """
     span = max(front[column].max() - front[column].min(), 1e-12)
     chosen: list[int] = []
     for i in front.sort_values(column, ascending=False).index:
-        if len(chosen) == _LABELS:
+        if len(chosen) == _MOST_NUMBERS:
             break
         quality, latency = front.loc[i, column], front.loc[i, "latency_ms_p50"]
         if all(

@@ -1,98 +1,158 @@
-"""What a second stage saves, and what its memory traffic takes back."""
+"""Draw what several stages save at equal quality, and how much of their time rescoring takes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator
 
-from bench.analysis.tables import savings
-from bench.figures._style import COLUMN, heading, look, looks, needed, panels, plain_log
+from bench.analysis.tables import LEVELS, savings
+from bench.errors import NothingToShow
+from bench.figures._style import backend_look, panels, plain_log, precision_line, set_titles
 from bench.reducers import PREFIX
-from bench.results.rows import from_disk, groups, pareto, plain, quality_of, timed, two_stage
+from bench.results.rows import (
+    UNCOMPRESSED,
+    from_disk,
+    groups,
+    pareto,
+    plain,
+    quality_of,
+    timed,
+    two_stage,
+)
 from bench.study.plan import parameters
 
-TITLE = "One stage against several: latency at equal quality, and the share that rescoring takes"
-ORDER = 5.5
+TITLE = "One stage against several"
 CAPTION = (
-    "Left: the fronts of searches in one stage and in several, truncated vectors in memory; beside them stands how the latency of "
-    "the fastest search changes with several stages at each level of quality kept (dotted). Right: the median share of a query's time that goes into reading and scoring the shortlist's longer "
-    "vectors. Where that nears one, the second stage's memory traffic has eaten what the short first stage saved."
+    "The fronts are those of truncated vectors in memory, in one stage and in several. "
+    "The ratio compares the fastest searches that keep the same share of the quality. "
+    "Below 1, several stages are faster. "
+    "The last panel shows which share of the median latency the later stages take. "
+    "Near 1, reading and scoring the longer vectors costs what the short first stage saved."
 )
+_FILLS = {
+    (False, False): "none",
+    (True, False): "left",
+    (False, True): "top",
+    (True, True): "bottom",
+}
+"""Fill by (funnel, from disk); a hollow marker is a plain rescore in every figure."""
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Draw both fronts and the share of the later stages' time, two panels for each dataset and encoder."""
-    rows = timed(frame)
-    keys = rows.loc[
-        two_stage(rows) & rows["rescore_ms_p50"].notna(), ["dataset", "encoder"]
-    ].drop_duplicates()
-    needed(keys, "no timed trial of several stages")
-    parts = [
-        part for key, part in groups(rows) if key in set(keys.itertuples(index=False, name=None))
+    """Draw fronts, ratios of latency and shares of time, for each dataset and encoder.
+
+    A panel without data is left out. Raises NothingToShow if no panel is left.
+    """
+    drawn = [
+        (part, text, draw_panel, rows)
+        for _, part in groups(timed(frame))
+        if two_stage(part).any()
+        for text, (choose, draw_panel) in _PANELS.items()
+        if len(rows := choose(part))
     ]
-    with panels(2 * len(parts), columns=2, width=1.35 * COLUMN, height=3.9) as (figure, axes):
-        for (left, right), part in zip(zip(axes[::2], axes[1::2], strict=True), parts, strict=True):
-            _fronts(left, part)
-            _shares(right, part)
-            left.set_title(heading(part))
-            right.set_title(heading(part))
+    if not drawn:
+        raise NothingToShow("the table has no timed trial of several stages to compare")
+    with panels(len(drawn), columns=3, height=3.8) as (figure, axes):
+        for axis, (part, _, draw_panel, rows) in zip(axes, drawn, strict=True):
+            draw_panel(axis, part, rows)
+        set_titles(figure, axes, [each[0] for each in drawn], [each[1] for each in drawn])
     return figure
 
 
-def _fronts(axis: Axes, part: pd.DataFrame) -> None:
-    quality, saved = quality_of(part), savings(part)
-    saved = saved[saved["kind"] == PREFIX]
-    in_memory = part[~from_disk(part)]
-    shown = in_memory[in_memory["backend"].isin(in_memory.loc[two_stage(in_memory), "backend"])]
-    shown = plain(shown)
-    for position, (backend, rows) in enumerate(shown.groupby("backend", sort=False)):
-        for several, kind in rows.groupby(two_stage(rows)):
-            best = kind[pareto(kind, [quality.column], ["latency_ms_p50"])].sort_values(
-                "latency_ms_p50"
-            )
-            style = {
-                **look(position),
-                "linestyle": "-" if several else ":",
-                "fillstyle": "full" if several else "none",
-            }
-            axis.plot(
-                best["latency_ms_p50"], best[quality.column], drawstyle="steps-post", ms=3.5,
-                label=f"{backend}, {'several stages' if several else 'one stage'}", **style,
-            )  # fmt: skip
-    full = (in_memory[quality.column] / in_memory[quality.retained]).median()
-    told = []
-    for level in sorted(saved["level"].unique(), reverse=True):
-        rows = saved[saved["level"] == level]
-        words = ", ".join(f"{row['backend']} {-row['saving']:+.0%}" for _, row in rows.iterrows())
-        axis.axhline(level * full, color="grey", lw=0.5, ls=":")
-        told.append(f"{level:.0%} kept: {words}")
-    axis.text(1.02, 1.0, "\n".join(told), transform=axis.transAxes, va="top", fontsize=6)
+def _searched_both_ways(part: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials of truncated vectors in memory of backends with one stage and with several."""
+    rows = plain(part[~from_disk(part)])
+    ways = two_stage(rows).groupby(rows["backend"]).transform("nunique")
+    return rows[ways > 1]
+
+
+def _draw_fronts(axis: Axes, part: pd.DataFrame, shown: pd.DataFrame) -> None:
+    quality = quality_of(part)
+    for (backend, several), rows in shown.groupby(["backend", two_stage(shown)], sort=False):
+        best = rows[pareto(rows, [quality.column], ["latency_ms_p50"])]
+        best = best.sort_values("latency_ms_p50")
+        axis.plot(
+            best["latency_ms_p50"],
+            best[quality.column],
+            drawstyle="steps-post",
+            label=f"{backend}, {'several stages' if several else 'one stage'}",
+            linestyle="--" if several else "-",
+            fillstyle="none" if several else "full",
+            **backend_look(str(backend)),
+        )
     plain_log(axis, "x")
+    axis.set_ylim(bottom=0)
     axis.set_xlabel("median latency of one query (ms)")
     axis.set_ylabel(quality.label)
-    axis.legend(loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2)
 
 
-def _shares(axis: Axes, part: pd.DataFrame) -> None:
-    rows = part[two_stage(part) & part["rescore_ms_p50"].notna()]
-    stages = [parameters(s) for s in rows["stages"]]
+def _saved(part: pd.DataFrame) -> pd.DataFrame:
+    """Return `savings` of truncated vectors."""
+    saved = savings(part)
+    return saved[saved["kind"] == PREFIX]
+
+
+def _draw_ratios(axis: Axes, part: pd.DataFrame, saved: pd.DataFrame) -> None:
+    for backend, line in saved.groupby("backend", sort=False):
+        axis.plot(
+            100 * line["level"],
+            line["multi_ms"] / line["single_ms"],
+            label=f"{backend}, several stages",
+            linestyle="--",
+            fillstyle="none",
+            **backend_look(str(backend)),
+        )
+    axis.axhline(1, color="black", lw=0.8)
+    plain_log(axis, "y")
+    low, high = axis.get_ylim()
+    axis.set_ylim(min(low, 0.5), max(high, 2))
+    levels = [100 * level for level in LEVELS]
+    axis.set_xlim(levels[0] - 0.5, levels[-1] + 0.5)
+    axis.xaxis.set_major_locator(FixedLocator(levels))
+    axis.set_xlabel(f"share of {quality_of(part).label} kept (%)")
+    axis.set_ylabel("latency of several stages / one stage")
+
+
+def _rescored(part: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials of several stages whose later stages were timed."""
+    return part[two_stage(part) & part["rescore_ms_p50"].notna()]
+
+
+def _draw_shares(axis: Axes, part: pd.DataFrame, rows: pd.DataFrame) -> None:
+    stages = [parameters(text) for text in rows["stages"]]
     rows = rows.assign(
-        share=(rows["rescore_ms_p50"] / rows["latency_ms_p50"]).clip(upper=1),
-        shortlist=[s["shortlist"] for s in stages],
-        kind=[
-            f"{backend}{'' if precision == 'float32' else f' {precision}'}, {'funnel' if s.get('funnel') else 'rescore'} from {s.get('vectors', 'memory')}"
-            for backend, precision, s in zip(
-                rows["backend"], rows["precision"], stages, strict=True
-            )
-        ],
+        share=np.minimum(rows["rescore_ms_p50"] / rows["latency_ms_p50"], 1),
+        shortlist=[each["shortlist"] for each in stages],
+        funnel=[bool(each.get("funnel")) for each in stages],
+        disk=from_disk(rows),
     )
-    style = looks(rows["kind"].unique())
-    for kind, line in rows.groupby("kind"):
+    for (backend, precision, funnel, disk), line in rows.groupby(
+        ["backend", "precision", "funnel", "disk"], sort=False
+    ):
         share = line.groupby("shortlist")["share"].median()
-        axis.plot(share.index, share, label=kind, **style[kind])
+        stored = "" if precision == UNCOMPRESSED else f" {precision}".replace("_", " ")
+        how = f"{'funnel' if funnel else 'rescore'} from {'disk' if disk else 'memory'}"
+        axis.plot(
+            share.index,
+            share,
+            label=f"{backend}{stored}, {how}",
+            linestyle=precision_line(precision),
+            fillstyle=_FILLS[funnel, disk],
+            **backend_look(backend),
+        )
     plain_log(axis, "x")
     axis.set_ylim(0, 1.03)
     axis.set_xlabel("candidates of the first stage")
-    axis.set_ylabel("share of the time for later stages")
-    axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.03), fontsize=6.5)
+    axis.set_ylabel("share of latency in later stages")
+
+
+_PANELS: dict[str, tuple[Callable[..., pd.DataFrame], Callable[..., None]]] = {
+    "Pareto fronts": (_searched_both_ways, _draw_fronts),
+    "latency at equal quality": (_saved, _draw_ratios),
+    "time of the later stages": (_rescored, _draw_shares),
+}

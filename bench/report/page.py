@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from bench.analysis.labels import labels
 from bench.analysis.non_inferiority import MARGIN
@@ -18,6 +19,8 @@ from bench.analysis.summary import Summary, folder_of, number, summarise
 from bench.figures import draw_all, figures, svg
 from bench.results.derived import ALL_COLUMNS
 
+FIGURE_WIDTH = 12.0
+"""Inches at 96 pixels each: the width of the page's text in a window of 1,200 pixels."""
 _COLUMNS = [column for column in ALL_COLUMNS.values() if column.page]
 
 
@@ -46,12 +49,12 @@ def render(found: Summary) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     frame = found.frame
-    drawn = draw_all(frame) if len(frame[frame["status"] == "ok"]) else {}
+    drawn = draw_all(frame, FIGURE_WIDTH) if len(frame[frame["status"] == "ok"]) else {}
     named = labels(frame)
     return environment.from_string(source).render(
         recommendation=[line for each in found.recommendations for line in each.lines()],
         sections=found.sections,
-        figures=[(_caption(name), Markup(_inline(svg(figure)))) for name, figure in drawn.items()],
+        figures=[_figure(name, figure) for name, figure in drawn.items()],
         columns=_COLUMNS,
         trials=[_trial(row, named[i]) for i, row in frame.iterrows()],
         provenance=_provenance(frame),
@@ -91,9 +94,14 @@ def _provenance(frame: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def _caption(name: str) -> str:
+def _figure(name: str, drawn: Figure) -> dict[str, str]:
     module = figures()[name]
-    return f"{module.TITLE}. {getattr(module, 'CAPTION', '')}".strip()
+    return {
+        "name": name,
+        "title": module.TITLE,
+        "caption": getattr(module, "CAPTION", ""),
+        "svg": Markup(_inline(svg(drawn))),
+    }
 
 
 def _inline(text: str) -> str:

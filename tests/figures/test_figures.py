@@ -1,23 +1,29 @@
-"""Figures draw what the table says; the page needs nothing from outside."""
+"""Figures draw what the table says, each backend in one colour."""
 
 import re
+from types import SimpleNamespace
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
-from bench.analysis.summary import summary_of
+from bench import registry
 from bench.analysis.tables import dimension_table, stored, truncation
-from bench.errors import UsageError
+from bench.backends import backends
+from bench.errors import NothingToShow, UsageError
 from bench.figures import draw_all, figures, save_all
-from bench.report.page import render
-from bench.results.rows import loads, timed
-from bench.results.store import load_queries
+from bench.figures._style import BACKENDS, backend_look, reducer_look
+from bench.reducers import reducers
+from bench.results.rows import loads, timed, two_stage
+
+STRANGERS = ("my-index", "your-index")
 
 
 @pytest.fixture
 def frame(frame):
-    """The measured trials, one of them as if it were a server's under load: so that there is data for every figure."""
+    """The measured trials, with rows as of a server under load, so that every figure has data."""
     one = timed(frame).iloc[0]
     loads = [
         {**one, "clients": n, "qps": 900.0 * n, "latency_ms_p99": 0.5 * n, "trial_id": f"load-{n}"}
@@ -26,25 +32,54 @@ def frame(frame):
     return pd.concat([frame, pd.DataFrame(loads)], ignore_index=True)
 
 
-def test_every_figure_has_units_on_its_axes_and_shows_the_values(frame):
-    drawn = draw_all(frame)
-    assert list(drawn) == [
-        "quality_vs_dimension",
-        "quality_vs_latency",
-        "recall_vs_qps",
-        "memory_vs_dimension",
-        "quality_vs_bytes",
-        "build_vs_dimension",
-        "precision_heatmap",
-        "stages",
-        "load",
-        "loss",
-    ]
+def with_backends(frame, *names):
+    """Return the frame with the trials of faiss-flat repeated as those of other backends."""
+    own = frame[frame["backend"] == "faiss-flat"]
+    return pd.concat([frame, *(own.assign(backend=name) for name in names)], ignore_index=True)
+
+
+def shown(figure):
+    """Return the panels of a figure."""
+    return [a for a in figure.axes if a.axison and a.get_label() != "<colorbar>"]
+
+
+def words(figure):
+    """Return the texts of a figure, without the numbers of its axes."""
+    texts = [text for legend in figure.legends for text in legend.get_texts()]
+    for axes in figure.axes:
+        texts += [axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts]
+    return [text for text in texts if text.get_text().strip()]
+
+
+def looks_of(drawn, names):
+    """Return the colours and markers drawn for each of `names`, by the first word of the label."""
+    found = {name: set() for name in names}
     for figure in drawn.values():
-        for axes in figure.axes:
-            if axes.axison and axes.get_label() != "<colorbar>":
-                assert axes.get_xlabel()
-                assert axes.get_ylabel() or axes.get_yticklabels()
+        for axes in shown(figure):
+            for line in axes.lines:
+                name = str(line.get_label()).split()[0].rstrip(",")
+                if name in found:
+                    found[name].add((mpl.colors.to_hex(line.get_color()), line.get_marker()))
+    return found
+
+
+def test_every_axis_has_a_label(frame):
+    for figure in draw_all(frame).values():
+        for axes in shown(figure):
+            assert axes.get_xlabel()
+            assert axes.get_ylabel() or axes.get_yticklabels()
+
+
+def test_every_figure_has_a_place_and_a_plain_caption(frame):
+    drawn = draw_all(frame)
+    assert list(drawn) == list(figures())
+    for module in figures().values():
+        for sentence in re.split(r"(?<=[.:]) ", module.CAPTION):
+            assert len(sentence.split()) <= 25, sentence
+
+
+def test_figures_show_the_values_of_the_table(frame):
+    drawn = draw_all(frame)
     kept = drawn["precision_heatmap"].axes[0].images[0].get_array()
     table = stored(frame).query("variant == 'truncate'")
     assert kept.shape == (table["precision"].nunique(), table["dim"].nunique())
@@ -56,8 +91,8 @@ def test_every_figure_has_units_on_its_axes_and_shows_the_values(frame):
         load.get_ydata(), loads(frame).sort_values("clients")["latency_ms_p99"]
     )
     points = drawn["quality_vs_latency"].axes[0].lines
-    shown = sorted(x for line in points if line.get_linestyle() == "None" for x in line.get_xdata())
-    np.testing.assert_allclose(shown, sorted(timed(frame)["latency_ms_p50"]))
+    seen = sorted(x for line in points if line.get_linestyle() == "None" for x in line.get_xdata())
+    np.testing.assert_allclose(seen, sorted(timed(frame)["latency_ms_p50"]))
 
 
 def test_the_stacked_losses_add_up_to_the_total(frame):
@@ -76,9 +111,83 @@ def test_the_stacked_losses_add_up_to_the_total(frame):
     np.testing.assert_allclose(total, full - rows["ndcg_at_10"], atol=1e-12)
 
 
+def test_a_backend_has_one_look_in_every_figure_of_every_study(frame):
+    names = {*frame["backend"], "annoy", "hnswlib", *STRANGERS} - {"exact"}
+    studies = [
+        frame,
+        with_backends(frame, "annoy", *STRANGERS),
+        with_backends(frame, STRANGERS[1], "hnswlib")[lambda f: f["backend"] != "faiss-hnsw"],
+    ]
+    found = [looks_of(draw_all(study), names) for study in studies]
+    everywhere = {name: set().union(*(each[name] for each in found)) for name in names}
+    assert {name: len(looks) for name, looks in everywhere.items()} == dict.fromkeys(names, 1)
+    assert len(set.union(*everywhere.values())) == len(names)
+
+
+def test_a_reducer_has_one_look_in_every_figure(frame):
+    drawn = draw_all(frame)
+    for name in ("pca", "random subset"):
+        looks = {
+            (line.get_color(), line.get_marker(), line.get_linestyle(), line.get_fillstyle())
+            for figure in drawn.values()
+            for axes in shown(figure)
+            for line in axes.lines
+            if str(line.get_label()).split(",")[0] == name
+        }
+        assert len(looks) == 1
+
+
+def test_looks_differ_between_names_and_between_variants():
+    known = [tuple(backend_look(name).values()) for name in BACKENDS]
+    assert len(set(known)) == len(known)
+    assert not set(known) & {tuple(backend_look(name).values()) for name in STRANGERS}
+    ours = {name for name, cls in backends().items() if cls.__module__.startswith("bench.")}
+    assert len({tuple(backend_look(name).values()) for name in ours}) == len(ours)
+    assert len({reducer_look(name)["color"] for name in reducers()}) == len(reducers())
+    plain, whitened = reducer_look("pca"), reducer_look("pca whiten")
+    assert plain["color"] == whitened["color"]
+    assert plain["linestyle"] != whitened["linestyle"]
+
+
+@pytest.mark.parametrize("width", [6.4, 12.0])
+def test_text_is_readable_at_every_width(frame, width):
+    for figure in draw_all(with_backends(frame, *BACKENDS[:12]), width).values():
+        assert figure.get_figwidth() == width
+        sizes = [t.get_fontsize() for t in figure.findobj(Text) if t.get_text().strip()]
+        assert min(sizes) * 96 / 72 >= 11
+
+
+def test_nothing_is_drawn_beyond_the_edge_or_over_the_legend(frame):
+    for name, figure in draw_all(with_backends(frame, *BACKENDS[:12])).items():
+        figure.draw_without_rendering()
+        edge = figure.bbox.padded(2)
+        for text in words(figure):
+            box = text.get_window_extent()
+            inside = edge.contains(box.x0, box.y0) and edge.contains(box.x1, box.y1)
+            assert inside, (name, text.get_text())
+        for legend in figure.legends:
+            below = legend.get_window_extent()
+            assert all(not below.overlaps(axes.get_window_extent()) for axes in shown(figure))
+
+
+def test_a_panel_of_a_single_line_is_not_drawn(frame):
+    float32 = frame[frame["precision"] == "float32"]
+    truncated = frame[frame["reducer"] == "truncate"]
+    for study, texts in ((frame, 2), (float32, 1), (truncated, 1)):
+        panels = shown(figures()["quality_vs_bytes"].draw(study))
+        assert len(panels) == texts
+        assert all(len(axes.lines) > 1 for axes in panels)
+    with pytest.raises(NothingToShow):
+        figures()["quality_vs_bytes"].draw(float32[float32["reducer"] == "truncate"])
+    several = frame[(frame["backend"] == "exact") | two_stage(frame)]
+    assert [axes.get_title() for axes in shown(figures()["stages"].draw(several))] == [
+        "time of the later stages"
+    ]
+
+
 def test_files_are_the_same_for_the_same_table(frame, tmp_path):
     one, two = save_all(frame, tmp_path / "a"), save_all(frame, tmp_path / "b")
-    assert len(one) == 2 * len(figures())
+    assert {path.stem for path in one} == set(figures())
     assert all(
         a.read_bytes() == b.read_bytes()
         for a, b in zip(one, two, strict=True)
@@ -98,16 +207,21 @@ def test_several_datasets_are_panels_and_synthetic_says_so(frame):
 
 
 def test_nothing_measured_is_said(frame):
-    with pytest.raises(UsageError, match="nothing to draw"):
+    with pytest.raises(NothingToShow, match="nothing to draw"):
         draw_all(frame.assign(status="failed"))
 
 
-def test_the_page_is_whole_and_safe(frame):
-    hostile = frame.assign(dataset="<script>alert(1)</script>")
-    page = render(summary_of(hostile, load_queries("nowhere")))
-    assert "<script>alert" not in page
-    assert "&lt;script&gt;alert" in page
-    assert not re.search(r'(src|href)\s*=\s*"(https?:)?//', page)
-    assert not re.search(r"<(link|img|iframe)\b|<script[^>]+src|@import", page)
-    assert page.count("<figure>") == len(figures())
-    assert all(trial_id in page for trial_id in frame["trial_id"])
+def test_a_figure_of_another_package_comes_last_and_its_errors_are_seen(frame, monkeypatch):
+    def absent(_):
+        raise NothingToShow("no such rows")
+
+    def broken(_):
+        raise UsageError("bad input")
+
+    theirs = {"b_map": SimpleNamespace(draw=absent), "a_map": SimpleNamespace(draw=absent)}
+    monkeypatch.setattr(registry, "plugged_in", lambda family: theirs)
+    assert list(figures())[-2:] == ["a_map", "b_map"]
+    assert not set(theirs) & set(draw_all(frame))
+    theirs["a_map"].draw = broken
+    with pytest.raises(UsageError, match="bad input"):
+        draw_all(frame)

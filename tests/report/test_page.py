@@ -1,0 +1,96 @@
+"""The page shows the numbers of the table and needs nothing from outside."""
+
+import html
+import re
+
+import pytest
+
+from bench.analysis.labels import labels
+from bench.analysis.summary import summary_of
+from bench.analysis.tables import curves, dimension_table, front, truncation, worth_showing
+from bench.figures import draw_all
+from bench.report.page import FIGURE_WIDTH, render
+from bench.results.store import load_queries
+
+
+@pytest.fixture
+def page(frame):
+    return render(summary_of(frame, load_queries("nowhere")))
+
+
+def table_of(page, title):
+    """Return the cells of the table under the heading that begins with `title`, heads first."""
+    found = re.search(rf"<h3>{re.escape(title)}.*?</h3>.*?<table>(.*?)</table>", page, re.DOTALL)
+    assert found, title
+    rows = re.findall(r"<tr>(.*?)</tr>", found[1], re.DOTALL)
+    return [[html.unescape(c) for c in re.findall(r"<t[hd]>(.*?)</t[hd]>", row)] for row in rows]
+
+
+def numbers(cell):
+    """Return the numbers of a cell: of ``0.344 [0.320, 0.368]`` three."""
+    return [float(text.replace(",", "")) for text in re.findall(r"\d[\d,]*\.?\d*(?<!,)", cell)]
+
+
+def test_the_dimension_table_has_the_values_of_the_frame(frame, page):
+    (_, *heads), *rows = table_of(page, "What a dimension costs")
+    table = dimension_table(frame)
+    own, subset = truncation(table), curves(table)["random_subset"]
+    assert len(rows) == len(own)
+    for dim, *cells in rows:
+        row, control = own.loc[int(dim)], subset.loc[int(dim)]
+        expected = {
+            "truncation [95 %]": [row["quality"], row["low"], row["high"]],
+            "keeps % [95 %]": [
+                100 * row[name] for name in ("retained", "retained_low", "retained_high")
+            ],
+            "random subset, least–most": [control["quality"], control["low"], control["high"]],
+            "bytes": [row["bytes"]],
+        }
+        shown = dict(zip(heads, cells, strict=True))
+        for head, values in expected.items():
+            digits = 0.0501 if "%" in head and "keeps" in head else 0.000501
+            assert numbers(shown[head]) == pytest.approx(values, abs=digits), (dim, head)
+
+
+def test_the_front_has_the_values_of_the_frame(frame, page):
+    (_, *heads), *rows = table_of(page, "Pareto-optimal")
+    best, named = worth_showing(front(frame)), labels(frame)
+    assert [row[0] for row in rows] == list(named[best.index])
+    columns = {
+        "nDCG@10": ("ndcg_at_10", 0.000501),
+        "recall": ("ann_recall_at_10", 0.000501),
+        "p50 ms": ("latency_ms_p50", 0.000501),
+        "p95 ms": ("latency_ms_p95", 0.000501),
+        "QPS": ("qps", 0.501),
+        "bytes": ("bytes_per_vector", 0.501),
+    }
+    for (_, *cells), (_, trial) in zip(rows, best.iterrows(), strict=True):
+        shown = dict(zip(heads, cells, strict=True))
+        for head, (column, digits) in columns.items():
+            assert numbers(shown[head])[0] == pytest.approx(trial[column], abs=digits), head
+        kept = [100 * trial[f"retained_ndcg_at_10{end}"] for end in ("", "_low", "_high")]
+        assert numbers(shown["keeps % [95 %]"]) == pytest.approx(kept, abs=0.0501)
+
+
+def test_every_trial_is_listed_once(frame, page):
+    (body,) = re.findall(r"<tbody>(.*?)</tbody>", page, re.DOTALL)
+    listed = re.findall(r"<td>([^<]*)</td></tr>", body)
+    assert sorted(listed) == sorted(frame["trial_id"])
+
+
+def test_the_page_is_whole_and_safe(frame):
+    hostile = frame.assign(dataset="<script>alert(1)</script>")
+    page = render(summary_of(hostile, load_queries("nowhere")))
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+    assert not re.search(r'(src|href)\s*=\s*"(https?:)?//', page)
+    assert not re.search(r"<(link|img|iframe)\b|<script[^>]+src|@import", page)
+
+
+def test_every_figure_is_drawn_for_the_width_of_the_page(frame, page):
+    assert re.findall(r'<figure id="(\w+)">', page) == list(draw_all(frame))
+    widths = {float(w) for w in re.findall(r'<svg[^>]* width="([\d.]+)pt"', page)}
+    assert widths == {72 * FIGURE_WIDTH}
+    (rem,) = re.findall(r"max-width: (\d+)rem; margin: 0 auto", page)
+    padding = 2
+    assert min(16 * float(rem), 1200) - 16 * padding >= 96 * FIGURE_WIDTH
