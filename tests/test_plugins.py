@@ -140,7 +140,7 @@ def test_the_templates_report_bad_input_in_one_line(spec, message, bench, tmp_pa
 def test_the_table_of_backends_is_up_to_date(tmp_path):
     cog = pytest.importorskip("cogapp").Cog()
     text = BENCH / "backends" / "README.md"
-    assert cog.main(["cog", "-c", "--check", "--verbosity=0", str(text)]) == 0
+    assert cog.main(["cog", "--check", "--verbosity=0", str(text)]) == 0
 
 
 def test_the_table_of_backends_does_not_depend_on_this_machine(monkeypatch):
