@@ -60,7 +60,7 @@ def _synthetic(frame: pd.DataFrame) -> Iterator[Finding]:
 
 def _notes(frame: pd.DataFrame) -> Iterator[Finding]:
     for note in dict.fromkeys("\n".join(frame["notes"].dropna()).splitlines()):
-        if note:
+        if note and not note.startswith(SYNTHETIC):
             yield Finding("note", f"{note[0].upper()}{note[1:].rstrip('.')}.")
 
 
