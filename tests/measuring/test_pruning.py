@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bench.backends import get_backend
 from bench.measuring import jobs
 from bench.measuring.pruning import LEAST, MARGIN, Rival, prune, undominated
 from bench.measuring.runner import run
@@ -77,6 +78,9 @@ def test_too_few_queries_decide_nothing():
     assert prune(candidates, {"a": (1.0, 1), "b": (9.0, 9)}, [], LEAST - 1, seed=0) == {}
 
 
+@pytest.mark.skipif(
+    not get_backend("annoy").available(), reason="needs annoy, which needs a C++ compiler"
+)
 def test_a_sweep_for_the_front_leaves_rows_behind_and_a_grid_measures_them(vector_folder, tmp_path):
     study = tmp_path / "study.toml"
     study.write_text(

@@ -7,6 +7,7 @@ from bench.backends import get_backend
 from bench.backends.faiss_flat import FaissFlat
 from bench.measuring.stages import Cold, MultiStage, Step, steps
 from bench.vectors import truncate
+from tests.conftest import of_backend
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +88,15 @@ def test_from_a_file_the_same_is_found_and_its_pages_can_be_dropped(data, tmp_pa
     cold.close()
 
 
-@pytest.mark.parametrize("name", ["pgvector-hnsw", "sqlite-vec"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=of_backend(get_backend(name)))
+        for name in ("pgvector-hnsw", "sqlite-vec")
+    ],
+)
 def test_a_database_s_own_rescore_finds_what_plain_numpy_finds(data, name):
     cls = get_backend(name)
-    if not cls.available():
-        pytest.skip(f"needs {name}: {cls.install}")
     corpus, queries = data
     backend = cls("float32", 12)
     backend.build(corpus, **{parameter: values[-1] for parameter, values in cls.build_grid.items()})

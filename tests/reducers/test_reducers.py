@@ -105,8 +105,10 @@ def test_variance_order_takes_what_varies_most(vectors):
     np.testing.assert_array_equal(fitted("variance_order", vectors).map(vectors), vectors[:, order])
 
 
+@pytest.mark.needs_torch
 def test_an_adaptor_is_what_torch_computes(vectors, adaptor_folder):
-    torch = pytest.importorskip("torch")
+    import torch
+
     reducer = fitted("adaptor", vectors, path=str(adaptor_folder))
     w, x = (
         {name: torch.tensor(array) for name, array in reducer.arrays.items()},

@@ -16,7 +16,7 @@ from bench.quality.measures import relevance
 from bench.reducers.adaptor import Adaptor
 from bench.vectors import normalise
 
-torch = pytest.importorskip("torch", reason="training needs the extra train")
+pytestmark = pytest.mark.needs_torch
 
 D = 32
 
@@ -172,7 +172,9 @@ def test_the_summary_says_where_it_is_no_better(folder, tmp_path):
 
 
 def test_a_linear_map_becomes_a_dense_module_of_sentence_transformers(linear):
-    models = pytest.importorskip("sentence_transformers.models")
+    import torch
+    from sentence_transformers import models
+
     dense = models.Dense.load(str(linear.folder / "dense"))
     vectors = np.random.default_rng(1).standard_normal((5, D)).astype(np.float32)
     found = (
@@ -264,7 +266,6 @@ def test_without_a_label_passages_are_learned_from(text_folder, tmp_path):
         train(dataset, "wordllama", tmp_path, loss="passages", passages=0)
 
 
-@pytest.mark.slow
 def test_a_model_of_texts_is_trained_and_named_in_a_study(text_folder, tmp_path):
     from bench import get_encoder
     from bench.training.model import train_model
