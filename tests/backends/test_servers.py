@@ -4,6 +4,7 @@ The expected requests are those of each server's reference. Qdrant's and Milvus'
 against their forms that need no server.
 """
 
+import functools
 import json
 import os
 import re
@@ -26,7 +27,7 @@ class Lucene:
     """Elasticsearch's and OpenSearch's own answers, as far as they are asked here."""
 
     def __init__(self):
-        self.indexes = {}
+        self.indexes, self.prefixes = {}, {}
 
     def answer(self, method, path, body):
         name, _, verb = path.partition("/")
@@ -42,6 +43,7 @@ class Lucene:
         documents = self.indexes[name]
         if verb == "_bulk":
             lines = [json.loads(line) for line in body.splitlines()]
+            self.prefixes.pop(name, None)
             documents |= {
                 row["index"]["_id"]: fields
                 for row, fields in zip(lines[::2], lines[1::2], strict=True)
@@ -50,26 +52,29 @@ class Lucene:
         if verb.startswith("_search"):
             return {
                 "took": 3,
-                "hits": {"hits": [{"_id": i} for i in self.found(documents, json.loads(body))]},
+                "hits": {"hits": [{"_id": i} for i in self.found(name, json.loads(body))]},
             }
         if verb.startswith("_stats"):
             size = sum(len(json.dumps(fields)) for fields in documents.values())
             return {"_all": {"primaries": {"store": {"size_in_bytes": size}}}}
         return {}
 
-    def found(self, documents, body):
+    def found(self, name, body):
+        documents = self.indexes[name]
+        if name not in self.prefixes:
+            self.prefixes[name] = Held((i, fields["prefix"]) for i, fields in documents.items())
         asked = body["query"]["knn"]
         query, k = (
             (asked["query_vector"], asked["k"])
             if "field" in asked
             else (asked["prefix"]["vector"], asked["prefix"]["k"])
         )
-        ids = nearest({i: fields["prefix"] for i, fields in documents.items()}, query, k)
+        ids = nearest(self.prefixes[name], query, k)
         if "rescore" in body:
             script = body["rescore"]["query"]["rescore_query"]["script_score"]["script"]
             full = script["params"].get("query") or script["params"]["query_value"]
             field = script["params"].get("field") or re.search(r"'(\w+)'", script["source"])[1]
-            ids = nearest({i: documents[i][field] for i in ids}, full, body["size"])
+            ids = nearest(Held((i, documents[i][field]) for i in ids), full, body["size"])
         return ids[: body["size"]]
 
 
@@ -86,24 +91,31 @@ class Weaviate:
         if path == "v1/schema" and method == "GET":
             return {"classes": [{"class": there} for there in self.objects]}
         if path == "v1/batch/objects":
-            self.objects.setdefault(given["objects"][0]["class"], {}).update(
-                {o["id"]: o["vector"] for o in given["objects"]}
-            )
+            name = given["objects"][0]["class"]
+            new = {o["id"]: o["vector"] for o in given["objects"]}
+            self.objects[name] = Held(self.objects.get(name, {}) | new)
             return [{"result": {}} for _ in given["objects"]]
         if path == "v1/graphql":
             name, k, vector = re.match(
                 r"{Get{(\w+)\(limit:(\d+),nearVector:{vector:(\[.*?\])}\)", given["query"]
             ).groups()
-            ids = nearest(self.objects.get(name, {}), json.loads(vector), int(k))
+            ids = nearest(self.objects.get(name, Held()), json.loads(vector), int(k))
             return {"data": {"Get": {name: [{"_additional": {"id": i}} for i in ids]}}}
         return {}
 
 
+class Held(dict):
+    """Vectors by id, stacked once for many searches."""
+
+    @functools.cached_property
+    def stacked(self):
+        return np.array(list(self.values()))
+
+
 def nearest(vectors, query, k):
-    ids = list(vectors)
-    if not ids:
+    if not vectors:
         return []
-    scores = np.array([vectors[i] for i in ids]) @ np.array(query)
+    ids, scores = list(vectors), vectors.stacked @ np.array(query)
     return [ids[i] for i in np.argsort(-scores, kind="stable")[:k]]
 
 
@@ -117,6 +129,8 @@ def stand_in(monkeypatch):
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Else an answer's second packet waits forty milliseconds for the first one's receipt.
+            disable_nagle_algorithm = True
 
             def handle_any(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
