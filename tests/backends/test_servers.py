@@ -155,6 +155,7 @@ def stand_in(monkeypatch):
     yield started
     for server in servers:
         server.shutdown()
+        server.server_close()
 
 
 @pytest.mark.parametrize(
