@@ -71,7 +71,8 @@ format: .venv/.lint ## format the code and mend what ruff can mend
 	.venv/bin/ruff check --fix bench tests
 	.venv/bin/ruff format bench tests
 
-docs: .venv/.lint ## write the generated parts of the pages anew
+docs: .venv/.lint ## write the generated parts of the pages and the JSON schema of studies anew
+	.venv/bin/python -m bench.docs
 	.venv/bin/cog -r $(PAGES)
 
 clean: ## remove .venv and the caches of the tools
