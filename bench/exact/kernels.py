@@ -195,7 +195,7 @@ def pair_score(metric: int, query: np.ndarray, document: np.ndarray) -> float:
         return 2 * product - square - query_square
     if square <= 0 or query_square <= 0:
         return 0.0
-    return product / np.sqrt(square * query_square)
+    return product / np.sqrt(square * query_square)  # type: ignore[no-any-return]
 
 
 @njit(nogil=True, cache=True)

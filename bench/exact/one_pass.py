@@ -206,22 +206,17 @@ class _Pass:
                             squares[j, :rows].max(),
                             above[j],
                         )
-        return (
-            np.where(np.arange(2 * self.keep) < counts[:, :, None], keys, 0),
-            np.sqrt(longest),
-            above,
-        )
+        held = np.arange(2 * self.keep) < counts[:, :, None]
+        return np.where(held, keys, 0), np.sqrt(longest), above
 
     def magnitude(self, j: int, longest: float) -> np.ndarray:
         """Return, a query, what its scores are differences of: rounding errors are in proportion to it, (q,)."""
         lengths = self.lengths[j]
         if METRICS[self.metric] == "cosine":
             return np.ones_like(lengths)
-        return (
-            lengths * longest
-            if METRICS[self.metric] == "inner_product"
-            else lengths**2 + longest**2
-        )
+        if METRICS[self.metric] == "inner_product":
+            return np.asarray(lengths * longest)
+        return np.asarray(lengths**2 + longest**2)
 
     def _settled(
         self, j: int, parts: list[np.ndarray], longest: float
@@ -259,7 +254,8 @@ class _Pass:
         """Put in what depends on the query alone, (q, ·)."""
         lengths = self.lengths[j].astype(np.float64)[:, None]
         if METRICS[self.metric] == "cosine":
-            return scores * np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+            inverse = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+            return np.asarray(scores * inverse)
         return scores - lengths**2 if METRICS[self.metric] == "l2" else scores
 
     def pair_scores(self, rows: np.ndarray, ids: np.ndarray, j: int) -> np.ndarray:

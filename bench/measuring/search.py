@@ -111,4 +111,4 @@ def without_own(ids: np.ndarray, own: np.ndarray | None) -> np.ndarray:
     first = drop.argmax(axis=1)
     keep = np.ones_like(drop)
     keep[np.arange(len(ids)), first] = False
-    return ids[keep].reshape(len(ids), -1)
+    return np.asarray(ids[keep].reshape(len(ids), -1))

@@ -75,4 +75,4 @@ def overlap(
     sorted_ids = np.take_along_axis(ids, order, axis=1)
     repeated = np.zeros_like(hits)
     np.put_along_axis(repeated, order[:, 1:], sorted_ids[:, 1:] == sorted_ids[:, :-1], axis=1)
-    return (hits & ~repeated).sum(axis=1) / within
+    return np.asarray((hits & ~repeated).sum(axis=1) / within)

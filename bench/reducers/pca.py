@@ -36,4 +36,4 @@ class Pca(Reducer):
         self.axes = axes.astype(np.float32)
 
     def map(self, vectors: np.ndarray) -> np.ndarray:
-        return (normalise(vectors) - self.mean.astype(np.float32)) @ self.axes
+        return np.asarray((normalise(vectors) - self.mean.astype(np.float32)) @ self.axes)
