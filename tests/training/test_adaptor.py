@@ -146,7 +146,8 @@ def test_an_adaptor_in_a_study_and_a_recommendation_that_heeds_its_training(
     for name, path in (("sure", linear.folder), ("doubtful", doubtful)):
         (tmp_path / "study.toml").write_text(
             f'name = "s"\ndataset = "vectors:{folder}"\ndimensions = [8, {D}]\nrepeats = 1\n'
-            f'[[configurations]]\nbackend = "faiss-flat"\nreducer = ["truncate", "adaptor:{path}"]\n'
+            f'[[configurations]]\nbackend = "faiss-flat"\n'
+            f'reducer = ["truncate", "adaptor:{path}"]\n'
         )
         frames[name] = run(tmp_path / "study.toml", tmp_path / name / "out", progress=False)
         assert (frames[name]["status"] == "ok").all()
