@@ -39,8 +39,8 @@ def read_hdf5(
 ) -> tuple[dict[str, np.ndarray], str | None]:
     """Return those arrays called `names` that the file has, and an attribute as text, or None.
 
-    Each array is (n, D) float32, memory-mapped. Raises DataError for a damaged file, for other than
-    2-D arrays of numbers, for a shape larger than the file can hold, and on a timeout.
+    Each array is (n, D) float32, memory-mapped. Raises DataError for a damaged file, an array
+    that is not 2-D or numeric, a shape larger than the file can hold, or a timeout.
     """
     found = json.loads(_child(path, DESCRIBE_SECONDS, "describe", attribute, *names))
     arrays: dict[str, dict[str, Any]] = found["arrays"]

@@ -1,8 +1,8 @@
 """Reducers: D → d dimensions, one file per method.
 
-Every reducer here is *nested*: it maps the full vectors once (a rotation, a permutation, a learned
-map, nothing), and its d-dimensional reduction is the prefix of length d of the mapped vectors. So
-one pass of `bench.exact` over the mapped vectors serves all dimensions, and one stored vector
+Every reducer is *nested*. It maps the full vectors once, by a rotation, a permutation, a learned
+map or not at all. The reduction to d dimensions is the prefix of length d of the mapped vectors.
+So one pass of `bench.exact` over the mapped vectors serves all dimensions, and one stored vector
 serves every stage of a search.
 """
 

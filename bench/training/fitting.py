@@ -36,17 +36,18 @@ _EVALUATIONS = 15
 
 @dataclass(frozen=True)
 class Settings:
-    """How an adaptor is trained. An empty value stands for a default that depends on the data."""
+    """How an adaptor is trained. Empty values take defaults that depend on the data."""
 
     form: str = "residual"
     """One of `FORMS`. ``residual`` adds a zero-initialised MLP to the ``linear`` map."""
     loss: str = ""
     """One of `LOSSES`. ``infonce`` is the default if there are training pairs.
 
-    The others need no labels. They compare a prefix's similarities with the full ones: ``kl`` by
-    the divergence of their softmax (the default without pairs), ``l2`` by squared difference,
-    ``cosine`` as vectors, ``topk`` like ``l2`` but over the nearest only. ``passages`` is
-    ``infonce`` over passages only: it can gain far more, but loses if queries are unlike passages.
+    The others need no labels. Four compare a prefix's similarities with the full ones. ``kl``, the
+    default without pairs, uses the divergence of their softmax. ``l2`` uses the squared difference,
+    ``topk`` the same over the nearest only, and ``cosine`` the similarities as vectors.
+    ``passages`` is ``infonce`` over passages only. It can gain far more, but loses if queries are
+    unlike passages.
     """
     dimensions: Sequence[int] = ()
     """Trained prefixes; the default is powers of two and D."""
