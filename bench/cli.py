@@ -1,31 +1,25 @@
-"""The command line: run, show, figures, report, recommend, export, train, compare, list."""
+"""The command line: run, show, figures, report, recommend, export, train, check, compare, list."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-import shutil
 import sys
-import textwrap
 import traceback
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from bench import __version__
-from bench.errors import UsageError, near_miss
-
-KINDS = ("datasets", "encoders", "reducers", "backends", "figures", "studies")
+from bench.errors import NotInstalled, UsageError, near_miss
+from bench.report.listing import KINDS, listing, print_rows
 
 
 class _Numbers(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
-    """Numbers with commas between them."""
+    """Comma-separated numbers."""
 
     name = "N,N,…"
 
@@ -38,30 +32,30 @@ class _Numbers(click.ParamType):  # type: ignore[type-arg]  # generic since clic
         try:
             return [self.kind(part) for part in value.split(",")]
         except ValueError:
-            self.fail(f"'{value}' is not numbers with commas between them", param, ctx)
+            self.fail(f"'{value}' is not a list of comma-separated numbers", param, ctx)
 
 
 _folder_type = click.Path(path_type=Path)
 _results = click.argument("results", type=_folder_type)
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for a program to read.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _margin = click.option(
     "--margin",
     type=float,
     default=0.02,
     show_default=True,
-    help="Share of the quality that may be lost where a dimension is called non-inferior.",
+    help="Largest loss of quality at which a dimension is non-inferior, as a share.",
 )
 _retain = click.option(
     "--retain",
     type=float,
     default=0.98,
     show_default=True,
-    help="Share of the full dimension's quality that must surely be kept.",
+    help="Least share of the full dimension's quality, by the lower bound of its interval.",
 )
 
 
 def main() -> None:
-    """Run the command line; bad input is one line on standard error and exit status 2."""
+    """Run the command line. Bad input prints one line on standard error; exit status 2."""
     try:
         code = commands(standalone_mode=False, prog_name="matryoshka-bench")
     except UsageError as error:
@@ -72,13 +66,14 @@ def main() -> None:
         print(error.format_message())
         sys.exit(2)
     except click.ClickException as error:
-        _fail(f"{error.format_message()} (--help lists what there is)")
+        _fail(f"{error.format_message()} (see --help)")
     except BrokenPipeError:
-        # The reader, `head` for one, has had enough; the interpreter would complain again when it closes the stream.
+        # The reader has closed the pipe, as `head` does. Without this line the interpreter would
+        # report the error again when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except (KeyboardInterrupt, click.exceptions.Abort):
-        _fail("stopped; what was measured is kept, and the same command goes on from there", 130)
+        _fail("stopped; results so far are kept. Run the same command to resume", 130)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -91,23 +86,26 @@ def _fail(message: str, code: int = 2) -> None:
 @click.version_option(__version__, message="%(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def commands(debug: bool) -> None:
-    """Which embedding dimension, precision and vector index to use, measured on your model and your corpus."""
+    """Choose an embedding dimension, precision and vector index.
+
+    Everything is measured on your own model and corpus.
+    """
 
 
 @commands.command("run")
 @click.argument("study", metavar="STUDY.toml")
-@click.option("--out", type=_folder_type, help="Results folder; the default is results/NAME.")
+@click.option("--out", type=_folder_type, help="Results folder.  [default: results/NAME]")
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a key of the study."
 )
-@click.option("--retry", is_flag=True, help="Repeat the trials that did not end ok.")
+@click.option("--retry", is_flag=True, help="Repeat the trials whose status is not ok.")
 @click.option("--quiet", is_flag=True, help="Show no progress and no table.")
 def _run(
     study: str, out: Path | None, overrides: tuple[str, ...], retry: bool, quiet: bool
 ) -> None:
-    """Measure a study: a TOML file, or the name of one that ships.
+    """Measure a study: a TOML file, or the name of a shipped one.
 
-    Trials measured before are skipped, so the same command resumes a run that was stopped.
+    Trials measured before are skipped, so the same command resumes an interrupted run.
     """
     from bench.measuring.runner import run
 
@@ -124,7 +122,7 @@ def _run(
 @_margin
 @_json
 def _show(results: Path, margin: float, as_json: bool) -> None:
-    """Print what each dimension costs and the Pareto-optimal configurations."""
+    """Print the quality at each dimension and the Pareto-optimal configurations."""
     from bench.analysis.summary import summarise
     from bench.report.terminal import as_records, show
     from bench.results.store import load
@@ -137,7 +135,7 @@ def _show(results: Path, margin: float, as_json: bool) -> None:
 
 @commands.command("figures")
 @_results
-@click.option("--out", type=_folder_type, help="The default is RESULTS/figures.")
+@click.option("--out", type=_folder_type, help="Folder of the figures.  [default: RESULTS/figures]")
 def _figures(results: Path, out: Path | None) -> None:
     """Draw every figure as PNG and SVG."""
     from bench.analysis.summary import folder_of
@@ -153,7 +151,7 @@ def _figures(results: Path, out: Path | None) -> None:
 @_retain
 @_margin
 def _report(results: Path, retain: float, margin: float) -> None:
-    """Write one self-contained HTML page: the decision, figures, tables, provenance."""
+    """Write one self-contained HTML page: recommendation, figures, tables, provenance."""
     from bench.report.page import write_report
 
     print(write_report(results, retain=retain, margin=margin))
@@ -169,7 +167,7 @@ def _report(results: Path, retain: float, margin: float) -> None:
     "limits",
     multiple=True,
     metavar="COLUMN=VALUE",
-    help="Worst value allowed in any column of the table, as build_seconds=60.",
+    help="Worst value allowed in a column of the table, as in build_seconds=60.",
 )
 @_json
 def _recommend(
@@ -180,7 +178,7 @@ def _recommend(
     limits: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Print the cheapest configuration that keeps the quality asked for, and why not a cheaper one."""
+    """Print the cheapest configuration with enough quality, and why no cheaper one qualifies."""
     from bench.analysis.recommendation import recommend
     from bench.results.store import load
 
@@ -191,8 +189,7 @@ def _recommend(
         return
     for decision in decisions:
         if len(decisions) > 1:
-            named = filter(None, [decision.dataset, decision.encoder])
-            print(" with ".join(named))
+            print(" with ".join(filter(None, [decision.dataset, decision.encoder])))
         print("\n".join(decision.lines()))
 
 
@@ -213,9 +210,11 @@ def _limit(text: str) -> tuple[str, float]:
     required=True,
     help="MTEB result JSON, or TREC runs.",
 )
-@click.option("--out", type=_folder_type, help="RESULTS/FORMAT when left out.")
+@click.option(
+    "--out", type=_folder_type, help="Folder of the exported files.  [default: RESULTS/FORMAT]"
+)
 def _export(results: Path, kind: str, out: Path | None) -> None:
-    """Write the results as other tools read them; print how many files, and where."""
+    """Write the results in the format of another tool."""
     from bench.analysis.summary import folder_of
     from bench.interop.export import export_mteb, export_trec
     from bench.results.store import load
@@ -235,41 +234,44 @@ def _export(results: Path, kind: str, out: Path | None) -> None:
     type=click.Choice(["linear", "residual", "model"]),
     default="linear",
     show_default=True,
-    help="A linear map of the vectors; one with a small network added; or the model itself.",
+    help="Train a linear map of the vectors, one with a small network added, or the model.",
 )
 @click.option(
     "--loss",
     type=click.Choice(["infonce", "passages", "kl", "l2", "cosine", "topk"]),
-    help="infonce where there are training pairs, else kl; passages wins more or loses more.",
+    help="Loss of an adaptor.  [default: infonce with training pairs, else kl]",
 )
 @click.option(
     "--dimensions",
     type=_Numbers(int),
-    help="Prefixes trained, as 16,64,256; powers of two when left out.",
+    help="Trained prefixes, as in 16,64,256.  [default: powers of two]",
 )
-@click.option("--weights", type=_Numbers(float), help="A weight for each of --dimensions.")
+@click.option(
+    "--weights", type=_Numbers(float), help="Weight of each of --dimensions.  [default: 1 each]"
+)
 @click.option("--steps", type=click.IntRange(1))
 @click.option("--batch", type=click.IntRange(2))
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True))
 @click.option(
-    "--anchor", type=click.FloatRange(0), help="How firmly an adaptor is held to the PCA rotation."
+    "--anchor", type=click.FloatRange(0), help="Penalty for distance from the PCA rotation."
 )
 @click.option(
     "--passages",
     type=click.IntRange(0),
-    help="Passages of documents that stand beside the pairs; 0 for none.",
+    help="Passages of documents used beside the pairs; 0 for none.",
 )
 @click.option(
     "--dense",
     type=_folder_type,
-    help="Folder for a linear map as a Dense module of sentence-transformers.",
+    help="Also write a linear map as a Dense module of sentence-transformers here.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def _train(dataset: str, encoder: str, out: Path, form: str, quiet: bool, **chosen: Any) -> None:
-    """Train with the Matryoshka objective on a dataset's training split, and say what it wins on what was held out.
+    """Train with the Matryoshka objective on a dataset's training split.
 
-    An adaptor is named in a study as adaptor:OUT, a model as encoder st:OUT.
+    Prints the gain on held-out data. In a study, name an adaptor as the reducer adaptor:OUT, and a
+    model as the encoder st:OUT.
     """
     given = {name: value for name, value in chosen.items() if value is not None}
     progress = None if quiet else (lambda line: print(line, file=sys.stderr))
@@ -278,28 +280,31 @@ def _train(dataset: str, encoder: str, out: Path, form: str, quiet: bool, **chos
 
         if unfit := {"loss", "weights", "anchor", "passages", "dense"} & set(given):
             raise UsageError(
-                f"--{min(unfit)} is for adaptors; --form model has the loss of sentence-transformers"
+                f"--{min(unfit)} is for adaptors; "
+                "--form model uses the loss of sentence-transformers"
             )
         print("\n".join(train_model(dataset, encoder, out, progress=progress, **given)))
     else:
         from bench.training.adaptor import train
+        from bench.training.fitting import Settings
 
-        print(
-            "\n".join(train(dataset, encoder, out, form=form, progress=progress, **given).lines())
-        )
+        dense = given.pop("dense", None)
+        settings = Settings(form=form, **given)
+        trained = train(dataset, encoder, out, settings, dense=dense, progress=progress)
+        print("\n".join(trained.lines()))
 
 
 @commands.command("check")
 @click.argument("backend")
 @_json
 def _check(backend: str, as_json: bool) -> None:
-    """Check a backend against the rules that all backends keep; exit status 1 if it breaks one."""
+    """Check a backend against the rules for all backends; exit status 1 if it breaks one."""
     from bench.backends import get_backend
     from bench.testing import check
 
     cls = get_backend(backend)
     if not cls.available():
-        raise UsageError(f"backend '{backend}' is not installed: {cls.install}")
+        raise NotInstalled(f"backend '{backend}' is not installed: {cls.install}")
     found = {precision: check(backend, precision) for precision in cls.precision_names()}
     if as_json:
         _print_json({precision: [vars(r) for r in results] for precision, results in found.items()})
@@ -317,7 +322,7 @@ def _check(backend: str, as_json: bool) -> None:
 @click.argument("head", type=_folder_type)
 @_json
 def _compare(baseline: Path, head: Path, as_json: bool) -> None:
-    """Say what got worse since a baseline; exit status 1 when anything did, or is missing."""
+    """List regressions from a baseline; exit status 1 if there is one or a trial is missing."""
     from bench.analysis.regression import compare
     from bench.results.store import load
 
@@ -343,105 +348,21 @@ def _compare(baseline: Path, head: Path, as_json: bool) -> None:
 @commands.command("list")
 @click.argument("kind", type=click.Choice(KINDS))
 @click.argument("name", required=False)
-@click.option("--long", "as_blocks", is_flag=True, help="Print every fact of each.")
+@click.option("--long", "as_blocks", is_flag=True, help="Print every fact of each entry.")
 @_json
 def _list(kind: str, name: str | None, as_blocks: bool, as_json: bool) -> None:
-    """List what a study can name, and whether it runs here; with a NAME, every fact of that one."""
-    rows = _listing(kind)
+    """List the names that a study can use. With a NAME, print every fact about it."""
+    rows = listing(kind)
     if name is not None:
         known = {row["name"].partition(":")[0]: row for row in rows}
         if name not in known:
-            one = "study" if kind == "studies" else kind.removesuffix("s")
-            raise UsageError(f"no {one} is called '{name}'{near_miss(name, known)}")
+            singular = "study" if kind == "studies" else kind.removesuffix("s")
+            raise UsageError(f"no {singular} is called '{name}'{near_miss(name, known)}")
         rows = [known[name]]
     if as_json:
         _print_json(rows)
-    elif as_blocks or name is not None or max(len(row["name"]) for row in rows) > _LONGEST_NAME:
-        print("\n\n".join(map(_block, rows)))
     else:
-        _print_table(rows, _COMPACT.get(kind, tuple(rows[0])))
-
-
-_COMPACT = {"backends": ("name", "kind", "precisions", "runs here")}
-"""Columns of the terminal table, for kinds with too many facts for 80 columns."""
-_LONGEST_NAME = 24
-"""Longer names leave no room for other columns in a terminal of 80."""
-
-
-def _print_table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
-    table = Table(box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, no_wrap=column in ("name", "kind", "runs here"), overflow="fold")
-    for row in rows:
-        # As Text, since rich reads square brackets in a string as markup.
-        cells = {column: _plain(row[column]) for column in columns}
-        if "runs here" in cells:
-            cells["runs here"] = cells["runs here"].partition(":")[0]
-        table.add_row(*(Text(cell) for cell in cells.values()))
-    Console().print(table)
-
-
-def _block(row: dict[str, Any]) -> str:
-    """Return one thing's name and, indented under it, its facts."""
-    width, lines = max(map(len, row)), [row["name"]]
-    columns = shutil.get_terminal_size().columns
-    for key, value in row.items():
-        if key != "name" and (text := _plain(value)):
-            first, rest = f"  {key:<{width}}  ", " " * (width + 4)
-            lines.append(textwrap.fill(text, columns, initial_indent=first, subsequent_indent=rest))
-    return "\n".join(lines)
-
-
-def _plain(value: Any) -> str:
-    """Return a fact as text; parameters as in a study: ``M = [16, 32], seed = [100]``."""
-    if not isinstance(value, dict):
-        return str(value)
-    return ", ".join(f"{key} = {json.dumps(values)}" for key, values in value.items())
-
-
-def _listing(kind: str) -> list[dict[str, Any]]:
-    """Return every fact of each member of a kind."""
-    if kind == "datasets":
-        from bench.datasets import sources
-
-        return [{"name": s.usage, "is": s.summary} for s in sources().values()]
-    if kind == "encoders":
-        from bench.encoders import encoder_classes
-
-        return [{"name": e.usage, "is": e.summary} for e in encoder_classes().values()]
-    if kind == "reducers":
-        from bench.reducers import reducers
-
-        return [
-            {"name": r.name, "is": r.summary, "parameters": r.grid or ""}
-            for r in reducers().values()
-        ]
-    if kind == "backends":
-        from bench.backends import backends
-
-        return [
-            {
-                "name": b.name,
-                "is": b.summary,
-                "kind": b.kind,
-                "version": b.version(),
-                "licence": b.licence,
-                "precisions": ", ".join(b.precision_names()),
-                "stages": "own" if b.native_stages else "",
-                "threads": "starts its own" if b.own_threads else "as requested",
-                "runs here": "yes" if b.available() else f"no: {b.install}",
-                "build": b.build_grid or "",
-                "search": b.search_grid or "",
-            }
-            for b in backends().values()
-        ]
-    if kind == "figures":
-        from bench.figures import figures as found
-
-        return [{"name": name, "is": module.TITLE} for name, module in found().items()]
-    from bench.study.reader import shipped
-
-    return [{"name": name} for name in shipped()]
+        print_rows(rows, kind, as_blocks or name is not None)
 
 
 def _print_json(value: Any) -> None:

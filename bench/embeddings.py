@@ -1,8 +1,8 @@
 """Embeddings: one dataset encoded once by one encoder, on disk, memory-mapped, keyed by content.
 
-The cache holds ``matrices/KEY.npy``, keyed by the encoder's identity, the role and the texts, and ``sets/KEY/``, keyed by the
-encoder's identity and the dataset's fingerprint: ids, judgements, and which matrices they belong to. Nothing downstream
-of this module knows about text.
+The cache has two folders. ``matrices/KEY.npy`` holds vectors, keyed by the encoder's identity, the
+role and the texts. ``sets/KEY/`` holds ids, judgements and the keys of the matrices, keyed by the
+encoder's identity and the dataset's fingerprint. Nothing downstream of this module sees text.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from rich.progress import Progress
 
 from bench.datasets import Dataset, load_dataset
 from bench.encoders import Encoder, Role, get_encoder
-from bench.errors import UsageError
+from bench.errors import DataError, UsageError
 from bench.files import cache_folder, whole
 
 _SAMPLE_TEXTS = 50
-"""Query texts kept with the vectors, so that the encoding of a single query can be timed later."""
+"""Query texts kept with the vectors, to time the encoding of single queries later."""
 _BLOCK = 65_536
 _LAYOUT = "1"
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Corpus and query vectors at the full dimension D, as the encoder gave them (not normalised), and what is relevant."""
+    """Corpus and query vectors at the full dimension D, not normalised, with judgements."""
 
     folder: Path
     key: str
@@ -45,7 +45,7 @@ class Embeddings:
     dataset: str
     dataset_fingerprint: str
     encoder: str
-    """As the user named it; empty for ready vectors."""
+    """Named as in the study; empty for ready vectors."""
     synthetic: bool
     notes: tuple[str, ...]
     corpus: np.ndarray
@@ -54,9 +54,12 @@ class Embeddings:
     """(q, D) float32."""
     query_ids: list[str]
     qrels: dict[str, dict[str, int]] | None
-    """query id → ``str(position of the document)`` → grade; a judged document outside the corpus keeps a key of its own."""
+    """query id → ``str(position of the document)`` → grade.
+
+    A judged document outside the corpus has the key ``?ID`` instead.
+    """
     own: np.ndarray | None
-    """(q,) int64: the document that a query is, left out of its results; -1 for none."""
+    """(q,) int64: the document that a query is, excluded from its results; -1 for none."""
     sample_texts: tuple[str, ...]
 
     @property
@@ -66,13 +69,13 @@ class Embeddings:
 
     @property
     def n_searchable(self) -> int:
-        """Documents that a query can find: all, without the one that the query itself is."""
+        """Documents that a query can find: all but the one that the query itself may be."""
         return len(self.corpus) - (self.own is not None)
 
     def relevant_pairs(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the relevant pairs as positions of queries (p,) and documents (p,), int64.
 
-        Judged documents outside the corpus are left out; without judgements there are no pairs.
+        Judged documents outside the corpus are skipped. Without judgements there are no pairs.
         """
         pairs = [
             (row, int(document))
@@ -100,17 +103,19 @@ def embed(
     cache: Path | None = None,
     progress: bool = True,
 ) -> Embeddings:
-    """Return the embeddings of a dataset (named as in a study) by an encoder, from the cache where it holds them.
+    """Return the embeddings of a dataset by an encoder, both named as in a study.
 
-    Texts are streamed in batches, so that a corpus larger than memory can be encoded; an encoding that was interrupted goes
-    on at the last whole batch. `max_queries` takes a seeded sample of the queries. `encoder` is left out for ready vectors.
-    Raises UsageError on bad input: see `bench.datasets` and `bench.encoders`; vectors that are NaN or infinite.
+    They come from the cache if possible. Texts are streamed in batches, so that a corpus may be
+    larger than memory. An interrupted encoding resumes after the last whole batch.
+    `encoder` is None for ready vectors. `max_queries` takes a seeded sample of the queries.
+    Raises UsageError on bad input (see `bench.datasets` and `bench.encoders`), DataError for NaN or
+    infinite vectors.
     """
     data = load_dataset(dataset, split)
     cache = cache or cache_folder()
     if data.corpus_vectors is not None:
         if encoder:
-            raise UsageError(f"dataset '{dataset}' has ready vectors: leave the encoder out")
+            raise UsageError(f"dataset '{dataset}' has ready vectors: remove the encoder")
         model, identity = None, ""
     elif not encoder:
         raise UsageError(
@@ -135,7 +140,10 @@ def embed(
 def encode_texts(
     encoder: str, texts: Sequence[str], role: Role, progress: bool = True
 ) -> np.ndarray:
-    """Return texts that belong to no dataset encoded, (n, D) float32 memory-mapped, from the cache where it holds them."""
+    """Return the vectors of texts outside any dataset, (n, D) float32, memory-mapped.
+
+    They come from the cache if possible. Raises UsageError if the cache cannot be written.
+    """
     cache, model = cache_folder(), get_encoder(encoder)
     try:
         (cache / "matrices").mkdir(parents=True, exist_ok=True)
@@ -148,7 +156,7 @@ def encode_texts(
 
 
 def open_embeddings(folder: Path, max_queries: int | None = None, seed: int = 0) -> Embeddings:
-    """Open a folder that `embed` made; `max_queries` and `seed` give the same sample each time."""
+    """Open a folder made by `embed`; the same `max_queries` and `seed` give the same sample."""
     meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     matrices = folder.parent.parent / "matrices"
     corpus, queries = (
@@ -179,34 +187,32 @@ def open_embeddings(folder: Path, max_queries: int | None = None, seed: int = 0)
 
 
 def _unwritable(cache: Path, error: OSError) -> UsageError:
-    full = (
-        "; what was encoded is kept: free some room and run again"
-        if error.errno == errno.ENOSPC
-        else ""
-    )
-    return UsageError(f"the cache {cache} cannot be written: {error.strerror or error}{full}")
+    hint = ""
+    if error.errno == errno.ENOSPC:
+        hint = "; free some space and run again: the encoding resumes"
+    return UsageError(f"the cache {cache} cannot be written: {error.strerror or error}{hint}")
 
 
-# ----------------------------------------------------------------------------------------------------------- making a set
+# ------------------------------------------------------------------------------- making a set
 
 
 def _make(
     folder: Path, cache: Path, data: Dataset, model: Encoder | None, identity: str, progress: bool
 ) -> None:
     if model is None:
-        assert data.corpus_vectors is not None
-        assert data.query_vectors is not None
+        if data.corpus_vectors is None or data.query_vectors is None:
+            raise DataError(f"dataset '{data.name}' has vectors for its corpus or queries only")
         if data.corpus_vectors.shape[1] != data.query_vectors.shape[1]:
-            raise UsageError(
-                f"dataset '{data.name}': corpus vectors have {data.corpus_vectors.shape[1]} dimensions, query vectors "
-                f"{data.query_vectors.shape[1]}"
+            raise DataError(
+                f"dataset '{data.name}': corpus vectors have {data.corpus_vectors.shape[1]} "
+                f"dimensions, query vectors {data.query_vectors.shape[1]}"
             )
         corpus = _store_vectors(cache, data.corpus_vectors)
         queries = _store_vectors(cache, data.query_vectors)
         zeros: list[str] = []
     else:
-        assert data.documents is not None
-        assert data.queries is not None
+        if data.documents is None or data.queries is None:
+            raise DataError(f"dataset '{data.name}' has no texts of its documents or queries")
         with _bar(progress) as bar:
             corpus = _encode(cache, model, identity, "document", data.documents, data.doc_ids, bar)
             queries = _encode(cache, model, identity, "query", data.queries, data.query_ids, bar)
@@ -242,7 +248,7 @@ def _make(
 
 
 def _is_whole(folder: Path) -> bool:
-    """Say whether a set and its matrices can be read: a cache that was cut short is made again."""
+    """Return whether a set and its matrices can be read; a truncated cache is made again."""
     try:
         open_embeddings(folder)
     except (OSError, ValueError, KeyError, EOFError):
@@ -259,7 +265,7 @@ def _encode(
     ids: Sequence[Any],
     bar: Progress,
 ) -> str:
-    """Encode `texts` into ``matrices/KEY.npy`` unless it is there; return the key."""
+    """Encode `texts` into ``matrices/KEY.npy`` unless the file exists; return the key."""
     key = _digest(_LAYOUT, identity, role, "float32", _texts_digest(texts))
     path, partial = cache / "matrices" / f"{key}.npy", cache / "matrices" / f"{key}.part"
     shape = (len(ids), model.dimension)
@@ -280,7 +286,7 @@ def _encode(
                 vectors = np.ascontiguousarray(model.encode_full(batch, role), dtype=np.float32)
                 if vectors.shape != (len(batch), model.dimension):
                     raise UsageError(
-                        f"the encoder gave vectors of shape {vectors.shape} for {len(batch)} texts"
+                        f"the encoder returned shape {vectors.shape} for {len(batch)} texts"
                     )
                 file.write(vectors.tobytes())
                 file.flush()
@@ -290,7 +296,10 @@ def _encode(
 
 
 def _begin(partial: Path, shape: tuple[int, int]) -> int:
-    """Open a part file: write its header if it is new, cut off half a row if it is not; return the whole rows it holds."""
+    """Prepare a part file and return the number of whole rows in it.
+
+    A new file gets its header; an incomplete last row is cut off.
+    """
     if not partial.exists():
         with partial.open("wb") as file:
             np.lib.format.write_array_header_1_0(
@@ -335,7 +344,10 @@ def _has_shape(path: Path, shape: tuple[int, ...]) -> bool:
 
 
 def _check(path: Path, ids: Sequence[str], what: str) -> list[str]:
-    """Refuse vectors that are no numbers; return a note that names the all-zero ones."""
+    """Return notes on all-zero vectors and copies.
+
+    Raises DataError, and removes the matrix, if it has NaN or infinite vectors.
+    """
     vectors = np.load(path, mmap_mode="r")
     bad: list[str] = []
     zero: list[str] = []
@@ -347,14 +359,13 @@ def _check(path: Path, ids: Sequence[str], what: str) -> list[str]:
         zero += [ids[start + i] for i in np.flatnonzero(~block.any(axis=1)).tolist()]
     if bad:
         path.unlink()
-        raise UsageError(f"the encoder gave NaN or infinite vectors for {_named(bad, what)}")
-    notes = (
-        [f"{_named(zero, what)} encoded to an all-zero vector: similar to nothing"] if zero else []
-    )
+        raise DataError(f"the encoder returned NaN or infinite vectors for {_named(bad, what)}")
+    notes = []
+    if zero:
+        notes.append(f"{_named(zero, what)} encoded to an all-zero vector, similar to nothing")
     if what == "document" and len(seen) < len(vectors):
-        notes.append(
-            f"{len(vectors) - len(seen)} of {len(vectors)} documents are exact copies of another, as vectors"
-        )
+        copies = len(vectors) - len(seen)
+        notes.append(f"{copies} of {len(vectors)} documents have the same vector as another")
     return notes
 
 

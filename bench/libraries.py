@@ -12,7 +12,7 @@ from functools import cache
 from types import ModuleType
 
 from bench import __version__
-from bench.errors import UsageError
+from bench.errors import NotInstalled
 
 
 def versions(*modules: str) -> dict[str, str]:
@@ -46,10 +46,13 @@ def _distributions() -> dict[str, list[str]]:
 
 
 def extra(module: str, what: str, name: str = "mteb") -> ModuleType:
-    """Import a library of the extra `name`; raises UsageError that says how to install it for `what`."""
+    """Import a library of the extra `name`.
+
+    Raises NotInstalled, with the line that installs it, if it is missing. `what` needs it.
+    """
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise UsageError(
+        raise NotInstalled(
             f"{what} needs {module}: pip install 'matryoshka-bench[{name}]' (or make install-all)"
         ) from error

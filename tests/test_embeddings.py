@@ -1,4 +1,4 @@
-"""Encoded once, resumed, never confused."""
+"""Embeddings are encoded once, resumed after an interruption and never confused."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,11 @@ import pytest
 from bench import embeddings
 from bench.embeddings import embed, open_embeddings
 from bench.encoders import Encoder, get_encoder
-from bench.errors import UsageError
+from bench.errors import DataError, UsageError
 
 
 class Counting(Encoder):
-    """A vector depends on the text and on the role; counts what it encodes."""
+    """Count the encoded texts. A vector depends on the text and on the role."""
 
     batch_size = 7
     encoded = 0
@@ -57,7 +57,7 @@ def test_nothing_is_encoded_twice(text_folder, tmp_path, counting):
     assert first.doc_ids == again.doc_ids
 
 
-def test_an_interrupted_encoding_goes_on_where_it_was(text_folder, tmp_path, counting):
+def test_an_interrupted_encoding_resumes(text_folder, tmp_path, counting):
     counting.fail_after = 30
     with pytest.raises(KeyboardInterrupt):
         embed(f"beir:{text_folder}", "counting", cache=tmp_path)
@@ -83,7 +83,7 @@ def test_query_and_document_of_one_text_and_models_are_kept_apart(tmp_path, text
 def test_broken_numbers_are_refused(text_folder, tmp_path, counting):
     counting.value = np.nan
     with pytest.raises(
-        UsageError, match=r"NaN or infinite vectors for 60 documents \(d0, d1, d2, …\)"
+        DataError, match=r"NaN or infinite vectors for 60 documents \(d0, d1, d2, …\)"
     ):
         embed(f"beir:{text_folder}", "counting", cache=tmp_path)
 
@@ -121,16 +121,18 @@ def test_judgements_name_documents_by_position(text_folder, tmp_path, counting):
 
 
 @pytest.mark.parametrize(
-    ("dataset", "encoder", "says"),
+    ("dataset", "encoder", "message"),
     [
         ("beir", None, "needs an encoder"),
-        ("vectors", "wordllama", "leave the encoder out"),
+        ("vectors", "wordllama", "remove the encoder"),
         ("beir", "wordlama", "did you mean 'wordllama'"),
     ],
 )
-def test_encoder_and_dataset_must_fit(text_folder, vector_folder, tmp_path, dataset, encoder, says):
+def test_encoder_and_dataset_must_fit(
+    text_folder, vector_folder, tmp_path, dataset, encoder, message
+):
     folder = {"beir": text_folder, "vectors": vector_folder}[dataset]
-    with pytest.raises(UsageError, match=says):
+    with pytest.raises(UsageError, match=message):
         embed(f"{dataset}:{folder}", encoder, cache=tmp_path)
 
 

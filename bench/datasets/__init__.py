@@ -1,4 +1,7 @@
-"""Datasets: a corpus, queries and graded relevance judgements, or ready vectors. One file a source."""
+"""Datasets: a corpus, queries and graded relevance judgements, or ready vectors.
+
+One file per source.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,10 @@ Qrels = Mapping[str, Mapping[str, int]]
 
 @dataclass(frozen=True)
 class Dataset:
-    """What is searched, what is asked, and what is relevant.
+    """A corpus, its queries and their relevant documents.
 
-    Either texts (`documents`, `queries`) or ready vectors (`corpus_vectors`, `query_vectors`) are set, never both.
+    Holds either texts (`documents`, `queries`) or ready vectors (`corpus_vectors`,
+    `query_vectors`).
     """
 
     name: str
@@ -28,26 +32,32 @@ class Dataset:
     """Hexadecimal digest of the whole content: ids, texts or vectors, qrels."""
     doc_ids: Sequence[str]
     query_ids: Sequence[str]
-    """Only queries that are scored: with qrels, those with at least one relevant document in the corpus."""
+    """The scored queries: with qrels, those with at least one relevant document in the corpus."""
     documents: Iterable[str] | None = None
-    """Texts in the order of `doc_ids`; can be iterated again and again, and may stream from disk."""
+    """Texts in the order of `doc_ids`; can be iterated repeatedly, and may stream from disk."""
     queries: Sequence[str] | None = None
     qrels: Qrels | None = None
-    """query id → document id → grade (0 and negative: judged, not relevant); None where there are no judgements."""
+    """query id → document id → grade; None without judgements.
+
+    A grade of 0 or less means judged and not relevant.
+    """
     corpus_vectors: np.ndarray | None = None
     """(n, D) float32, possibly a memory map."""
     query_vectors: np.ndarray | None = None
     """(q, D) float32."""
     own: np.ndarray | None = None
-    """(q,) int64: position of the document that a query *is*, left out of its results; -1 for none; None for no query."""
+    """(q,) int64: position of the document that a query *is*, -1 for none.
+
+    Each such document is excluded from its own results. None if no query is a document.
+    """
     synthetic: bool = False
-    """True for generated vectors: for speed and scale only, relevance and prefix structure are meaningless."""
+    """True for generated vectors: for speed and scale only, without prefix structure."""
     notes: tuple[str, ...] = ()
-    """What a reader must know, one sentence each: judgements that name unknown ids, empty documents, …"""
+    """Caveats for the reader, one sentence each: judgements with unknown ids, empty documents, …"""
 
 
 class Source(ABC):
-    """A place that datasets come from. `name` is what stands before the colon."""
+    """A source of datasets. `name` is the part of a study's spec before the colon."""
 
     name: ClassVar[str]
     usage: ClassVar[str]
@@ -56,10 +66,10 @@ class Source(ABC):
     @classmethod
     @abstractmethod
     def load(cls, argument: str, split: str = "test") -> Dataset:
-        """Load the dataset that `argument` (what follows the colon) names, with the queries of `split`.
+        """Load the dataset named `argument`, the part after the colon, with the queries of `split`.
 
         Raises DataError for bad data, in one line that names the file and the line or the ids.
-        Raises MissingSplit if only the split is absent, UsageError if `argument` names nothing.
+        Raises MissingSplit if only the split is absent, UsageError for an invalid `argument`.
         """
 
 
@@ -71,7 +81,7 @@ def sources() -> dict[str, type[Source]]:
 def load_dataset(spec: str, split: str = "test") -> Dataset:
     """Load the dataset named ``NAME`` or ``NAME:ARGUMENT``.
 
-    Raises what `Source.load` raises, and UsageError with the near miss of an unknown name.
+    Raises UsageError with the near miss for an unknown name, and the errors of `Source.load`.
     """
     name, argument = registry.split_name(spec)
     source = registry.get("datasets", Source, name)
@@ -82,5 +92,5 @@ def load_dataset(spec: str, split: str = "test") -> Dataset:
     if not len(dataset.doc_ids):
         raise DataError(f"dataset '{spec}': the corpus is empty")
     if not len(dataset.query_ids):
-        raise DataError(f"dataset '{spec}': there is no query to score in split '{split}'")
+        raise DataError(f"dataset '{spec}': split '{split}' has no queries to score")
     return dataset

@@ -1,9 +1,10 @@
-"""Reading the files that datasets come in: JSON lines, judgements, and what is said of broken ones."""
+"""Read the files of datasets, JSON lines and judgements, and report broken ones."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,13 @@ import numpy as np
 from bench.errors import DataError, MissingSplit, UsageError
 
 _MOST = 2**31 - 1
-"""The largest grade, either way: what scores the rankings counts in machine integers."""
+"""The largest absolute grade, because the scorer uses machine integers."""
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (``_id``, object) of each line.
 
-    Raises DataError with file and line for one that is broken, has no id, or is not Unicode.
+    Raises DataError with file and line for a line that is broken, has no id or is not Unicode.
     """
     for number, line in enumerate(text_lines(path), 1):
         if not line.strip():
@@ -38,7 +39,7 @@ def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _is_unicode(text: str) -> bool:
-    """Return whether encoders and tables can take `text`: JSON can escape half a character."""
+    """Return whether `text` can be encoded: JSON can escape half a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -67,16 +68,14 @@ def text_lines(path: Path) -> Iterator[str]:
 
 
 def distinct(ids: Sequence[str], path: Path, what: str) -> None:
-    """Raise DataError that names the ids that occur twice."""
-    if len(set(ids)) == len(ids):
-        return
-    seen: set[str] = set()
-    twice = list(dict.fromkeys(i for i in ids if i in seen or seen.add(i)))  # type: ignore[func-returns-value]
-    raise DataError(f"{path}: {len(twice)} {what} ids occur more than once: {few(twice)}")
+    """Raise DataError that names the ids that occur more than once."""
+    repeated = [entry_id for entry_id, count in Counter(ids).items() if count > 1]
+    if repeated:
+        raise DataError(f"{path}: {len(repeated)} {what} ids occur more than once: {few(repeated)}")
 
 
 def read_qrels(path: Path) -> dict[str, dict[str, int]]:
-    """Read judgements: a header, then ``query-id, corpus-id, score`` per line, or TREC's columns.
+    """Read judgements: a header, then ``query-id, corpus-id, score`` or TREC's columns per line.
 
     Raises DataError with file and line.
     """
@@ -107,41 +106,39 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
 
 
 def find_qrels(folder: Path, split: str) -> Path:
-    """Return ``qrels/SPLIT.tsv``; raises MissingSplit that names the splits there are."""
+    """Return ``qrels/SPLIT.tsv``; raises MissingSplit that lists the existing splits."""
     if Path(split).name != split:
         raise UsageError(
-            f"'{split}' is not the name of a split: it names a file in {folder / 'qrels'}"
+            f"'{split}' is not the name of a split: use the name of a file in {folder / 'qrels'}"
         )
     path = folder / "qrels" / f"{split}.tsv"
     if not path.is_file():
-        there = sorted(p.stem for p in (folder / "qrels").glob("*.tsv"))
-        raise MissingSplit(
-            f"{path} is missing; {f'there are the splits {few(there)}' if there else 'judgements belong there'}"
-        )
+        splits = sorted(p.stem for p in (folder / "qrels").glob("*.tsv"))
+        hint = f"there are the splits {few(splits)}" if splits else "put the judgements there"
+        raise MissingSplit(f"{path} is missing; {hint}")
     return path
 
 
 def scored_queries(
     qrels: dict[str, dict[str, int]], doc_ids: Sequence[str], query_ids: Sequence[str], name: str
 ) -> tuple[dict[str, dict[str, int]], list[str]]:
-    """Keep the judgements of queries that can be scored, in the order of `query_ids`, and say what was left out and why.
+    """Return the judgements of scored queries, in the order of `query_ids`, and notes on the rest.
 
-    A query is scored when it has a relevant document (grade above 0) in the corpus. Judged documents outside the corpus stay:
-    they count as relevant ones that nothing can find, as in trec_eval. Raises DataError if no
-    query is left.
+    A query is scored if it has a relevant document (grade above 0) in the corpus. Judged documents
+    outside the corpus stay and count as relevant but not found, as in trec_eval. Raises DataError
+    if no query remains.
     """
     known, asked = set(doc_ids), set(query_ids)
     notes = []
     unknown = {d for grades in qrels.values() for d in grades} - known
     if unknown:
         notes.append(
-            f"judgements name {len(unknown)} documents that are not in the corpus: {few(sorted(unknown))}"
+            f"judgements name {len(unknown)} documents that are not in the corpus: "
+            f"{few(sorted(unknown))}"
         )
     strangers = [query for query in qrels if query not in asked]
     if strangers:
-        notes.append(
-            f"judgements name {len(strangers)} queries that are not there: {few(strangers)}"
-        )
+        notes.append(f"judgements name {len(strangers)} unknown queries: {few(strangers)}")
     kept = {
         q: qrels[q]
         for q in query_ids
@@ -154,19 +151,20 @@ def scored_queries(
         )
     if not kept:
         raise DataError(
-            f"{name}: no query has a relevant document in the corpus; check that the judgements belong to it"
+            f"{name}: no query has a relevant document in the corpus; "
+            "check that the judgements belong to it"
         )
     return kept, notes
 
 
 def few(names: Sequence[str]) -> str:
-    """Return the first few names, for a message of one line."""
+    """Return the first three names, for a one-line message."""
     shown = (name if name.isprintable() and len(name) <= 60 else quoted(name) for name in names[:3])
     return ", ".join(shown) + (", …" if len(names) > 3 else "")
 
 
 def quoted(text: str) -> str:
-    """Return text from a file for a message: in quotes, on one line, cut off if long."""
+    """Quote text from a file for a message: on one line, cut off if long."""
     return repr(text if len(text) <= 60 else f"{text[:60]}…")
 
 
@@ -178,21 +176,21 @@ def first_line(error: BaseException) -> str:
 
 
 class Fingerprint:
-    """A digest over texts and bytes whose boundaries count."""
+    """A digest over texts and bytes that depends on their boundaries."""
 
     def __init__(self, *parts: str) -> None:
         self._digest = hashlib.blake2b(digest_size=16)
         self.add(*parts)
 
     def add(self, *parts: str | bytes) -> None:
-        """Take in `parts`."""
+        """Add `parts`."""
         for part in parts:
             data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
             self._digest.update(len(data).to_bytes(8, "little"))
             self._digest.update(data)
 
     def add_qrels(self, qrels: dict[str, dict[str, int]]) -> None:
-        """Take in judgements."""
+        """Add judgements."""
         self.add(json.dumps(qrels, sort_keys=True))
 
     def hex(self) -> str:
@@ -203,11 +201,12 @@ class Fingerprint:
 def own_documents(
     query_ids: Sequence[str], own: Mapping[str, int]
 ) -> tuple[np.ndarray | None, list[str]]:
-    """Return (q,) int64, the position of the document that each query is (`own`, by query id), -1 for none, with a note.
+    """Return the position of the document that each query is, (q,) int64, and a note.
 
-    None where no query is a document.
+    `own` maps query ids to positions; other queries get -1. Returns None and no note if
+    there are none.
     """
     if not own:
         return None, []
-    note = f"{len(own)} queries are documents of the corpus themselves: each is left out of its own results"
+    note = f"{len(own)} queries are documents of the corpus: each is excluded from its own results"
     return np.array([own.get(query, -1) for query in query_ids], dtype=np.int64), [note]

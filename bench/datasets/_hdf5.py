@@ -1,7 +1,7 @@
-"""Reading HDF5 in a child process: a damaged file can hang or crash the library.
+"""Read HDF5 in a child process, because a damaged file can hang or crash the library.
 
-The child runs twice. First it describes the file, in JSON on its standard output. Then it copies the
-arrays into .npy files, which the parent maps before it removes their folder.
+The child runs twice. First it describes the file, in JSON on its standard output. Then it copies
+the arrays into .npy files, which the parent maps before it removes their folder.
 """
 
 from __future__ import annotations
@@ -23,25 +23,24 @@ from bench.datasets._files import first_line
 from bench.errors import DataError
 
 DESCRIBE_SECONDS = 30.0
-"""What opening a file and reading its attributes may take."""
+"""Time limit for opening a file and reading its attributes."""
 COPY_SECONDS = 60.0
-"""What copying may take, plus the time that the size needs on a slow network drive."""
+"""Time limit for copying, plus the time that the size needs on a slow network drive."""
 _COPY_BYTES_PER_SECOND = 5e6
 _MOST_INFLATED = 1032
-"""What deflate, the usual compression of HDF5, can make of one byte."""
+"""Most bytes that deflate, the usual compression of HDF5, can expand one byte to."""
 _MOST_MEMORY = 8 * 2**30
-"""What the child may take beyond its libraries and an array: HDF5's chunks stop at 4 GiB."""
+"""Memory limit of the child beyond its libraries and an array. HDF5 chunks are below 4 GiB."""
 _BLOCK_BYTES = 64 * 2**20
 
 
 def read_hdf5(
     path: Path, names: tuple[str, ...], attribute: str
 ) -> tuple[dict[str, np.ndarray], str | None]:
-    """Return the arrays called `names` that the file holds, and an attribute as text, or None.
+    """Return those arrays called `names` that the file has, and an attribute as text, or None.
 
-    Each array is (n, D) float32, memory-mapped. Raises DataError for a file that is damaged, that
-    holds other than 2-D arrays of numbers there, that claims more than its size can hold, or that
-    the library does not get through in time.
+    Each array is (n, D) float32, memory-mapped. Raises DataError for a damaged file, an array
+    that is not 2-D or numeric, a shape larger than the file can hold, or a timeout.
     """
     found = json.loads(_child(path, DESCRIBE_SECONDS, "describe", attribute, *names))
     arrays: dict[str, dict[str, Any]] = found["arrays"]
@@ -54,13 +53,13 @@ def read_hdf5(
                 "make room, or set TMPDIR"
             )
         _child(path, COPY_SECONDS + claimed / _COPY_BYTES_PER_SECOND, "copy", folder, *arrays)
-        # Mapped before the folder goes: the pages stay as long as the arrays do.
+        # Map before the folder is removed: the pages live as long as the arrays.
         mapped = {name: np.load(Path(folder) / f"{name}.npy", mmap_mode="r") for name in arrays}
     return mapped, found["attribute"]
 
 
 def _claimed(path: Path, name: str, shape: list[int], kind: str, dtype: str) -> int:
-    """Return the bytes of an array as float32; raises DataError if its file cannot hold it."""
+    """Return the size of an array as float32, bytes; raises DataError if it cannot be right."""
     if len(shape) != 2 or kind not in "iuf":
         raise DataError(
             f"{path}: '{name}' must be an array of numbers of shape (n, D), "
@@ -77,7 +76,7 @@ def _claimed(path: Path, name: str, shape: list[int], kind: str, dtype: str) -> 
 
 
 def _child(path: Path, seconds: float, *task: str) -> str:
-    """Run this module on `path` and return what it prints; raises DataError if it fails."""
+    """Run this module on `path` and return its output; raises DataError if it fails."""
     command = [sys.executable, "-m", __name__, str(path.absolute()), *task]
     try:
         done = subprocess.run(
@@ -96,7 +95,7 @@ def _child(path: Path, seconds: float, *task: str) -> str:
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         raise DataError(
-            f"{path} is no HDF5 file that can be read: {lines[-1] if lines else 'no reason given'}"
+            f"{path} cannot be read as HDF5: {lines[-1] if lines else 'no reason given'}"
         )
     return done.stdout
 
@@ -113,14 +112,14 @@ def _main(path: str, task: str, argument: str, *names: str) -> None:
         if task == "describe":
             print(json.dumps({"arrays": _shapes(arrays), "attribute": _attribute(file, argument)}))
         else:
-            # Chunks as long as the array make it one block.
+            # If the chunks span the array, it is copied as one block.
             _limit_memory(max((array.nbytes for array in arrays.values()), default=0))
             for name, array in arrays.items():
                 _copy(array, Path(argument) / f"{name}.npy")
 
 
 def _limit_memory(array_bytes: int = 0) -> None:
-    """Hold the process to what a sound file needs: a size in a damaged file can be any number."""
+    """Limit memory to the need of a sound file: a damaged one can claim any size."""
     import resource
 
     import psutil
@@ -141,13 +140,9 @@ def _shapes(arrays: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _attribute(file: Any, name: str) -> str | None:
     value = file.attrs.get(name)
-    return (
-        value.decode(errors="replace")
-        if isinstance(value, bytes)
-        else None
-        if value is None
-        else str(value)
-    )
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return None if value is None else str(value)
 
 
 def _copy(array: Any, path: Path) -> None:
@@ -156,14 +151,12 @@ def _copy(array: Any, path: Path) -> None:
             file, {"descr": "<f4", "fortran_order": False, "shape": array.shape}
         )
         for rows in _row_blocks(array):
-            with np.errstate(
-                over="ignore"
-            ):  # what overflows becomes infinite, and is named as such later
+            with np.errstate(over="ignore"):  # an overflow becomes infinite and is reported later
                 np.ascontiguousarray(array[rows], dtype="<f4").tofile(file)
 
 
 def _row_blocks(array: Any) -> Iterator[slice]:
-    """Yield the rows in blocks of whole chunks, so that none is inflated twice."""
+    """Yield the rows in blocks of whole chunks, so that no chunk is decompressed twice."""
     chunk = array.chunks[0] if array.chunks else 1
     rows = max(1, _BLOCK_BYTES // (chunk * array.shape[1] * array.dtype.itemsize)) * chunk
     for start in range(0, array.shape[0], rows):
@@ -173,7 +166,5 @@ def _row_blocks(array: Any) -> Iterator[slice]:
 if __name__ == "__main__":
     try:
         _main(*sys.argv[1:])
-    except (
-        Exception
-    ) as error:  # the library fails in many ways on a damaged file, and each is one to the user
+    except Exception as error:  # the library raises many types of error on a damaged file
         sys.exit(first_line(error))

@@ -21,7 +21,10 @@ from bench.errors import DataError
 
 
 class Beir(Source):
-    """``corpus.jsonl``, ``queries.jsonl`` and ``qrels/SPLIT.tsv``, graded. Source: Thakur et al., BEIR, 2021."""
+    """``corpus.jsonl``, ``queries.jsonl`` and graded ``qrels/SPLIT.tsv``.
+
+    Source: Thakur et al., BEIR, 2021.
+    """
 
     name = "beir"
     usage = "beir:PATH"
@@ -32,7 +35,8 @@ class Beir(Source):
         folder = Path(argument)
         if not argument or not folder.is_dir():
             raise DataError(
-                f"beir:{argument}: there is no such folder; it should hold corpus.jsonl, queries.jsonl, qrels/"
+                f"beir:{argument}: there is no such folder; "
+                "it should contain corpus.jsonl, queries.jsonl and qrels/"
             )
         qrels_path = find_qrels(folder, split)
         fingerprint = Fingerprint("beir")
@@ -79,9 +83,9 @@ class Beir(Source):
 
 
 def _themselves(corpus: _Documents, queries: dict[str, str], doc_ids: set[str]) -> dict[str, int]:
-    """Return the positions of the documents that have a query's id *and* text, as ArguAna's have.
+    """Return the positions of documents that share id *and* text with a query, as in ArguAna.
 
-    The id alone, by which BEIR goes, says nothing where queries and documents are both numbered from one.
+    BEIR compares ids only. That is not enough if both queries and documents are numbered from one.
     """
     if doc_ids.isdisjoint(queries):
         return {}
@@ -93,7 +97,7 @@ def _themselves(corpus: _Documents, queries: dict[str, str], doc_ids: set[str]) 
 
 
 class _Documents:
-    """Texts of ``corpus.jsonl``, read from disk each time: a corpus may be larger than memory."""
+    """Texts of ``corpus.jsonl``, read from disk each time: it may be larger than memory."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -115,5 +119,5 @@ def _field(
     if value is None and not required:
         return ""
     if not isinstance(value, str):
-        raise DataError(f'{path}: {quoted(entry_id)} has no "{name}" that is text')
+        raise DataError(f'{path}: the "{name}" of {quoted(entry_id)} is missing or not text')
     return value

@@ -12,7 +12,7 @@ from bench.libraries import extra
 
 
 class Mteb(Source):
-    """Any MTEB retrieval task; offline where mteb's cache holds it. Source: Muennighoff et al. 2023."""
+    """Any MTEB retrieval task; offline if mteb's cache has it. Source: Muennighoff et al. 2023."""
 
     name = "mteb"
     usage = "mteb:TASK[/SUBSET]"
@@ -39,7 +39,7 @@ class Mteb(Source):
         try:
             task.load_data()
             task.convert_v1_dataset_format_to_v2(num_proc=None)
-        except Exception as error:  # hubs fail in many ways, and each is one to the user
+        except Exception as error:  # a hub can raise any type of error
             why = (str(error).splitlines() or [type(error).__name__])[0]
             raise DataError(
                 f"mteb:{name} cannot be loaded, and is not in mteb's cache: {why}"
@@ -47,7 +47,8 @@ class Mteb(Source):
         subsets = list(task.dataset)
         if not subset and len(subsets) > 1:
             raise UsageError(
-                f"mteb:{name} has several subsets, name one as mteb:{name}/SUBSET: {', '.join(subsets[:10])}"
+                f"mteb:{name} has several subsets; name one as mteb:{name}/SUBSET: "
+                f"{', '.join(subsets[:10])}"
             )
         subset = subset or subsets[0]
         if subset not in subsets:
@@ -105,7 +106,10 @@ def _dataset(name: str, data: Any, ignore_identical_ids: bool) -> Dataset:
 
 
 class _Documents:
-    """Texts of a task's corpus, title and text joined as MTEB joins them; read from the table on disk each time."""
+    """Texts of a task's corpus, read from the table on disk each time.
+
+    Title and text are joined as MTEB joins them.
+    """
 
     def __init__(self, corpus: Any) -> None:
         self._corpus = corpus

@@ -1,7 +1,7 @@
-"""Documentation search over Python docstrings: real text that every machine has.
+"""Documentation search over Python docstrings: real text that is on every machine.
 
-A query is the summary of a docstring, its relevant document the rest of that docstring. The docstrings are those of the
-standard library and of the packages that this project pins, read from source without importing anything.
+A query is the summary of a docstring, its relevant document the rest of that docstring. They come
+from the standard library and the packages pinned by this project, parsed without any import.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from bench.errors import MissingSplit, UsageError
 from bench.files import cache_folder, whole
 
 PACKAGES = ("jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "rich", "scipy")
-"""Part of the light core, so that the set does not depend on which extras are installed."""
+"""Part of the light core, so that the dataset does not depend on the installed extras."""
 
 TEST_SHARE = 0.27
-"""Share of the modules whose queries are the test split."""
+"""Share of the modules whose queries form the test split."""
 
 _SKIPPED = {
     "test",
@@ -55,16 +55,19 @@ class _Entry:
 
 
 class Pydoc(Source):
-    """About 10,000 docstrings. Train and test queries come from different modules; the corpus is all of them."""
+    """About 10,000 docstrings. Train and test queries come from different modules.
+
+    The corpus has the documents of both.
+    """
 
     name = "pydoc"
     usage = "pydoc"
-    summary = "documentation search over the docstrings of Python and the packages pinned here"
+    summary = "documentation search over docstrings of Python and the packages pinned here"
 
     @classmethod
     def load(cls, argument: str, split: str = "test") -> Dataset:
         if argument:
-            raise UsageError(f"dataset 'pydoc' takes no argument, so not '{argument}'")
+            raise UsageError(f"dataset 'pydoc' takes no argument, but got '{argument}'")
         if split not in ("test", "train", "all"):
             raise MissingSplit(f"dataset 'pydoc' has the splits test, train and all, not '{split}'")
         entries = _distinct(_cached_entries())
@@ -86,16 +89,16 @@ class Pydoc(Source):
             queries=[entry.summary for entry in asked],
             qrels={entry.name: {entry.name: 1} for entry in asked},
             notes=(
-                f"the texts are those of {versions}: figures of other versions are of another dataset",
+                f"the texts come from {versions}; results with other versions are not comparable",
             ),
         )
 
 
 def _distinct(entries: list[_Entry]) -> list[_Entry]:
-    """Keep the first of each name and of each body, in the order of `entries`.
+    """Keep the first entry per name and per body, in the order of `entries`.
 
-    A property's setter has its getter's name, and ids must be unique; inherited and copied docstrings would be relevant
-    documents that count as wrong.
+    Ids must be unique, and a property's setter has its getter's name. An inherited or copied
+    docstring would count as a wrong answer although it is relevant.
     """
     named: dict[str, _Entry] = {}
     for entry in entries:
@@ -111,7 +114,7 @@ def _split(module: str) -> str:
     return "test" if share < TEST_SHARE else "train"
 
 
-# ------------------------------------------------------------------------------------------------------ reading the sources
+# ------------------------------------------------------------------------ reading the sources
 
 
 def _versions() -> dict[str, str]:
@@ -122,7 +125,7 @@ def _versions() -> dict[str, str]:
 
 
 def _cached_entries() -> list[_Entry]:
-    """Return the docstrings, from a cache keyed by the versions: parsing the sources takes many seconds."""
+    """Return the docstrings, from a cache keyed by the versions: parsing takes many seconds."""
     key = hashlib.blake2b(json.dumps([_LAYOUT, _versions()]).encode(), digest_size=8).hexdigest()
     path = cache_folder() / f"pydoc-{key}.json"
     try:
@@ -130,7 +133,7 @@ def _cached_entries() -> list[_Entry]:
     except (OSError, ValueError, TypeError):
         pass
     entries = sorted(_entries(), key=lambda entry: entry.name)
-    with contextlib.suppress(OSError):  # a cache that cannot be written costs time, nothing else
+    with contextlib.suppress(OSError):  # without a cache, the next run parses again
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole(path) as partial:
             partial.write_text(json.dumps([astuple(entry) for entry in entries]), encoding="utf-8")
@@ -177,7 +180,10 @@ def _entry(docstring: str | None, name: str, module: str) -> _Entry | None:
 
 
 def _sources() -> Iterator[tuple[str, Path]]:
-    """Yield (module, file) of the standard library and of the packages, tests and vendored copies left out."""
+    """Yield (module, file) of the standard library and the packages.
+
+    Tests and vendored copies are skipped.
+    """
     library = Path(sysconfig.get_paths()["stdlib"])
     yield from _modules(library, sorted(library.rglob("*.py")))
     for package in PACKAGES:
@@ -198,7 +204,5 @@ def _modules(root: Path, paths: list[Path]) -> Iterator[tuple[str, Path]]:
         if _SKIPPED.isdisjoint(parts) and not any(
             "-" in part or part.startswith("test_") for part in parts
         ):
-            yield (
-                ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts),
-                path,
-            )
+            is_package = parts[-1] == "__init__" and len(parts) > 1
+            yield ".".join(parts[:-1] if is_package else parts), path

@@ -32,7 +32,7 @@ class Synthetic(Source):
         def drawn(count: int) -> np.ndarray:
             vectors = rng.standard_normal((count, d), dtype=np.float32)
             cluster = rng.integers(values["clusters"], size=count)
-            # In blocks, so that a set near the limit needs little more memory than itself.
+            # In blocks, so that memory stays close to the size of the vectors.
             for start in range(0, count, _BLOCK):
                 rows = slice(start, start + _BLOCK)
                 vectors[rows] = normalise(vectors[rows] + centres[cluster[rows]])
@@ -62,7 +62,7 @@ def _parse(argument: str) -> dict[str, int]:
         key, _, text = part.partition("=")
         if key.strip() not in values:
             raise UsageError(
-                f"synthetic: there is no '{key.strip()}'{near_miss(key.strip(), values)}"
+                f"synthetic: unknown parameter '{key.strip()}'{near_miss(key.strip(), values)}"
             )
         try:
             values[key.strip()] = int(text.replace("_", ""))

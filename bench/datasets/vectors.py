@@ -29,14 +29,14 @@ from bench.datasets._hdf5 import read_hdf5
 from bench.errors import DataError, UsageError
 
 SAMPLE = 1_000
-"""Documents that ask where there are no queries."""
+"""Documents used as queries if there are none."""
 _BLOCK = 65_536
 _PICKLES = {".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib"}
 
 
 @dataclass(frozen=True)
 class _Read:
-    """What a file format gave: queries, ids and judgements are None where it has none."""
+    """Contents of a file or folder; None for each part that it does not have."""
 
     corpus: np.ndarray
     queries: np.ndarray | None = None
@@ -47,15 +47,18 @@ class _Read:
 
 
 class Vectors(Source):
-    """Vectors that somebody encoded before.
+    """Vectors that were encoded beforehand.
 
-    Without judgements, fidelity to the full dimension is the quality. Without queries, a seeded sample of the documents
-    asks, itself left out of its results.
+    Without judgements, the quality is fidelity to exact search at the full dimension. Without
+    queries, a seeded sample of the documents serves, each excluded from its own results.
     """
 
     name = "vectors"
     usage = "vectors:PATH"
-    summary = "ready embeddings: a folder of corpus.npy (+ queries.npy, ids, qrels), .hdf5, .fvecs, .parquet"
+    summary = (
+        "ready embeddings: a folder of corpus.npy (+ queries.npy, ids, qrels), "
+        ".hdf5, .fvecs, .parquet"
+    )
 
     @classmethod
     def load(cls, argument: str, split: str = "test") -> Dataset:
@@ -63,28 +66,28 @@ class Vectors(Source):
         read = _read(Path(path), column, split)
         corpus = _float32(read.corpus, f"vectors:{argument}: corpus")
         if read.queries is None and read.qrels is not None:
-            # Ids that are mere row numbers would match documents by accident.
+            # The ids of judgements would match row numbers by accident.
             raise DataError(
-                f"{path}: there are judgements but no query vectors; add queries.npy, or remove the judgements"
+                f"{path}: there are judgements but no query vectors; "
+                "add queries.npy, or remove the judgements"
             )
         queries, own, notes = read.queries, None, list(read.notes)
         doc_ids = _ids(read.doc_ids, corpus, path, "document")
         query_ids = read.query_ids
         if queries is None:
-            own = np.sort(
-                np.random.default_rng(0).choice(
-                    len(corpus), min(SAMPLE, len(corpus)), replace=False
-                )
-            )
+            count = min(SAMPLE, len(corpus))
+            own = np.sort(np.random.default_rng(0).choice(len(corpus), count, replace=False))
             queries, query_ids = np.asarray(corpus[own]), [doc_ids[i] for i in own]
             notes.append(
-                f"there are no queries: a seeded sample of {len(own)} documents asks, each left out of its own results"
+                f"there are no queries: a seeded sample of {len(own)} documents serves as queries, "
+                "each excluded from its own results"
             )
         queries = _float32(queries, f"vectors:{argument}: queries")
         query_ids = _ids(query_ids, queries, path, "query")
         if queries.shape[1] != corpus.shape[1]:
             raise DataError(
-                f"vectors:{argument}: corpus vectors have {corpus.shape[1]} dimensions, query vectors {queries.shape[1]}"
+                f"vectors:{argument}: corpus vectors have {corpus.shape[1]} dimensions, "
+                f"query vectors {queries.shape[1]}"
             )
         fingerprint = Fingerprint("vectors")
         notes += _look(corpus, doc_ids, f"vectors:{argument}", "document", fingerprint)
@@ -98,7 +101,7 @@ class Vectors(Source):
             fingerprint.add_qrels(qrels)
         else:
             notes.append(
-                "there are no judgements: fidelity to exact search at the full dimension is the quality"
+                "there are no judgements: quality is fidelity to exact search at the full dimension"
             )
         fingerprint.add(json.dumps([doc_ids, query_ids]))
         return Dataset(
@@ -114,7 +117,7 @@ class Vectors(Source):
         )
 
 
-# -------------------------------------------------------------------------------------------------------------- the formats
+# -------------------------------------------------------------------------------- the formats
 
 
 def _column(argument: str) -> tuple[str, str]:
@@ -126,7 +129,8 @@ def _column(argument: str) -> tuple[str, str]:
 def _read(path: Path, column: str, split: str) -> _Read:
     if path.suffix.lower() in _PICKLES:
         raise DataError(
-            f"{path} looks like a pickle, which can run code when it is loaded: save the array as .npy instead"
+            f"{path} looks like a pickle, which can run code when loaded: "
+            "save the array as .npy instead"
         )
     if path.is_dir():
         return _read_folder(path, split)
@@ -137,7 +141,7 @@ def _read(path: Path, column: str, split: str) -> _Read:
         return _read_parquet(path, column)
     if path.suffix.lower() not in readers:
         raise UsageError(
-            f"{path}: vectors come as a folder of .npy files, .npy, .hdf5, .fvecs or .parquet"
+            f"{path}: vectors must be a folder of .npy files, .npy, .hdf5, .fvecs or .parquet"
         )
     return readers[path.suffix.lower()](path)
 
@@ -145,7 +149,8 @@ def _read(path: Path, column: str, split: str) -> _Read:
 def _read_folder(folder: Path, split: str) -> _Read:
     if not (folder / "corpus.npy").is_file():
         raise DataError(
-            f"{folder / 'corpus.npy'} is missing; a folder of vectors holds corpus.npy and, if you like, queries.npy"
+            f"{folder / 'corpus.npy'} is missing; "
+            "a folder of vectors contains corpus.npy and optionally queries.npy"
         )
     queries = folder / "queries.npy"
     qrels = None
@@ -179,17 +184,16 @@ def _npy(path: Path) -> np.ndarray:
     try:
         with path.open("rb") as file:
             np.lib.format.read_magic(file)
-        with np.errstate(over="ignore"):  # of a shape too large for any file
+        with np.errstate(over="ignore"):  # for shapes too large for any file
             return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (
-        Exception
-    ) as error:  # the header is parsed as Python, which fails in many ways on a damaged one
+    except Exception as error:  # NumPy parses the header as Python, which can raise any error
         if "object" in str(error).lower() or path.read_bytes()[:1] == b"\x80":
             raise DataError(
-                f"{path} is a pickle or holds Python objects, which can run code when loaded: save a plain float array"
+                f"{path} is a pickle or holds Python objects, which can run code when loaded: "
+                "save a plain float array"
             ) from error
         raise DataError(
-            f"{path} is no array file: {first_line(error)}; save it with numpy.save"
+            f"{path} is not an array file: {first_line(error)}; save it with numpy.save"
         ) from error
 
 
@@ -197,13 +201,13 @@ def _read_hdf5(path: Path) -> _Read:
     arrays, metric = read_hdf5(path, ("train", "test"), "distance")
     if "train" not in arrays:
         raise DataError(
-            f"{path} has no array 'train': an ann-benchmarks file holds train (corpus) "
+            f"{path} has no array 'train': an ann-benchmarks file has train (corpus) "
             "and test (queries)"
         )
     notes = (
         ()
         if metric in (None, "angular", "cosine", "dot", "ip")
-        else (f"the file is meant for {few([metric])} distance; cosine is measured here",)
+        else (f"the file was made for {few([metric])} distance, but cosine is measured",)
     )
     return _Read(arrays["train"], arrays.get("test"), notes=notes)
 
@@ -218,10 +222,12 @@ def _fvecs(path: Path) -> np.ndarray:
     raw = np.fromfile(path, dtype="<i4")
     width = int(raw[0]) if len(raw) else 0
     if path.stat().st_size % 4 or width < 1 or len(raw) % (width + 1):
-        raise DataError(f"{path} is no .fvecs file: each vector is its width and as many floats")
+        raise DataError(
+            f"{path} is not an .fvecs file: each vector is its width and as many floats"
+        )
     rows = raw.reshape(-1, width + 1)
     if (rows[:, 0] != width).any():
-        raise DataError(f"{path}: vectors of different widths")
+        raise DataError(f"{path}: the vectors have different widths")
     return rows[:, 1:].copy().view("<f4")
 
 
@@ -231,7 +237,7 @@ def _read_parquet(path: Path, column: str) -> _Read:
 
     from bench.parquet import read_schema, read_table
 
-    schema = _told(path, read_schema)
+    schema = _parquet(path, read_schema)
     lists = {
         f.name: f.type.value_type
         for f in schema
@@ -241,9 +247,9 @@ def _read_parquet(path: Path, column: str) -> _Read:
     }
     floats = [name for name, kind in lists.items() if pa.types.is_floating(kind)]
     if not column and len(floats) != 1:
-        there = few(list(lists)) or "none"
         raise DataError(
-            f"{path}: name the column of vectors as {path}#COLUMN; columns of lists: {there}"
+            f"{path}: name the column of vectors as {path}#COLUMN; "
+            f"columns of lists: {few(list(lists)) or 'none'}"
         )
     column = column or floats[0]
     if column not in lists:
@@ -252,23 +258,21 @@ def _read_parquet(path: Path, column: str) -> _Read:
             f"there are: {few(list(lists)) or 'none'}"
         )
     if not (pa.types.is_floating(lists[column]) or pa.types.is_integer(lists[column])):
-        raise DataError(
-            f"{path}: the lists in {quoted(column)} are of {lists[column]}, not of numbers"
-        )
+        raise DataError(f"{path}: the lists in {quoted(column)} hold {lists[column]}, not numbers")
     id_column = next((name for name in ("_id", "id") if name in schema.names), None)
     columns = [column, *([id_column] if id_column else [])]
-    if twice := [name for name in columns if schema.names.count(name) > 1]:
-        raise DataError(f"{path} has several columns called {quoted(twice[0])}; rename them")
-    table = _told(path, partial(read_table, columns=columns))
+    if repeated := [name for name in columns if schema.names.count(name) > 1]:
+        raise DataError(f"{path} has several columns called {quoted(repeated[0])}; rename them")
+    table = _parquet(path, partial(read_table, columns=columns))
     vectors = table[column]
     if not len(vectors):
         raise DataError(f"{path}: the column {quoted(column)} is empty")
     widths = pc.unique(pc.list_value_length(vectors)).to_pylist()
     if len(widths) > 1 or None in widths:
         raise DataError(
-            f"{path}: the lists in {quoted(column)} are of different lengths or missing"
+            f"{path}: the lists in {quoted(column)} have different lengths or are missing"
         )
-    # Chunk by chunk: Arrow's own lists hold no more than 2**31 numbers in one piece.
+    # Chunk by chunk, because one Arrow list array holds at most 2**31 numbers.
     flat = np.concatenate(
         [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in vectors.chunks]
     )
@@ -281,32 +285,33 @@ def _read_parquet(path: Path, column: str) -> _Read:
 def _parquet_ids(path: Path, ids: Any) -> list[str]:
     try:
         return [str(i) for i in ids.to_pylist()]
-    except (ValueError, OverflowError) as error:  # a time that no calendar has
+    except (ValueError, OverflowError) as error:  # a time outside the calendar
         raise DataError(
-            f"{path}: the ids cannot be read: {first_line(error)}; give texts or numbers"
+            f"{path}: the ids cannot be read: {first_line(error)}; use texts or numbers"
         ) from error
 
 
-def _told(path: Path, read: Callable[[Path], Any]) -> Any:
+def _parquet(path: Path, read: Callable[[Path], Any]) -> Any:
     try:
         return read(path)
     except ValueError as error:
         raise DataError(
-            f"{path} is no parquet file that can be read: {error}; write it anew"
+            f"{path} cannot be read as parquet: {error}; write the file again"
         ) from error
 
 
-# --------------------------------------------------------------------------------------------------------------- the checks
+# --------------------------------------------------------------------------------- the checks
 
 
 def _float32(vectors: np.ndarray, what: str) -> np.ndarray:
     if vectors.ndim != 2 or vectors.dtype.kind not in "iuf":
         raise DataError(
-            f"{what}: an array of numbers of shape (n, D) is needed, not {vectors.dtype} of shape {vectors.shape}"
+            f"{what} must be an array of numbers of shape (n, D), "
+            f"not {vectors.dtype} of shape {vectors.shape}"
         )
     if not len(vectors) or not vectors.shape[1]:
         raise DataError(f"{what} is empty")
-    with np.errstate(over="ignore"):  # what overflows becomes infinite, and is named as such later
+    with np.errstate(over="ignore"):  # an overflow becomes infinite and is reported later
         return vectors if vectors.dtype == np.float32 else vectors.astype(np.float32)
 
 
@@ -327,7 +332,10 @@ def _blocks(vectors: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 def _look(
     vectors: np.ndarray, ids: Sequence[str], name: str, what: str, fingerprint: Fingerprint
 ) -> list[str]:
-    """Refuse vectors that are no directions; return notes on length and copies; take all into the fingerprint."""
+    """Return notes on lengths and copies, and add the vectors to the fingerprint.
+
+    Raises DataError for vectors without a direction: NaN, infinite or all-zero ones.
+    """
     broken: list[str] = []
     zero: list[str] = []
     longest, shortest, copies = 0.0, np.inf, 0
@@ -336,14 +344,12 @@ def _look(
     for start, block in _blocks(vectors):
         fingerprint.add(block.tobytes())
         broken += [ids[start + i] for i in np.flatnonzero(~np.isfinite(block).all(axis=1)).tolist()]
-        with np.errstate(invalid="ignore"):  # what is no number was named above
+        with np.errstate(invalid="ignore"):  # NaN is already in `broken`
             zero += [ids[start + i] for i in np.flatnonzero(~block.any(axis=1)).tolist()]
         if what == "document":
             lengths = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float64))
-            longest, shortest = (
-                max(longest, float(lengths.max())),
-                min(shortest, float(lengths.min())),
-            )
+            longest = max(longest, float(lengths.max()))
+            shortest = min(shortest, float(lengths.min()))
             for row in block:
                 digest = hashlib.blake2b(row.tobytes(), digest_size=12).digest()
                 copies += digest in seen
@@ -351,16 +357,19 @@ def _look(
     plural = {"document": "documents", "query": "queries"}[what]
     if broken:
         raise DataError(
-            f"{name}: {len(broken)} {plural} hold NaN or infinite numbers: {few(broken)}; remove them"
+            f"{name}: {len(broken)} {plural} contain NaN or infinite numbers: "
+            f"{few(broken)}; remove them"
         )
     if zero:
         raise DataError(
-            f"{name}: {len(zero)} {plural} are all-zero vectors, which have no direction: {few(zero)}; remove them"
+            f"{name}: {len(zero)} {plural} are all-zero vectors, which have no direction: "
+            f"{few(zero)}; remove them"
         )
     notes = []
     if what == "document" and (longest > 1.01 or shortest < 0.99):
         notes.append(
-            f"the input is not of unit length ({shortest:.3g} to {longest:.3g}): it is normalised, cosine is measured"
+            f"the vectors are not of unit length ({shortest:.3g} to {longest:.3g}): "
+            "they are normalised, so cosine is measured"
         )
     if copies:
         notes.append(f"{copies} of {len(vectors)} documents are exact copies of another")

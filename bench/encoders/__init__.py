@@ -1,34 +1,35 @@
-"""Encoders: text to float32 vectors. One file a source."""
+"""Encoders: text to float32 vectors. One file per source."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from bench import registry
+from bench.errors import UsageError
 from bench.vectors import truncate
 
 Role = Literal["document", "query"]
 
 
 class Encoder(ABC):
-    """Turns texts into vectors. `name` is what stands before the colon."""
+    """Turn texts into vectors. `name` is the part of a study's spec before the colon."""
 
     name: ClassVar[str]
     usage: ClassVar[str]
     summary: ClassVar[str]
 
     batch_size: ClassVar[int] = 256
-    """Texts handed to `encode_full` at once when a corpus is streamed."""
+    """Texts per call of `encode_full` when a corpus is streamed."""
 
     @abstractmethod
     def __init__(self, argument: str = "") -> None:
-        """Load the model that `argument` (what follows the colon) names.
+        """Load the model named `argument`, the part of the spec after the colon.
 
-        Raises UsageError when the model is not there, or when the extra that it needs is not installed.
+        Raises UsageError if there is no such model, NotInstalled if a library is missing.
         """
 
     @property
@@ -39,23 +40,40 @@ class Encoder(ABC):
     @property
     @abstractmethod
     def identity(self) -> str:
-        """What makes two encodings interchangeable besides the texts: model, revision or weights' digest, library
-        version, and the prompt of each role. Part of the key of the embeddings' cache."""
+        """Key of everything besides the texts that changes the vectors.
+
+        Includes the model, its revision or a digest of its weights, the library's version and the
+        prompt of each role. Embeddings are cached under it.
+        """
 
     @abstractmethod
     def encode_full(self, texts: Sequence[str], role: Role) -> np.ndarray:
-        """Return (n, D) float32, at the full dimension, before any truncation; lengths as the model gives them."""
+        """Return (n, D) float32 at the full dimension, neither truncated nor normalised."""
 
     def encode(
         self, texts: Sequence[str], dimension: int | None = None, role: Role = "document"
     ) -> np.ndarray:
         """Encode `texts`, truncate to the first `dimension` coordinates, renormalise.
 
-        Returns (n, d) float32 of unit length (a zero vector stays zero). Raises ValueError for a dimension outside 1…D.
+        Returns (n, d) float32 of unit length (a zero vector stays zero). `dimension` defaults to D.
+        Raises ValueError for a dimension outside 1…D.
         """
         return truncate(
             self.encode_full(list(texts), role), self.dimension if dimension is None else dimension
         )
+
+    def trainable(self) -> tuple[Any, float]:
+        """Return a SentenceTransformer to train and a default learning rate.
+
+        Training may change the vectors of this encoder too. Raises UsageError if the encoder cannot
+        be trained, NotInstalled if the extra ``train`` is missing.
+        """
+        can = [
+            cls.usage
+            for cls in encoder_classes().values()
+            if cls.trainable is not Encoder.trainable
+        ]
+        raise UsageError(f"encoder '{self.name}' cannot be trained; {' and '.join(can)} can")
 
 
 def encoder_classes() -> dict[str, type[Encoder]]:
@@ -64,6 +82,9 @@ def encoder_classes() -> dict[str, type[Encoder]]:
 
 
 def get_encoder(spec: str) -> Encoder:
-    """Return the encoder named ``NAME`` or ``NAME:ARGUMENT``; raises UsageError, with the near miss of an unknown name."""
+    """Return the encoder named ``NAME`` or ``NAME:ARGUMENT``.
+
+    Raises UsageError with the near miss for an unknown name, and what `Encoder.__init__` raises.
+    """
     name, argument = registry.split_name(spec)
     return registry.get("encoders", Encoder, name)(argument)

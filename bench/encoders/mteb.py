@@ -14,7 +14,10 @@ from bench.libraries import extra
 
 
 class MtebEncoder(Encoder):
-    """A model as ``mteb.get_model`` gives it, with the prompts that MTEB uses for retrieval. Source: Muennighoff et al. 2023."""
+    """A model loaded by ``mteb.get_model``, with the prompts that MTEB uses for retrieval.
+
+    Source: Muennighoff et al. 2023.
+    """
 
     name = "mteb"
     usage = "mteb:NAME"
@@ -26,7 +29,7 @@ class MtebEncoder(Encoder):
         library: Any = extra("mteb", f"encoder 'mteb:{argument}'")
         try:
             self._model = library.get_model(argument)
-        except Exception as error:  # its loaders raise whatever the model's own library does
+        except Exception as error:  # loaders raise any error of the model's library
             raise UsageError(
                 f"encoder 'mteb:{argument}' cannot be loaded: {str(error).splitlines()[0]}"
             ) from error
@@ -64,7 +67,7 @@ class MtebEncoder(Encoder):
 
 
 def _retrieval_metadata() -> Any:
-    """Return the metadata of a plain English retrieval task: MTEB chooses prompts by it."""
+    """Return the metadata of an English retrieval task, by which MTEB chooses prompts."""
     import mteb
 
     return mteb.get_task("SciFact").metadata

@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,13 +16,14 @@ from bench.errors import UsageError
 from bench.libraries import extra
 
 LAYER_NORM = ("nomic-embed-text-v1.5",)
-"""Models whose cards ask for layer normalisation before a vector is cut, which the models themselves leave out."""
+"""Models whose cards ask for layer normalisation before truncation, a step their code omits."""
 
 
 class SentenceTransformersEncoder(Encoder):
-    """A SentenceTransformer with the query and document prompts that its configuration names.
+    """A SentenceTransformer with the query and document prompts of its configuration.
 
-    Where the model's card asks for a step before truncation (`LAYER_NORM`), its full vectors have taken it. Vectors come at the full dimension and are truncated, then normalised, by the caller. Source: Reimers & Gurevych 2019.
+    Models in `LAYER_NORM` are layer-normalised at the full dimension, as their cards ask.
+    Source: Reimers & Gurevych 2019.
     """
 
     name = "st"
@@ -71,13 +73,19 @@ class SentenceTransformersEncoder(Encoder):
         vectors = np.asarray(vectors, dtype=np.float32)
         return layer_norm(vectors) if self._layer_norm else vectors
 
+    def trainable(self) -> tuple[Any, float]:
+        return self._model, 2e-5
+
     def _revision(self) -> str:
         config = getattr(getattr(self._model[0], "auto_model", None), "config", None)
         return f"{self._argument}@{getattr(config, '_commit_hash', None)}"
 
 
 def layer_norm(vectors: np.ndarray) -> np.ndarray:
-    """Return (n, D) float32 with mean zero and variance one in each row. Source: Ba et al. 2016, without gain and bias."""
+    """Return (n, D) float32 with mean zero and variance one per row.
+
+    Source: Ba et al. 2016, without gain and bias.
+    """
     centred = vectors - vectors.mean(axis=1, keepdims=True)
     return np.asarray(
         centred / np.sqrt(vectors.var(axis=1, keepdims=True) + 1e-5), dtype=np.float32

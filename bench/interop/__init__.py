@@ -1,1 +1,1 @@
-"""Results in the formats of other tools, and our indexes inside them: MTEB, TREC."""
+"""Export results to MTEB and TREC, and run our indexes inside MTEB."""

@@ -1,4 +1,4 @@
-"""Results in the field's own formats: MTEB result files and TREC runs."""
+"""Export results as MTEB result files and TREC runs."""
 
 from __future__ import annotations
 
@@ -13,30 +13,31 @@ import pandas as pd
 
 from bench import __version__
 from bench.analysis.labels import labels
-from bench.errors import UsageError
+from bench.errors import DataError, NothingToShow
 from bench.quality.measures import MEASURES
+from bench.registry import split_name
 from bench.results.store import load_rankings
 
 MAIN_SCORE = "ndcg_at_10"
 
 
 def export_mteb(frame: pd.DataFrame, out: str | Path) -> list[Path]:
-    """Write each trial with relevance figures as MTEB keeps results: ``out/MODEL/REVISION/TASK.json`` and ``model_meta.json``.
+    """Write each trial with relevance measures as an MTEB result, and return the paths.
 
-    The model is the encoder with the configuration's label, so that each configuration is a model of its own to MTEB's
-    tools. Returns the paths. Raises UsageError where no trial has relevance figures.
+    The files are ``out/MODEL/REVISION/TASK.json`` and ``model_meta.json``. A model's name is the
+    encoder with the configuration's label, so that MTEB's tools see one model per configuration.
+    Raises NothingToShow if no trial has relevance measures.
     """
     rows = frame[(frame["status"] == "ok") & frame[MAIN_SCORE].notna()]
     if rows.empty:
-        raise UsageError("there is nothing to export: no trial ended ok with relevance judgements")
+        raise NothingToShow("nothing to export: no successful trial has relevance judgements")
     paths = []
-    for (i, row), told in zip(rows.iterrows(), labels(rows), strict=True):
-        del i
-        name = f"{row['encoder'] or 'vectors'} {told}"
+    for (_, row), label in zip(rows.iterrows(), labels(rows), strict=True):
+        name = f"{row['encoder'] or 'vectors'} {label}"
         folder = Path(out) / _file_name(name) / str(row["trial_id"])
         folder.mkdir(parents=True, exist_ok=True)
         scores = {measure: row[measure] for measure in MEASURES if pd.notna(row[measure])}
-        task = re.sub(r"^(beir|mteb|vectors):", "", row["dataset"]).rstrip("/").rpartition("/")[2]
+        task = _task_name(row["dataset"])
         result = {
             "dataset_revision": row["dataset_fingerprint"],
             "task_name": task,
@@ -82,25 +83,27 @@ def export_mteb(frame: pd.DataFrame, out: str | Path) -> list[Path]:
 
 
 def export_trec(frame: pd.DataFrame, results: str | Path, out: str | Path) -> list[Path]:
-    """Write each trial's rankings as a TREC run, ``out/CONFIGURATION.run``: query, Q0, document, rank, score, tag.
+    """Write each trial's rankings as a TREC run and return the paths.
 
-    The score is what keeps the order (the number of results less the rank): what an index returns is an order.
-    Returns the paths. Raises UsageError where there is none, or an id holds white space, which the format cannot.
+    Each line of ``out/CONFIGURATION.run`` has query, Q0, document, rank, score and tag. The score
+    falls by one per rank, because rankings are stored without scores. Raises NothingToShow if no
+    trial has rankings, DataError for an id with white space, which the format cannot hold.
     """
     rows = frame[frame["status"] == "ok"]
     paths = []
     Path(out).mkdir(parents=True, exist_ok=True)
-    for (_, row), told in zip(rows.iterrows(), labels(rows), strict=True):
+    for (_, row), label in zip(rows.iterrows(), labels(rows), strict=True):
         rankings = load_rankings(results, row["trial_id"])
         if rankings is None:
             continue
-        tag = _file_name(f"{row['encoder'] or 'vectors'} {told}")
+        tag = _file_name(f"{row['encoder'] or 'vectors'} {label}")
         lines = []
         for query, documents in zip(rankings["query_id"], rankings["doc_ids"], strict=True):
             for name in (query, *documents):
                 if not name or any(c.isspace() for c in name):
-                    raise UsageError(
-                        f"the id {name!r} holds white space, which a TREC run cannot: rename it in the data"
+                    raise DataError(
+                        f"the id {name!r} is empty or has white space, "
+                        "which a TREC run cannot hold: rename it in the data"
                     )
             lines += [
                 f"{query} Q0 {document} {rank} {len(documents) - rank + 1} {tag}\n"
@@ -110,14 +113,20 @@ def export_trec(frame: pd.DataFrame, results: str | Path, out: str | Path) -> li
         path.write_text("".join(lines), encoding="utf-8")
         paths.append(path)
     if not paths:
-        raise UsageError(
-            f"{results} holds no rankings: they are kept since version 0.1; run the study again"
+        raise NothingToShow(
+            f"{results} has no rankings, which are kept since version 0.1: run the study again"
         )
     return paths
 
 
+def _task_name(dataset: str) -> str:
+    """Return the last part of a dataset's path or name: ``scifact`` for ``beir:data/scifact/``."""
+    name, argument = split_name(dataset)
+    return (argument or name).rstrip("/").rpartition("/")[2]
+
+
 def _file_name(text: str) -> str:
-    """Return text that any file system takes; what is long is cut, and told apart by a digest."""
+    """Return a name that any file system accepts; a long one is cut and gets a digest."""
     plain = re.sub(r"[^A-Za-z0-9._=-]+", "_", text).strip("_.")
     return (
         plain

@@ -1,15 +1,16 @@
 """Our backends inside MTEB: `mteb.evaluate` scores any index of ours, at any dimension.
 
-MTEB v2 lets a search index stand between its encoder and its scorer. `MtebIndex` is one::
+MTEB v2 accepts a search index between its encoder and its scorer. `MtebIndex` is one::
 
     import mteb
     from mteb.models import SearchEncoderWrapper
     from bench import MtebIndex
 
-    model = SearchEncoderWrapper(mteb.get_model("…"), index_backend=MtebIndex("faiss-hnsw", 64, search={"ef": 64}))
+    index = MtebIndex("faiss-hnsw", 64, search={"ef": 64})
+    model = SearchEncoderWrapper(mteb.get_model("…"), index_backend=index)
     mteb.evaluate(model, mteb.get_task("SciFact"))
 
-Nothing here imports mteb: the protocol is that of its `IndexEncoderSearchProtocol`.
+This module does not import mteb; it implements its `IndexEncoderSearchProtocol`.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from typing import Any
 import numpy as np
 
 from bench.backends import Backend, get_backend
-from bench.errors import UsageError
+from bench.errors import NotInstalled, UsageError
 from bench.vectors import normalise, truncate
 
 
 class MtebIndex:
-    """A backend of ours as MTEB's search index: vectors cut to a dimension, renormalised, indexed, searched.
+    """A backend as a search index of MTEB: truncates, renormalises, indexes and searches vectors.
 
-    The score handed back is the cosine at that dimension, by which MTEB orders the results.
+    The scores are cosines at the chosen dimension; MTEB orders the results by them.
     """
 
     def __init__(
@@ -38,20 +39,23 @@ class MtebIndex:
         build: Mapping[str, Any] | None = None,
         search: Mapping[str, Any] | None = None,
     ) -> None:
-        """`dimension`: the vectors' own when left out. `build` and `search`: each parameter left out takes the first value
-        of the backend's own grid. Raises UsageError for an unknown backend or parameter, or one that is not installed.
+        """Load the backend.
+
+        `dimension` defaults to the full dimension. Parameters in `build` and `search` default to
+        the first value of the backend's grid. Raises UsageError for an unknown backend or
+        parameter, NotInstalled if the backend's library is missing.
         """
         self._class, self.dimension = get_backend(backend), dimension
         self._parts: list[np.ndarray] = []
         self._index: Backend | None = None
         if not self._class.available():
-            raise UsageError(f"backend '{backend}' is not installed: {self._class.install}")
+            raise NotInstalled(f"backend '{backend}' is not installed: {self._class.install}")
         self._class.load()
         self._build = _chosen(backend, "build", self._class.build_grid, build or {})
         self._search = _chosen(backend, "search", self._class.search_grid, search or {})
 
     def add_documents(self, embeddings: Any, idxs: list[str]) -> None:
-        """Take in (n, D) vectors; the index is built when the first query comes, since some take no more afterwards."""
+        """Add (n, D) vectors. The first search builds the index, because some cannot grow."""
         self._parts.append(self._cut(embeddings))
 
     def search(
@@ -62,16 +66,15 @@ class MtebIndex:
         top_ranked: Mapping[str, Any] | None = None,
         query_idx_to_id: Mapping[int, str] | None = None,
     ) -> tuple[list[list[float]], list[list[int]]]:
-        """Return the cosines and positions of the best `top_k` documents of each of (q, D) queries, best first.
+        """Return cosines and positions of the best `top_k` documents per query, best first.
 
-        Raises ValueError where no document was added, or for a reranking task, which asks no index anything.
+        `embeddings` are (q, D). Raises ValueError if no document was added, and for a reranking
+        task, which searches no index.
         """
         if top_ranked is not None:
-            raise ValueError(
-                "a reranking task scores given candidates: there is no index in it to measure"
-            )
+            raise ValueError("a reranking task scores given candidates and searches no index")
         if not self._parts:
-            raise ValueError("no document was added before the search")
+            raise ValueError("no documents were added before the search")
         vectors = np.concatenate(self._parts) if len(self._parts) > 1 else self._parts[0]
         if self._index is None:
             self._index = self._class()
@@ -86,7 +89,7 @@ class MtebIndex:
         return scores, [row.tolist() for row in found]
 
     def clear(self) -> None:
-        """Forget documents and index."""
+        """Remove the documents and close the index."""
         if self._index is not None:
             self._index.close()
         self._parts, self._index = [], None

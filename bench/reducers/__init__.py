@@ -1,8 +1,8 @@
 """Reducers: D → d dimensions, one file per method.
 
-Every reducer here is *nested*: it maps the full vectors once (a rotation, a permutation, a learned
-map, nothing), and its d-dimensional reduction is the prefix of length d of the mapped vectors. So
-one pass of `bench.exact` over the mapped vectors serves all dimensions, and one stored vector
+Every reducer is *nested*. It maps the full vectors once, by a rotation, a permutation, a learned
+map or not at all. The reduction to d dimensions is the prefix of length d of the mapped vectors.
+So one pass of `bench.exact` over the mapped vectors serves all dimensions, and one stored vector
 serves every stage of a search.
 """
 
@@ -23,56 +23,70 @@ from bench.vectors import normalise
 from bench.vectors import truncate as prefix
 
 PREFIX, BASELINE, ROTATION, LEARNED = KINDS = ("prefix", "baseline", "rotation", "learned")
-"""What a reducer is to the analysis; see `Reducer.kind`."""
+"""How the analysis treats a reducer; see `Reducer.kind`."""
 PLAIN = "truncate"
-"""The reducer of kind `PREFIX`: the default of a study, and what the others are compared with."""
+"""The reducer of kind `PREFIX`: a study's default, and the reference for the others."""
 _BLOCK = 16_384
 
 
 class Reducer(ABC):
-    """Maps full vectors so that their prefixes are the reduced vectors. Fitted on the corpus only."""
+    """Map full vectors so that their prefixes are the reduced vectors. Fitted on the corpus."""
 
     name: ClassVar[str]
     summary: ClassVar[str]
     kind: ClassVar[str] = ROTATION
-    """One of `KINDS`. ``prefix``: the first d coordinates, nothing mapped. ``baseline``: a random
-    control that truncation must beat before its training gets any credit. ``rotation``: a map fitted
-    on the corpus or drawn at random, without training. ``learned``: a map trained beforehand."""
+    """One of `KINDS`.
+
+    ``prefix``: the first d coordinates, nothing mapped. ``baseline``: a random control that
+    truncation must beat before its training gets any credit. ``rotation``: a map fitted on the
+    corpus or drawn at random, without training. ``learned``: a map trained beforehand.
+    """
     fitted: ClassVar[tuple[str, ...] | None] = None
-    """Names of the array attributes that `fit` sets; they are kept between processes. None: the
-    reducer is fitted again in every process."""
+    """Names of the array attributes that `fit` sets; they are kept between processes.
+
+    If it is None, the reducer is fitted again in every process.
+    """
     grid: ClassVar[dict[str, list[Any]]] = {}
-    """Parameters with the values swept by default; a value in a study replaces the list."""
+    """Parameters with the values swept by default; a study can replace each list."""
     argument: ClassVar[str] = ""
-    """The parameter set by what follows a colon in a study (``adaptor:PATH``); empty for none."""
+    """The parameter that a study sets after a colon (``adaptor:PATH``); empty for none."""
 
     def __init__(self, encoder: str = "", **parameters: Any) -> None:
-        """`encoder`: the source of the vectors, named as in a study. Parameters default to the first of the grid."""
+        """`encoder`: the source of the vectors, named as in a study.
+
+        Parameters default to the first value of the grid.
+        """
         self.encoder = encoder
         self.parameters = {name: values[0] for name, values in self.grid.items()} | parameters
 
     @property
     def identity(self) -> str:
-        """What the map depends on besides parameters, corpus and code, such as a digest of weights."""
+        """Anything else that the map depends on, such as a digest of weights.
+
+        Parameters, corpus and code are covered already.
+        """
         return ""
 
     @property
     def key(self) -> str:
-        """Digest of the reducer's code and `identity`: results of another map are never reused."""
+        """Digest of the reducer's code and `identity`: results of other maps are not reused."""
         return hashlib.blake2b(
             f"{_code(type(self))} {self.identity}".encode(), digest_size=8
         ).hexdigest()
 
     def check(self, full_dim: int) -> None:
-        """Raise UsageError if vectors of `full_dim` dimensions cannot be mapped; called before a run."""
+        """Raise UsageError if vectors of `full_dim` dimensions cannot be mapped, before a run."""
 
     def caution(self, dimension: int) -> str:
-        """Warning recorded at training time against using this reducer at `dimension`; empty for none."""
+        """Warning from training time against this reducer at `dimension`; empty for none."""
         return ""
 
     @abstractmethod
     def fit(self, corpus: np.ndarray) -> None:
-        """Learn the map from `corpus`, (n, D) float32 of any length, possibly a memory map. Deterministic."""
+        """Learn the map from `corpus`, deterministically.
+
+        `corpus` is (n, D) float32 with rows of any length, possibly a memory map.
+        """
 
     @abstractmethod
     def map(self, vectors: np.ndarray) -> np.ndarray:
@@ -83,13 +97,13 @@ class Reducer(ABC):
         return prefix(self.map(vectors), dimension)
 
     def state(self) -> dict[str, np.ndarray] | None:
-        """Return what `fit` learned, arrays by name; None if the reducer does not declare it."""
+        """Return the arrays learned by `fit`, by name; None if `fitted` is None."""
         if self.fitted is None:
             return None
         return {name: np.asarray(getattr(self, name)) for name in self.fitted}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Take up what `state` returned, in place of `fit`; raises KeyError if an array is missing."""
+        """Set the arrays of `state` instead of fitting; raises KeyError if one is missing."""
         for name in self.fitted or ():
             setattr(self, name, state[name])
 
@@ -100,7 +114,7 @@ def reducers() -> dict[str, type[Reducer]]:
 
 
 def get_reducer(name: str) -> type[Reducer]:
-    """Return the reducer's class; raises UsageError with the near miss of an unknown name."""
+    """Return the class called `name`; raises UsageError with the near miss if there is none."""
     return registry.get("reducers", Reducer, name)
 
 
@@ -117,10 +131,10 @@ def moments(corpus: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def _code(cls: type[Reducer]) -> str:
-    """Return a digest of the module that defines `cls`, comments and docstrings left out."""
+    """Return a digest of the module that defines `cls`, without comments and docstrings."""
     try:
         source = inspect.getsource(inspect.getmodule(cls) or cls)
-    except (OSError, TypeError):  # defined at a prompt: a new process is a new definition
+    except (OSError, TypeError):  # defined at a prompt, so new in each process
         return f"{cls.__module__} {id(cls)}"
     tree = ast.parse(source)
     for node in ast.walk(tree):

@@ -1,4 +1,4 @@
-"""A learned map: what Matryoshka training does, for vectors that were not trained with it."""
+"""A learned map, which gives Matryoshka prefixes to vectors that were trained without them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _RESIDUAL = {"hidden", "hidden_bias", "output"}
 
 
 class Adaptor(Reducer):
-    """A linear map, with a small residual network where it was trained with one, whose prefixes were trained together.
+    """A linear map, optionally with a small residual network, whose prefixes were trained jointly.
 
-    Learned by ``python -m bench train`` on training pairs or, without labels, on documents; nothing is fitted here. Source:
-    Kusupati et al. 2022; Yoon et al., Matryoshka-Adaptor, 2024.
+    ``python -m bench train`` learns it from training pairs or, without labels, from documents.
+    Source: Kusupati et al. 2022; Yoon et al., Matryoshka-Adaptor, 2024.
     """
 
     name = "adaptor"
@@ -37,30 +37,34 @@ class Adaptor(Reducer):
 
     @classmethod
     def of(cls, arrays: dict[str, np.ndarray]) -> Adaptor:
-        """Return the adaptor of these weights: `linear` (D, D), and of a residual form `hidden` (D, h), `hidden_bias` (h,),
-        `output` (h, D), all float32."""
+        """Return the adaptor with these weights, all float32.
+
+        They are `linear` (D, D) and, for the residual form, `hidden` (D, h), `hidden_bias` (h,) and
+        `output` (h, D).
+        """
         adaptor = cls()
         adaptor.arrays = arrays
         return adaptor
 
     @property
     def folder(self) -> Path:
-        """Where its files lie; raises UsageError when no adaptor is there."""
+        """Folder of its files; raises UsageError if there is no adaptor."""
         path = self.parameters["path"]
         shipped = Path(str(resources.files("bench.reducers"))) / "shipped" / self.encoder
         folder = Path(path) if path else shipped
         if not (folder / _WEIGHTS).is_file() or not (folder / _META).is_file():
             raise UsageError(
-                f"adaptor:{path}: {path} holds no {_WEIGHTS} with its {_META}; python -m bench train writes them"
+                f"adaptor:{path}: {path} does not contain {_WEIGHTS} and {_META}; "
+                "python -m bench train writes them"
                 if path
-                else f"no adaptor ships for encoder '{self.encoder}': train one (python -m bench train DATASET ENCODER --out DIR) and "
-                "name it as adaptor:DIR"
+                else f"no adaptor ships for encoder '{self.encoder}': train one "
+                "(python -m bench train DATASET ENCODER --out DIR) and name it as adaptor:DIR"
             )
         return folder
 
     @cached_property
     def meta(self) -> dict[str, Any]:
-        """What it was trained on, how, and what it reached on what was held out."""
+        """Its training data, its settings and its quality on held-out data."""
         path = self.folder / _META
         try:
             found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -80,7 +84,7 @@ class Adaptor(Reducer):
             _check_weights(found, self.meta["full_dim"])
         except DamagedFile:
             raise
-        except Exception as error:  # the library's own error type is not exported
+        except Exception as error:  # the library does not export its error type
             raise DamagedFile(
                 f"{path} is damaged ({_reason(error)}); train the adaptor again"
             ) from error
@@ -93,22 +97,28 @@ class Adaptor(Reducer):
     def check(self, full_dim: int) -> None:
         if self.meta["full_dim"] != full_dim:
             raise UsageError(
-                f"the adaptor in {self.folder} maps {self.meta['full_dim']} dimensions, and the vectors of '{self.encoder}' have {full_dim}"
+                f"the adaptor in {self.folder} maps {self.meta['full_dim']} dimensions, "
+                f"but the vectors of '{self.encoder}' have {full_dim}"
             )
-        self.map(
-            np.zeros((1, full_dim), np.float32)
-        )  # weights that are damaged are told before anything is measured
+        # Report damaged weights before anything is measured.
+        self.map(np.zeros((1, full_dim), np.float32))
 
     def caution(self, dimension: int) -> str:
-        """Not surely better than truncation and PCA on held-out pairs, at the trained dimension nearest to `dimension`."""
+        """Warn if training showed no gain at the trained dimension nearest to `dimension`.
+
+        A gain is a significant one over both truncation and PCA on held-out data.
+        """
         trained = self.meta["dimensions"]
         nearest = min(range(len(trained)), key=lambda i: abs(np.log(trained[i] / dimension)))
         if self.meta["better"][nearest]:
             return ""
-        return f"its training found it not surely better than both truncation and PCA at {trained[nearest]} d on the data it held out"
+        return (
+            f"not significantly better than both truncation and PCA at {trained[nearest]} d "
+            "on its held-out training data"
+        )
 
     def fit(self, corpus: np.ndarray) -> None:
-        """Nothing is learned here: the map was trained before."""
+        """Check the dimension only: the map was trained beforehand."""
         self.check(corpus.shape[1])
 
     def map(self, vectors: np.ndarray) -> np.ndarray:
@@ -120,7 +130,7 @@ class Adaptor(Reducer):
 
 
 def _check_meta(meta: dict[str, Any]) -> None:
-    """Raise ValueError, KeyError or TypeError for a description that contradicts itself."""
+    """Raise ValueError, KeyError or TypeError for an inconsistent description."""
     sizes, better = [meta["full_dim"], *meta["dimensions"]], meta["better"]
     if not all(type(size) is int and 0 < size <= meta["full_dim"] for size in sizes):
         raise ValueError("full_dim and dimensions must be whole numbers from 1 to full_dim")
@@ -149,22 +159,23 @@ def _reason(error: BaseException) -> str:
 
 
 def save_adaptor(folder: Path, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
-    """Write an adaptor's weights and what is to be known of it into `folder`."""
+    """Write an adaptor's weights and description into `folder`; raises UsageError if it cannot."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         save_file(
             {name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / _WEIGHTS
         )
-        (folder / _WEIGHTS).chmod(0o644)  # the library leaves a file that only its writer can read
+        (folder / _WEIGHTS).chmod(0o644)  # the library makes it private to its owner
         (folder / _META).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror or error}") from error
 
 
 def save_dense(adaptor: Adaptor, folder: Path) -> None:
-    """Write a linear adaptor as a sentence-transformers `Dense` module, to be put behind a model's pooling.
+    """Write a linear adaptor as a `Dense` module of sentence-transformers, used after the pooling.
 
-    ``SentenceTransformer(modules=[*model, Dense.load(folder)])`` gives vectors whose prefixes are the adaptor's.
+    The prefixes of ``SentenceTransformer(modules=[*model, Dense.load(folder)])`` are the adaptor's.
+    Raises NotInstalled without the extra ``train``.
     """
     torch = extra("torch", "writing a Dense module", "train")
     models = extra("sentence_transformers.models", "writing a Dense module", "train")

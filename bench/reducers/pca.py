@@ -1,4 +1,4 @@
-"""Principal components: what one would have used before Matryoshka training."""
+"""Principal components, the classical alternative to Matryoshka training."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from bench.vectors import normalise
 class Pca(Reducer):
     """The d leading eigenvectors of the corpus's second moments, uncentred unless `center` is true.
 
-    Uncentred, it is a rotation: at the full dimension every cosine is unchanged. `whiten` divides each component by its
-    standard deviation. Source: Pearson 1901; Jolliffe 2002; Su et al. 2021 (whitening of sentence embeddings).
+    Uncentred, it is a rotation: it keeps every cosine at the full dimension. `whiten` divides each
+    component by its standard deviation. Source: Pearson 1901; Jolliffe 2002; Su et al. 2021
+    (whitening of sentence embeddings).
     """
 
     name = "pca"
@@ -30,7 +31,7 @@ class Pca(Reducer):
         # An eigenvector's sign is arbitrary; fixing it keeps the map the same on every machine.
         axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(full)])
         if self.parameters["whiten"]:
-            # A direction in which nothing varies would be blown up to noise.
+            # Whitening a direction without variance would amplify noise.
             alive = variances > 1e-10 * variances[0]
             axes = axes * np.where(alive, 1 / np.sqrt(np.where(alive, variances, 1)), 0)
         self.axes = axes.astype(np.float32)

@@ -1,4 +1,4 @@
-"""A random projection: what needs neither training nor a look at the data."""
+"""A random projection, which needs neither training nor data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from bench.reducers import Reducer
 
 
 class RandomProjection(Reducer):
-    """Inner products with d Gaussian directions; those of one seed are nested. Source: Johnson & Lindenstrauss 1984."""
+    """Inner products with d Gaussian directions, nested for each seed.
+
+    Source: Johnson & Lindenstrauss 1984.
+    """
 
     name = "random_projection"
     fitted = ("directions",)
@@ -17,7 +20,8 @@ class RandomProjection(Reducer):
 
     def fit(self, corpus: np.ndarray) -> None:
         full = corpus.shape[1]
-        # The generator and the order of scikit-learn's GaussianRandomProjection, so that both give the same directions.
+        # Same generator and order as scikit-learn's GaussianRandomProjection, so that both give the
+        # same directions.
         self.directions = (
             np.random.RandomState(self.parameters["seed"])
             .standard_normal((full, full))

@@ -1,4 +1,4 @@
-"""A random subset of coordinates: what truncation must beat before training gets any credit."""
+"""A random subset of coordinates, the control that truncation must beat."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from bench.reducers import BASELINE, Reducer
 
 
 class RandomSubset(Reducer):
-    """d coordinates drawn at random; the subsets of one seed are nested. Source: Takeshita et al., arXiv 2508.17744."""
+    """d coordinates drawn at random, nested for each seed.
+
+    Source: Takeshita et al., arXiv 2508.17744.
+    """
 
     name = "random_subset"
     kind = BASELINE

@@ -1,4 +1,4 @@
-"""Truncation: what a Matryoshka-trained model is trained for."""
+"""Truncation, the use that a Matryoshka model is trained for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from bench.reducers import PLAIN, PREFIX, Reducer
 
 
 class Truncate(Reducer):
-    """The first d coordinates. Source: Kusupati et al., Matryoshka Representation Learning, 2022."""
+    """The first d coordinates.
+
+    Source: Kusupati et al., Matryoshka Representation Learning, 2022.
+    """
 
     name = PLAIN
     kind = PREFIX
@@ -16,7 +19,7 @@ class Truncate(Reducer):
     summary = "the first d coordinates"
 
     def fit(self, corpus: np.ndarray) -> None:
-        """Nothing is learned."""
+        """Do nothing: truncation has no parameters."""
 
     def map(self, vectors: np.ndarray) -> np.ndarray:
         return vectors

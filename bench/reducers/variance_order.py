@@ -1,4 +1,4 @@
-"""The coordinates that vary most: the least that looking at the data can do."""
+"""The coordinates that vary most, the simplest use of the data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bench.reducers import Reducer, moments
 
 
 class VarianceOrder(Reducer):
-    """The d coordinates of the largest variance over the corpus, as unit vectors."""
+    """The d coordinates with the largest variance over the normalised corpus."""
 
     name = "variance_order"
     fitted = ("order",)

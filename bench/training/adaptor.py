@@ -1,22 +1,16 @@
-"""Training an adaptor: the Matryoshka objective on frozen embeddings, for models that were not trained with it.
+"""Train an adaptor: the Matryoshka objective on frozen embeddings, for models trained without it.
 
-A map of the full vectors, started from the PCA rotation, is learned so that each prefix of its result is a good embedding.
-The loss at a prefix is InfoNCE: a query, or a passage of a document, must find its document among those of its batch. Or,
-without labels, the similarities among documents at a prefix are held to those at the full dimension. Only torch's forward and backward pass is
-borrowed: what is learned is applied by `bench.reducers.adaptor` in numpy. Needs the extra ``train``.
+An adaptor maps full vectors so that each prefix of the result is a good embedding; see
+`bench.training.fitting` for how it is fitted and `bench.reducers.adaptor` for how it is applied.
+Needs the extra ``train``.
 """
 
 from __future__ import annotations
 
-import copy
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from bench.datasets import load_dataset
 from bench.embeddings import Embeddings, embed
@@ -26,136 +20,106 @@ from bench.quality.intervals import Bootstrap
 from bench.reducers import Reducer
 from bench.reducers.adaptor import Adaptor, save_adaptor, save_dense
 from bench.reducers.pca import Pca
+from bench.training.fitting import (
+    FORMS,
+    LOSSES,
+    NEEDS_RANKING,
+    Fit,
+    Settings,
+    powers_of_two,
+    unit_first,
+)
 from bench.training.held_out import FIDELITY, OF_PASSAGES, Split
-from bench.vectors import normalise
 
-FORMS = ("linear", "residual")
-LOSSES = ("infonce", "passages", "kl", "l2", "cosine", "topk")
-_RANKING = ("infonce", "passages")
-_TEMPERATURE = 0.06
-PASSAGES = 50_000
-_PASSAGES_WEIGHT = 2.0
-_NEAREST = 16
+_ANCHOR_OF_FEW_PAIRS = 0.015
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What training found."""
+    """Result of a training."""
 
     folder: Path
     dimensions: list[int]
     measure: str
-    """``"nDCG@10"`` on held-out pairs, or ``"nDCG@10 of passages"`` or ``"fidelity@10"`` of held-out documents where there are no pairs."""
+    """``"nDCG@10"`` on held-out pairs. Without pairs: ``"nDCG@10 of passages"`` or
+    ``"fidelity@10"`` of held-out documents."""
     curves: dict[str, list[float]]
     """Held-out quality of `truncate`, `pca` and `adaptor` at each of `dimensions`."""
     better: list[bool]
-    """Whether the adaptor is surely better than truncation and than PCA there: the lower bounds of both paired intervals."""
+    """Whether the adaptor beats both truncation and PCA at each dimension: the lower bounds of both
+    paired intervals are above zero."""
     steps: int
     seconds: float
 
     def lines(self) -> list[str]:
-        """Return the summary, a line a sentence."""
-        told = [
-            f"Trained for {self.steps} steps in {self.seconds:.0f} s; {self.measure} on what was held out of training:"
+        """Return the summary, one sentence per line."""
+        lines = [
+            f"Trained for {self.steps} steps in {self.seconds:.0f} s. "
+            f"{self.measure} on held-out data:"
         ]
-        told += [
-            f"{d:>5} d  "
-            + "  ".join(f"{name} {curve[i]:.3f}" for name, curve in self.curves.items())
-            for i, d in enumerate(self.dimensions)
-        ]
-        lost = [
-            str(d) for d, better in zip(self.dimensions, self.better, strict=True) if not better
-        ]
-        if lost:
-            told.append(
-                f"NOT surely better than both truncation and PCA at {', '.join(lost)} d: there the recommendation does not choose it."
+        for i, d in enumerate(self.dimensions):
+            values = "  ".join(f"{name} {curve[i]:.3f}" for name, curve in self.curves.items())
+            lines.append(f"{d:>5} d  {values}")
+        verdicts = zip(self.dimensions, self.better, strict=True)
+        if worse := [str(d) for d, better in verdicts if not better]:
+            lines.append(
+                f"NOT significantly better than both truncation and PCA at {', '.join(worse)} d: "
+                "the recommendation skips the adaptor there."
             )
         else:
-            told.append("Surely better than truncation and PCA at every one of these dimensions.")
+            lines.append("Significantly better than truncation and PCA at every dimension.")
         if self.measure == OF_PASSAGES:
-            told.append(
-                "No judged query was at hand, and a passage is none: see it measured in a study before you use it."
+            lines.append(
+                "Evaluated on passages, not on real queries. "
+                "Measure this adaptor in a study before using it."
             )
-        return told
+        return lines
 
 
 def train(
     dataset: str,
     encoder: str,
     out: str | Path,
+    settings: Settings | None = None,
     *,
-    loss: str | None = None,
-    form: str = "residual",
-    dimensions: Sequence[int] | None = None,
-    weights: Sequence[float] | None = None,
-    steps: int = 1500,
-    batch: int | None = None,
-    learning_rate: float = 1e-3,
-    anchor: float | None = None,
-    passages: int = PASSAGES,
-    seed: int = 0,
     dense: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Trained:
-    """Learn an adaptor on the training split of `dataset`, encoded by `encoder` (both named as in a study), into folder `out`.
+    """Train an adaptor on the training split of `dataset`, encoded by `encoder`, into folder `out`.
 
-    `loss` is one of `LOSSES`: ``infonce`` (the default where there are training pairs); without labels the divergence of a
-    prefix's similarities from the full ones: ``kl`` (of their softmax; the default without pairs), ``l2``, ``cosine`` (of the
-    vectors of similarities), ``topk`` (``l2`` over the nearest alone), or ``passages``, which is ``infonce`` over passages
-    alone: it can win far more, and loses where passages are unlike the queries. `form` is ``linear`` or ``residual`` (a
-    zero-initialised MLP is added to the linear map). `dimensions` are the prefixes trained, powers of two when left out, with
-    their `weights` (all one). `passages` is how many passages of the dataset's documents stand beside the training pairs in
-    ``infonce``, a passage asking for its document (`bench.training.passages`; none for ready vectors): few pairs alone would bend the
-    map to themselves. `anchor` holds the linear map to the PCA rotation that it starts from (squared distance), and the
-    residual to zero: 0.015 where there are pairs and no passages, else 0.
-    `batch` is 512, and 256 without labels. Stops early when what is held out no longer gains. `dense` is a folder for
-    the linear map as a module of sentence-transformers (see `save_dense`). Raises UsageError on bad input.
-    Source: Kusupati et al. 2022 (the loss over prefixes); Yoon et al., Matryoshka-Adaptor, 2024; Oord et al. 2018 (InfoNCE).
+    Dataset and encoder are named as in a study; `encoder` is empty for ready vectors. `dense` is a
+    folder for the linear map as a module of sentence-transformers (see `save_dense`). `progress`
+    receives one line per evaluation. Raises UsageError on bad input.
+    Source: Kusupati et al. 2022 (the loss over prefixes); Yoon et al., Matryoshka-Adaptor, 2024;
+    Oord et al. 2018 (InfoNCE).
     """
-    if form not in FORMS:
-        raise UsageError(f"--form is one of {', '.join(FORMS)}, not '{form}'")
-    if loss is not None and loss not in LOSSES:
-        raise UsageError(f"--loss is one of {', '.join(LOSSES)}, not '{loss}'")
-    if dense is not None and form != "linear":
-        raise UsageError("--dense takes a linear map: a Dense module holds nothing else")
+    settings = settings or Settings()
+    if settings.form not in FORMS:
+        raise UsageError(f"--form is one of {', '.join(FORMS)}, not '{settings.form}'")
+    if settings.loss and settings.loss not in LOSSES:
+        raise UsageError(f"--loss is one of {', '.join(LOSSES)}, not '{settings.loss}'")
+    if dense is not None and settings.form != "linear":
+        raise UsageError("--dense needs --form linear: a Dense module holds a linear map only")
     extra("torch", "training", "train")
-    data = _training_data(dataset, encoder, loss)
-    dimensions = sorted(set(dimensions or powers_of_two(data.full_dim)))
-    if bad := [d for d in dimensions if not 1 <= d <= data.full_dim]:
-        raise UsageError(
-            f"dimension {bad[0]} is outside 1…{data.full_dim}, the full dimension of {encoder}"
-        )
-    weights = list(weights or [1.0] * len(dimensions))
-    if len(weights) != len(dimensions):
-        raise UsageError(f"{len(weights)} weights for {len(dimensions)} dimensions: give one each")
-    loss = loss or ("infonce" if data.qrels is not None else "kl")
-    if loss == "infonce" and data.qrels is None:
-        raise UsageError(
-            f"the loss infonce needs training pairs, and {dataset} has no judgements: take --loss kl"
-        )
-    if loss == "passages" and not (encoder and passages):
-        raise UsageError(
-            "the loss passages reads documents: it needs a dataset of texts and --passages above 0"
-        )
-
-    batch = batch or (512 if loss in _RANKING else 256)
-    split = Split(data, seed)
-    if loss in _RANKING and encoder and passages:
+    data = _training_data(dataset, encoder, settings.loss)
+    settings = _with_defaults(settings, data, dataset, encoder)
+    split = Split(data, settings.seed)
+    if settings.uses_ranking and encoder and settings.passages:
         documents = load_dataset(dataset, "test" if data.qrels is None else "train").documents
-        assert documents is not None
-        split.add_passages(documents, encoder, passages, seed, alone=loss == "passages")
-    if anchor is None:
-        anchor = 0.015 if loss == "infonce" and not len(split.owners) else 0.0
+        if documents is not None:
+            alone = settings.loss == "passages"
+            split.add_passages(documents, encoder, settings.passages, settings.seed, alone)
+    if settings.anchor is None:
+        few_pairs = settings.loss == "infonce" and not len(split.owners)
+        settings = replace(settings, anchor=_ANCHOR_OF_FEW_PAIRS if few_pairs else 0.0)
 
     begun = time.monotonic()
     pca = Pca()
     pca.fit(data.corpus)
-    fitted = _Fit(
-        data, split, pca.axes, form, loss, dimensions, weights, batch, learning_rate, anchor, seed
-    )
-    taken = fitted.go(steps, progress or (lambda _: None))
-    adaptor = fitted.adaptor()
-    measure, curves, better = _guard(split, adaptor, pca, dimensions)
+    fit = Fit(data, split, pca.axes, settings)
+    steps = fit.run(settings.steps, progress or (lambda _: None))
+    adaptor, dimensions = fit.adaptor(), list(settings.dimensions)
+    measure, curves, better = _compare(split, adaptor, pca, dimensions)
     seconds = time.monotonic() - begun
     save_adaptor(
         Path(out),
@@ -165,16 +129,16 @@ def train(
             "dataset": dataset,
             "dataset_fingerprint": data.dataset_fingerprint,
             "full_dim": data.full_dim,
-            "form": form,
-            "loss": loss,
+            "form": settings.form,
+            "loss": settings.loss,
             "dimensions": dimensions,
-            "weights": weights,
-            "steps": taken,
-            "batch": batch,
-            "learning_rate": learning_rate,
-            "anchor": anchor,
+            "weights": list(settings.weights),
+            "steps": steps,
+            "batch": settings.batch,
+            "learning_rate": settings.learning_rate,
+            "anchor": settings.anchor,
             "passages": len(split.owners),
-            "seed": seed,
+            "seed": settings.seed,
             "measure": measure,
             "held_out": {name: [round(v, 6) for v in curve] for name, curve in curves.items()},
             "better": better,
@@ -182,21 +146,11 @@ def train(
     )
     if dense is not None:
         save_dense(adaptor, Path(dense))
-    return Trained(Path(out), dimensions, measure, curves, better, taken, seconds)
+    return Trained(Path(out), dimensions, measure, curves, better, steps, seconds)
 
 
-def warm_then_cosine(step: int, steps: int) -> float:
-    """Return the share of the learning rate at `step`: rising over the first tenth, then falling to zero."""
-    return min(10 * (step + 1) / steps, 0.5 * (1 + math.cos(math.pi * step / steps)))
-
-
-def powers_of_two(full: int) -> list[int]:
-    """Return the prefix lengths trained when nothing is said: 8, 16, … and the full dimension."""
-    return sorted({*(2**i for i in range(3, 20) if 2**i < full), full})
-
-
-def _training_data(dataset: str, encoder: str, loss: str | None) -> Embeddings:
-    """Return the training split, or, where there is none and no labels are asked for, the corpus without any judgement."""
+def _training_data(dataset: str, encoder: str, loss: str) -> Embeddings:
+    """Return the training split. Without one, return the corpus only, unless `loss` needs pairs."""
     try:
         return embed(dataset, encoder, split="train")
     except MissingSplit:
@@ -205,13 +159,38 @@ def _training_data(dataset: str, encoder: str, loss: str | None) -> Embeddings:
         return replace(embed(dataset, encoder), qrels=None)
 
 
-def _guard(
+def _with_defaults(settings: Settings, data: Embeddings, dataset: str, encoder: str) -> Settings:
+    """Return `settings` with every default filled in but the anchor's; raises UsageError."""
+    dimensions = sorted(set(settings.dimensions or powers_of_two(data.full_dim)))
+    if bad := [d for d in dimensions if not 1 <= d <= data.full_dim]:
+        raise UsageError(
+            f"dimension {bad[0]} is outside 1…{data.full_dim}, the full dimension of {encoder}"
+        )
+    weights = list(settings.weights or [1.0] * len(dimensions))
+    if len(weights) != len(dimensions):
+        raise UsageError(f"{len(weights)} weights for {len(dimensions)} dimensions: give one each")
+    loss = settings.loss or ("infonce" if data.qrels is not None else "kl")
+    if loss == "infonce" and data.qrels is None:
+        raise UsageError(
+            f"the loss infonce needs training pairs, but {dataset} has no judgements: use --loss kl"
+        )
+    if loss == "passages" and not (encoder and settings.passages):
+        raise UsageError(
+            "the loss passages reads documents: it needs a dataset of texts and --passages above 0"
+        )
+    batch = settings.batch or (512 if loss in NEEDS_RANKING else 256)
+    return replace(settings, loss=loss, dimensions=dimensions, weights=weights, batch=batch)
+
+
+def _compare(
     split: Split, adaptor: Adaptor, pca: Reducer, dimensions: list[int]
 ) -> tuple[str, dict[str, list[float]], list[bool]]:
-    """Compare with truncation and PCA at each dimension on what training never saw."""
+    """Compare with truncation and PCA at each dimension on data that training never saw."""
     held = split.held_pairs or split.held_passages
     maps = {"truncate": lambda block: block, "pca": pca.map, "adaptor": adaptor.map}
-    values = {name: split.by_query(_unit(map_), dimensions, held) for name, map_ in maps.items()}
+    values = {
+        name: split.by_query(unit_first(map_), dimensions, held) for name, map_ in maps.items()
+    }
     bootstrap = Bootstrap(len(values["adaptor"][dimensions[0]]))
     better = [
         all(
@@ -225,173 +204,3 @@ def _guard(
         for name, by_dimension in values.items()
     }
     return held.measure if held else FIDELITY, curves, better
-
-
-def _unit(map_: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda block: map_(normalise(block))
-
-
-# ------------------------------------------------------------------------------------------------------------- the fitting
-
-
-class _Fit:
-    def __init__(
-        self,
-        data: Embeddings,
-        split: Split,
-        axes: np.ndarray,
-        form: str,
-        loss: str,
-        dimensions: list[int],
-        weights: list[float],
-        batch: int,
-        learning_rate: float,
-        anchor: float,
-        seed: int,
-    ) -> None:
-        import torch
-
-        self.torch, self.split, self.dimensions, self.weights, self.loss = (
-            torch,
-            split,
-            dimensions,
-            weights,
-            loss,
-        )
-        self.ranking = loss in _RANKING
-        self.corpus = data.corpus
-        self.rng = np.random.default_rng(seed)
-        generator = torch.Generator().manual_seed(seed)
-        full = data.full_dim
-        self.start, self.anchor = torch.tensor(axes), anchor
-        self.parameters = {"linear": self.start.clone()}
-        if form == "residual":
-            wide = 4 * full
-            self.parameters["hidden"] = torch.randn(full, wide, generator=generator) / full**0.5
-            self.parameters["hidden_bias"] = torch.zeros(wide)
-            self.parameters["output"] = torch.zeros(wide, full)
-        for parameter in self.parameters.values():
-            parameter.requires_grad_()
-        self.batch = min(batch, len(split.documents))
-        if max(len(split.rows), len(split.owners)) < 2 if self.ranking else self.batch < 2:
-            raise UsageError(
-                "there are fewer than two training pairs or documents: nothing can be learned"
-            )
-        self.optimiser = torch.optim.AdamW(
-            self.parameters.values(), lr=learning_rate, weight_decay=0.0
-        )
-
-    def go(self, steps: int, told: Callable[[str], None]) -> int:
-        """Take up to `steps` steps; keep the parameters that were best on what is held out; return the steps taken."""
-        torch, every = self.torch, max(1, steps // 15)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimiser, lambda step: warm_then_cosine(step, steps)
-        )
-        # What stops the training is of the kind that it learns from: without labels no label decides.
-        held = {"infonce": self.split.held_pairs, "passages": self.split.held_passages}.get(
-            self.loss
-        )
-        best, kept, worse, step = -np.inf, None, 0, 0
-        for step in range(1, steps + 1):
-            loss = self._infonce() if self.ranking else self._divergence()
-            self.optimiser.zero_grad()
-            (loss + self._distance()).backward()
-            self.optimiser.step()
-            schedule.step()
-            if step % every == 0 or step == steps:
-                values = self.split.by_query(_unit(self.adaptor().map), self.dimensions, held)
-                quality = float(np.mean([v.mean() for v in values.values()]))
-                told(f"step {step}: loss {loss.item():.3f}, held out {quality:.4f}")
-                if quality > best:
-                    best, worse = quality, 0
-                    kept = copy.deepcopy({k: v.detach() for k, v in self.parameters.items()})
-                elif (worse := worse + 1) == 5:
-                    break
-        assert kept is not None
-        self.parameters = kept
-        return step
-
-    def adaptor(self) -> Adaptor:
-        """Return what is learned so far as a reducer."""
-        return Adaptor.of(
-            {name: value.detach().numpy().copy() for name, value in self.parameters.items()}
-        )
-
-    def _distance(self) -> Any:
-        far = ((self.parameters["linear"] - self.start) ** 2).sum()
-        if "output" in self.parameters:
-            far = far + (self.parameters["output"] ** 2).sum()
-        return self.anchor * far
-
-    def _map(self, vectors: np.ndarray) -> Any:
-        torch = self.torch
-        x, p = torch.tensor(vectors), self.parameters
-        y = x @ p["linear"]
-        if "hidden" in p:
-            y = y + torch.relu(x @ p["hidden"] + p["hidden_bias"]) @ p["output"]
-        return y
-
-    def _infonce(self) -> Any:
-        split, total, weights = self.split, 0.0, 0.0
-        for weight, queries, rows, targets in (
-            (1.0, split.queries, split.rows, split.targets),
-            (_PASSAGES_WEIGHT, split.passages, np.arange(len(split.owners)), split.owners),
-        ):
-            if len(rows) > 1:
-                chosen = self.rng.choice(len(rows), min(self.batch, len(rows)), replace=False)
-                total = total + weight * self._ranking(queries[rows[chosen]], targets[chosen])
-                weights += weight
-        return total / weights
-
-    def _ranking(self, queries: np.ndarray, targets: np.ndarray) -> Any:
-        """Return the loss of queries that must find their documents among those of one another, and the reverse."""
-        torch = self.torch
-        asked, documents = self._map(queries), self._map(normalise(self.corpus[targets]))
-        # Two pairs of one document: neither is a wrong answer to the other.
-        same = torch.tensor((targets[:, None] == targets) & ~np.eye(len(targets), dtype=bool))
-        right = torch.arange(len(targets))
-        total = 0.0
-        for d, weight in zip(self.dimensions, self.weights, strict=True):
-            scores = _cosine(torch, asked[:, :d], documents[:, :d]) / _TEMPERATURE
-            scores = scores.masked_fill(same, -torch.inf)
-            both = torch.nn.functional.cross_entropy(
-                scores, right
-            ) + torch.nn.functional.cross_entropy(scores.T, right)
-            total = total + weight * both / 2
-        return total / sum(self.weights)
-
-    def _divergence(self) -> Any:
-        torch, functional = self.torch, self.torch.nn.functional
-        chosen = self.rng.choice(self.split.documents, self.batch, replace=False)
-        vectors = normalise(self.corpus[np.sort(chosen)])
-        mapped = self._map(vectors)
-        full = _off_diagonal(torch.tensor(vectors @ vectors.T))
-        nearest = full.topk(min(_NEAREST, full.shape[1]), dim=1).indices
-        total = 0.0
-        for d, weight in zip(self.dimensions, self.weights, strict=True):
-            prefix = _off_diagonal(_cosine(torch, mapped[:, :d], mapped[:, :d]))
-            if self.loss == "kl":
-                one = functional.kl_div(
-                    functional.log_softmax(prefix / _TEMPERATURE, 1),
-                    functional.softmax(full / _TEMPERATURE, 1),
-                    reduction="batchmean",
-                )
-            elif self.loss == "l2":
-                one = functional.mse_loss(prefix, full)
-            elif self.loss == "cosine":
-                one = 1 - functional.cosine_similarity(prefix, full, dim=1).mean()
-            else:
-                one = functional.mse_loss(prefix.gather(1, nearest), full.gather(1, nearest))
-            total = total + weight * one
-        return total / sum(self.weights)
-
-
-def _cosine(torch: Any, left: Any, right: Any) -> Any:
-    normal = torch.nn.functional.normalize
-    return normal(left, dim=1) @ normal(right, dim=1).T
-
-
-def _off_diagonal(square: Any) -> Any:
-    """Return (n, n) without its diagonal, (n, n - 1): what a vector has to do with itself says nothing."""
-    n = len(square)
-    return square.flatten()[1:].view(n - 1, n + 1)[:, :-1].reshape(n, n - 1)

@@ -1,4 +1,7 @@
-"""What training learns from and what it never sees: pairs, documents and passages, split by the documents they belong to."""
+"""Split training data into what training learns from and what it never sees.
+
+Pairs, documents and passages are split by the documents they belong to.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ from bench.training.passages import passages as passages_of
 from bench.vectors import normalise
 
 HELD_OUT = 0.1
-"""Share of the training pairs (or documents) that training never sees: early stopping and the guard read them."""
+"""Share of the documents that training never sees, with their pairs and passages.
+
+They serve for early stopping and for the comparison with truncation and PCA."""
 MEASURE, OF_PASSAGES, FIDELITY = "nDCG@10", "nDCG@10 of passages", "fidelity@10"
 _DEPTH = 10
 _MOST = 1_000
@@ -26,7 +31,8 @@ _RUNS = 100
 def held_out(n_documents: int, seed: int) -> np.ndarray:
     """Return which documents are held out of training, (n,) bool.
 
-    Documents next to each other often have one source, and what resembles the training data says little: so whole runs.
+    Whole runs are held out: neighbouring documents often share a source, and documents that
+    resemble the training data would overstate the quality.
     """
     run = np.arange(n_documents) * _RUNS // n_documents
     return np.isin(
@@ -35,8 +41,8 @@ def held_out(n_documents: int, seed: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Queries held out of training, and what is relevant to each."""
+class HeldOutQueries:
+    """Queries held out of training, with their relevant documents."""
 
     measure: str
     vectors: np.ndarray
@@ -45,47 +51,53 @@ class Asked:
 
 
 class Split:
-    """Training pairs and documents, and those held out; a held-out pair's document is in no training pair."""
+    """Training pairs and documents, and the held-out ones.
+
+    No training pair contains the document of a held-out pair.
+    """
 
     def __init__(self, data: Embeddings, seed: int) -> None:
-        self.corpus = data.corpus
         held = held_out(len(data.corpus), seed)
-        self.documents = np.flatnonzero(~held)
         rows, documents = data.relevant_pairs()
-        self.queries = normalise(data.queries)
         touched = np.zeros(len(data.queries), bool)
         touched[rows[held[documents]]] = True
-        self.rows, self.targets = rows[~touched[rows]], documents[~touched[rows]]
         asked = np.flatnonzero(touched)[:_MOST]
         ids = [data.query_ids[i] for i in asked]
-        self.held_pairs = (
-            Asked(MEASURE, self.queries[asked], ids, {query: data.qrels[query] for query in ids})
-            if data.qrels is not None and ids
-            else None
-        )
-        self.held_passages: Asked | None = None
-        self.passages, self.owners = np.empty((0, data.full_dim), np.float32), np.empty(0, np.int64)
-        self.probes = normalise(data.corpus[np.flatnonzero(held)[:_MOST]])
+        self.corpus = data.corpus
+        self.documents = np.flatnonzero(~held)
+        self.queries = normalise(data.queries)
+        self.rows = rows[~touched[rows]]
+        self.targets = documents[~touched[rows]]
+        self.held_pairs: HeldOutQueries | None = None
+        if data.qrels is not None and ids:
+            qrels = {query: data.qrels[query] for query in ids}
+            self.held_pairs = HeldOutQueries(MEASURE, self.queries[asked], ids, qrels)
+        self.held_passages: HeldOutQueries | None = None
+        self.passages = np.empty((0, data.full_dim), np.float32)
+        self.owners = np.empty(0, np.int64)
         self.own = np.flatnonzero(held)[:_MOST]
+        self.probes = normalise(data.corpus[self.own])
 
     def add_passages(
         self, documents: Iterable[str], encoder: str, most: int, seed: int, alone: bool
     ) -> None:
-        """Add what the documents that are not held out can be asked. `alone`: in place of the pairs, those held out too."""
+        """Add up to `most` passages of `documents` as queries that ask for their own document.
+
+        `alone`: they replace the pairs, and passages of held-out documents replace held-out pairs.
+        """
         if alone:
             self.rows = self.targets = np.empty(0, np.int64)
         texts, owners = passages_of(documents, most, seed)
         if not texts:
             return
-        vectors, kept = (
-            normalise(encode_texts(encoder, texts, "query")),
-            np.isin(owners, self.documents),
-        )
-        self.passages, self.owners = vectors[kept], owners[kept]
+        vectors = normalise(encode_texts(encoder, texts, "query"))
+        kept = np.isin(owners, self.documents)
+        self.passages = vectors[kept]
+        self.owners = owners[kept]
         if alone:
             asked = np.random.default_rng(seed).permutation(np.flatnonzero(~kept))[:_MOST]
             qrels = {str(i): {str(owners[i]): 1} for i in asked}
-            self.held_passages = Asked(OF_PASSAGES, vectors[asked], list(qrels), qrels)
+            self.held_passages = HeldOutQueries(OF_PASSAGES, vectors[asked], list(qrels), qrels)
 
     @cached_property
     def nearest(self) -> np.ndarray:
@@ -97,9 +109,12 @@ class Split:
         self,
         transform: Callable[[np.ndarray], np.ndarray],
         dimensions: Sequence[int],
-        held: Asked | None,
+        held: HeldOutQueries | None,
     ) -> dict[int, np.ndarray]:
-        """Return each held-out query's nDCG@10, or (None) each held-out document's fidelity@10, at each dimension."""
+        """Return nDCG@10 per held-out query at each dimension.
+
+        If `held` is None, return fidelity@10 per held-out document.
+        """
         if held is not None:
             found = exact_topk(held.vectors, self.corpus, dimensions, _DEPTH, transform=transform)
             return {

@@ -1,7 +1,7 @@
-"""Training the model itself with the Matryoshka objective, where its texts are at hand: sentence-transformers' own losses.
+"""Train the model itself with the Matryoshka objective, using the losses of sentence-transformers.
 
-`wordllama` becomes a static model of sentence-transformers that starts from its token vectors; ``st:`` models are trained as
-they are. The result is a folder that ``st:PATH`` names in a study. Needs the extra ``train``.
+Works for encoders with `Encoder.trainable` and datasets of texts. The result is a folder that
+``st:PATH`` names in a study. Needs the extra ``train``.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bench.datasets import load_dataset
-from bench.errors import UsageError
+from bench.encoders import get_encoder
+from bench.errors import DataError, UsageError
 from bench.exact.one_pass import exact_topk
 from bench.libraries import extra
 from bench.quality.measures import relevance
-from bench.registry import split_name
-from bench.training.adaptor import powers_of_two, warm_then_cosine
+from bench.training.fitting import powers_of_two, warm_then_cosine
 from bench.training.held_out import MEASURE, held_out
 
 _DEPTH = 10
@@ -37,28 +36,32 @@ def train_model(
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> list[str]:
-    """Train `encoder` (``wordllama`` or ``st:…``) on the pairs of `dataset`'s training split and save it in folder `out`.
+    """Train `encoder` on the pairs of `dataset`'s training split and save it in folder `out`.
 
-    The loss is MatryoshkaLoss over `dimensions` (powers of two when left out) around a ranking loss with the other documents
-    of a batch as negatives. Returns the summary: nDCG@10 on held-out pairs, before and after. Raises UsageError on bad input.
-    Source: Kusupati et al. 2022; sentence-transformers' MatryoshkaLoss and MultipleNegativesRankingLoss.
+    The loss is MatryoshkaLoss over `dimensions` (by default powers of two) around a ranking loss;
+    the other documents of a batch are the negatives. `learning_rate` defaults to that of
+    `Encoder.trainable`. Returns the summary: nDCG@10 on held-out pairs, before and after.
+    Raises UsageError on bad input. Source: Kusupati et al. 2022; MatryoshkaLoss and
+    MultipleNegativesRankingLoss of sentence-transformers.
     """
     torch = extra("torch", "training", "train")
     losses = extra("sentence_transformers.losses", "training a model", "train")
     data = load_dataset(dataset, "train")
     if data.documents is None or data.queries is None or data.qrels is None:
-        raise UsageError(
-            f"dataset '{dataset}' has no pairs of texts to train a model on; an adaptor learns from vectors alone"
+        raise DataError(
+            f"dataset '{dataset}' has no pairs of texts to train a model on; "
+            "train an adaptor instead, which needs only vectors"
         )
     torch.manual_seed(seed)
-    model, default_rate = _model(encoder)
+    model, default_rate = get_encoder(encoder).trainable()
     full = int(model.encode(["dimension"]).shape[1])
     dimensions = sorted(set(dimensions or powers_of_two(full)))
     if bad := [d for d in dimensions if not 1 <= d <= full]:
         raise UsageError(f"dimension {bad[0]} is outside 1…{full}, the full dimension of {encoder}")
 
     queries, qrels = data.queries, data.qrels
-    documents, position = list(data.documents), {doc_id: i for i, doc_id in enumerate(data.doc_ids)}
+    documents = list(data.documents)
+    position = {doc_id: i for i, doc_id in enumerate(data.doc_ids)}
     held = held_out(len(documents), seed)
     pairs = [
         (i, position[doc_id])
@@ -70,8 +73,9 @@ def train_model(
     train = [pair for pair in pairs if pair[0] not in touched]
     asked = sorted(touched)[:1000]
     if len(train) < 2 or not asked:
-        raise UsageError(
-            f"dataset '{dataset}' has {len(pairs)} training pairs: too few to train on and to hold some out"
+        raise DataError(
+            f"dataset '{dataset}' has {len(pairs)} training pairs: "
+            "too few to train on and to hold some out"
         )
 
     def curve() -> list[float]:
@@ -103,7 +107,7 @@ def train_model(
     model.train()
     for step in range(1, steps + 1):
         chosen = [train[i] for i in rng.choice(len(train), min(batch, len(train)), replace=False)]
-        # Two pairs of one document would be wrong answers to each other.
+        # Pairs with the same document must not be negatives of each other.
         chosen = list({document: (query, document) for query, document in chosen}.values())
         sides = [[queries[i] for i, _ in chosen], [documents[j] for _, j in chosen]]
         value = loss(
@@ -125,34 +129,11 @@ def train_model(
     except OSError as error:
         raise UsageError(f"{out} cannot be written: {error.strerror or error}") from error
     return [
-        f"Trained for {steps} steps in {time.monotonic() - begun:.0f} s; {MEASURE} on {len(asked)} queries held out of training:",
+        f"Trained for {steps} steps in {time.monotonic() - begun:.0f} s. "
+        f"{MEASURE} on {len(asked)} held-out queries:",
         *(
             f"{d:>5} d  before {b:.3f}  after {a:.3f}"
             for d, b, a in zip(dimensions, before, after, strict=True)
         ),
-        f'The model is in {out}: encoder = "st:{out}".',
+        f'The model is in {out}. Use it in a study as encoder = "st:{out}".',
     ]
-
-
-def _model(encoder: str) -> tuple[Any, float]:
-    """Return the model to train, and a learning rate that suits its kind."""
-    library = extra("sentence_transformers", "training a model", "train")
-    name, argument = split_name(encoder)
-    if name == "wordllama":
-        import wordllama
-
-        source = wordllama.WordLlama.load(
-            cache_dir=Path(wordllama.__file__).parent, disable_download=True
-        )
-        weights = np.array(source.embedding, dtype=np.float32)
-        modules = extra("sentence_transformers.models", "training a model", "train")
-        static = modules.StaticEmbedding(source.tokenizer, embedding_weights=weights)
-        return library.SentenceTransformer(modules=[static], device="cpu"), 3e-3
-    if name == "st" and argument:
-        try:
-            return library.SentenceTransformer(argument), 2e-5
-        except (OSError, ValueError) as error:
-            raise UsageError(
-                f"encoder '{encoder}' cannot be loaded: {str(error).splitlines()[0]}"
-            ) from error
-    raise UsageError(f"encoder '{encoder}' cannot be trained; wordllama and st:NAME_OR_PATH can")

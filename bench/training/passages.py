@@ -1,7 +1,7 @@
-"""Passages of documents: questions that nobody had to write, for training where there are few pairs, or none.
+"""Passages of documents, used as queries in training if there are few or no pairs.
 
-A sentence or short paragraph is taken for a query, the document that it stands in for the answer. Source: Lee et al. 2019
-(the inverse cloze task). Only documents are read: a query that is scored is in none of them.
+A sentence or short paragraph serves as a query, and its document as the answer. Source: Lee et al.
+2019 (the inverse cloze task). Passages come from documents only, never from scored queries.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ import numpy as np
 _BREAK = re.compile(r"\n\s*\n|(?<=[.!?])\s+(?=[A-Z])")
 _FEWEST, _MOST = 4, 40
 _LETTERS = 0.6
-"""Least share of letters: below it a passage is a table, code or a formula."""
+"""Least share of letters; a passage below it is a table, code or a formula."""
 
 
 def passages(documents: Iterable[str], most: int, seed: int) -> tuple[list[str], np.ndarray]:
-    """Return up to `most` passages, a seeded sample where there are more, and their documents' positions (p,) int64."""
+    """Return up to `most` passages and the positions of their documents, (p,) int64.
+
+    If there are more, they are a seeded sample.
+    """
     found = [
         (passage, position)
         for position, document in enumerate(documents)
@@ -28,9 +31,8 @@ def passages(documents: Iterable[str], most: int, seed: int) -> tuple[list[str],
     if len(found) > most:
         chosen = np.sort(np.random.default_rng(seed).choice(len(found), most, replace=False))
         found = [found[i] for i in chosen]
-    return [text for text, _ in found], np.array(
-        [position for _, position in found], dtype=np.int64
-    )
+    positions = np.array([position for _, position in found], dtype=np.int64)
+    return [text for text, _ in found], positions
 
 
 def _plain(text: str) -> str:

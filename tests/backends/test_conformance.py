@@ -33,7 +33,11 @@ def kind(name, precision):
 
 @pytest.mark.parametrize(
     ("name", "precision"),
-    [kind(name, precision) for name, cls in backends().items() for precision in cls.precision_names()],
+    [
+        kind(name, precision)
+        for name, cls in backends().items()
+        for precision in cls.precision_names()
+    ],
 )
 def test_a_backend_keeps_the_rules(name, precision):
     failed = [r for r in check(name, precision) if not r.ok]

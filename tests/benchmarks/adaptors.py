@@ -15,6 +15,7 @@ from bench.quality.intervals import Bootstrap
 from bench.quality.measures import relevance
 from bench.reducers import get_reducer
 from bench.training.adaptor import train
+from bench.training.fitting import Settings
 from bench.vectors import normalise
 
 
@@ -36,9 +37,8 @@ def main() -> None:
             for form in asked.forms.split(","):
                 name = f"{form} {loss} of {Path(dataset).name}"
                 folder = tempfile.mkdtemp()
-                found = train(
-                    dataset, asked.encoder, folder, loss=loss, form=form, steps=asked.steps
-                )
+                settings = Settings(form=form, loss=loss, steps=asked.steps)
+                found = train(dataset, asked.encoder, folder, settings)
                 print(f"{name}: {found.steps} steps, {found.seconds:.0f} s", flush=True)
                 adaptors[name] = get_reducer("adaptor")(asked.encoder, path=folder)
     for dataset in asked.score:

@@ -1,4 +1,4 @@
-"""BEIR folders as they are found in the wild."""
+"""BEIR folders with the irregularities of real ones."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_the_corpus_is_read_from_disk_each_time(tmp_path):
     data = folder(tmp_path)
     first = iter(data.documents)
     assert next(first) == "T x"
-    assert list(data.documents) == ["T x", "y"], "a reading under way does not disturb another"
+    assert list(data.documents) == ["T x", "y"], "two iterations do not disturb each other"
     (tmp_path / "corpus.jsonl").unlink()
     with pytest.raises(ValueError, match="is missing"):
         list(data.documents)
@@ -54,7 +54,7 @@ def test_the_fingerprint_follows_the_content(tmp_path, change):
     assert folder(tmp_path, **change).fingerprint != before
 
 
-def test_what_is_said_of_cranfield(shared_beir):
+def test_counts_and_notes_of_cranfield(shared_beir):
     data = load_dataset(f"beir:{shared_beir('cranfield')}")
     assert sum(len(grades) for grades in data.qrels.values()) == 1837
     assert sum(not text for text in data.documents) == 2
@@ -82,23 +82,26 @@ def test_a_query_that_is_a_document_is_left_out_of_its_own_results(tmp_path):
     (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n1\t2\t1\n2\t1\t1\n")
     data = load_dataset(f"beir:{tmp_path}")
     assert data.own.tolist() == [0, -1]
-    assert any("left out of its own results" in note for note in data.notes)
+    assert any("excluded from its own results" in note for note in data.notes)
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"corpus": b'{"_id": "a", "text": "\\ud800"}'}, "corpus.jsonl:1: .*surrogate"),
         ({"queries": b'{"_id": "\\udfff", "text": "?"}'}, "queries.jsonl:1: .*surrogate"),
-        ({"corpus": b'{"_id": "a\\nb", "text": 3}'}, r"corpus.jsonl: 'a\\nb' has no"),
+        (
+            {"corpus": b'{"_id": "a\\nb", "text": 3}'},
+            r"corpus.jsonl: the \"text\" of 'a\\nb' is missing or not text",
+        ),
         ({"corpus": b"[" * 100_000}, "corpus.jsonl:1: not JSON"),
         ({"qrels": b"q\ta\t1\nq\t7\t99999999999"}, "test.tsv:2: .* too large"),
         ({"qrels": b"q\ta\t1\nq\t7\t1\xe2\x80\xa8x"}, r"test.tsv:2: the score '1\\u2028x'"),
         ({"qrels": b"q\ta\t1\nq\t7\t" + b"9" * 5000}, "test.tsv:2: .* is not a whole number"),
     ],
 )
-def test_what_cannot_be_read_is_one_line_that_names_file_and_line(tmp_path, change, says):
-    with pytest.raises(DataError, match=says) as error:
+def test_what_cannot_be_read_is_one_line_that_names_file_and_line(tmp_path, change, message):
+    with pytest.raises(DataError, match=message) as error:
         folder(tmp_path, **change)
     assert len(str(error.value).splitlines()) == 1
     assert len(str(error.value)) < 400

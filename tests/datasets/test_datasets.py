@@ -1,4 +1,4 @@
-"""What datasets hold, and what is said of those that cannot be used."""
+"""Contents of datasets, and the errors of unusable ones."""
 
 import json
 
@@ -33,18 +33,18 @@ def test_beir_folder(tmp_path):
     assert data.qrels == {"q": {"a": 2, "gone": 1}}
     notes = " ".join(data.notes)
     assert "1 documents that are not in the corpus: gone" in notes
-    assert "1 queries that are not there: stranger" in notes
+    assert "1 unknown queries: stranger" in notes
     assert "1 documents are empty" in notes
 
 
 @pytest.mark.parametrize(
-    ("parts", "says"),
+    ("parts", "message"),
     [
         ({"corpus": ['{"_id": "a", "text": "x"}', "{broken"]}, r"corpus\.jsonl:2: not JSON"),
         ({"corpus": ['["a"]']}, r"corpus\.jsonl:1: each line"),
         ({"corpus": [{"_id": "a", "text": "x"}] * 2}, "1 document ids occur more than once: a"),
         ({"queries": [{"_id": "q", "text": "?"}] * 2}, "1 query ids occur more than once: q"),
-        ({"corpus": [{"_id": "a", "text": 3}]}, "'a' has no \"text\" that is text"),
+        ({"corpus": [{"_id": "a", "text": 3}]}, "the \"text\" of 'a' is missing or not text"),
         ({"qrels": ["q\ta"]}, r"test\.tsv:2: 2 fields"),
         ({"qrels": ["q\ta\thigh"]}, r"test\.tsv:2: the score 'high'"),
         ({"qrels": ["q\tnowhere\t1"]}, "no query has a relevant document"),
@@ -53,8 +53,8 @@ def test_beir_folder(tmp_path):
         ({"queries": [""]}, "there are no queries"),
     ],
 )
-def test_broken_beir_folders_are_told_in_one_line(tmp_path, parts, says):
-    with pytest.raises(UsageError, match=says) as error:
+def test_broken_beir_folders_are_reported_in_one_line(tmp_path, parts, message):
+    with pytest.raises(UsageError, match=message) as error:
         load_dataset(beir(tmp_path / "f", **parts))
     assert "\n" not in str(error.value)
 
@@ -103,7 +103,7 @@ def test_vectors_come_the_same_from_every_format(tmp_path):
     assert data.doc_ids[3] == "d3"
 
 
-def test_without_queries_documents_ask_and_are_left_out(tmp_path):
+def test_without_queries_a_sample_of_documents_serves(tmp_path):
     np.save(tmp_path / "corpus.npy", 3 * unit(30, 4))
     data = load_dataset(f"vectors:{tmp_path}")
     np.testing.assert_array_equal(data.query_vectors, data.corpus_vectors[data.own])
@@ -119,11 +119,11 @@ def test_copies_are_counted(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (
             lambda c, q: (np.where(np.arange(len(c))[:, None] == 2, np.nan, c), q),
-            "1 documents hold NaN or infinite numbers: 2",
+            "1 documents contain NaN or infinite numbers: 2",
         ),
         (
             lambda c, q: (np.where(np.arange(len(c))[:, None] == 5, 0, c), q),
@@ -136,11 +136,11 @@ def test_copies_are_counted(tmp_path):
         (lambda c, q: (c.astype(str), q), "array of numbers"),
     ],
 )
-def test_vectors_that_cannot_be_searched(tmp_path, change, says):
+def test_vectors_that_cannot_be_searched(tmp_path, change, message):
     corpus, queries = change(unit(10, 6), unit(3, 6))
     np.save(tmp_path / "corpus.npy", corpus, allow_pickle=True)
     np.save(tmp_path / "queries.npy", queries)
-    with pytest.raises(UsageError, match=says):
+    with pytest.raises(UsageError, match=message):
         load_dataset(f"vectors:{tmp_path}")
 
 
@@ -152,12 +152,12 @@ def test_a_pickle_is_never_loaded(tmp_path):
             load_dataset(f"vectors:{path}")
 
 
-def test_synthetic_is_seeded_and_says_what_it_is():
+def test_synthetic_is_seeded_and_carries_a_note():
     one, two = (load_dataset("synthetic:n=50,d=8,q=5") for _ in range(2))
     np.testing.assert_array_equal(one.corpus_vectors, two.corpus_vectors)
     assert one.synthetic
     assert "speed and scale only" in one.notes[0]
-    with pytest.raises(UsageError, match="no 'dims'"):
+    with pytest.raises(UsageError, match="unknown parameter 'dims'"):
         load_dataset("synthetic:dims=4")
 
 

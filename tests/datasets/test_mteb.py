@@ -1,4 +1,4 @@
-"""MTEB tasks: what is read of one, and what is said of those that cannot be used."""
+"""MTEB tasks: their contents, and the errors of unusable ones."""
 
 import sys
 from types import SimpleNamespace
@@ -26,7 +26,7 @@ def data(corpus=("a", "b"), queries=("q",), qrels=None, top_ranked=None):
 
 @pytest.fixture
 def use(monkeypatch):
-    """Return a function that puts a task in the place of mteb's; mteb itself, slow to import, is not needed."""
+    """Return a function that replaces mteb, which is slow to import, by one with a given task."""
 
     def put(dataset=None, fails=None):
         def load_data():
@@ -49,26 +49,26 @@ def use(monkeypatch):
 def test_subsets_and_splits(use):
     use({"en": {"test": data()}, "de": {"test": data(corpus=("a", "b", "c"))}})
     assert len(load_dataset("mteb:T/de").doc_ids) == 3
-    for spec, split, says in (
+    for spec, split, message in (
         ("mteb:T", "test", "mteb:T/SUBSET: en, de"),
         ("mteb:T/fr", "test", "no subset 'fr'"),
         ("mteb:T/en", "dev", "no split 'dev'; there are: test"),
     ):
-        with pytest.raises(UsageError, match=says):
+        with pytest.raises(UsageError, match=message):
             load_dataset(spec, split)
 
 
 @pytest.mark.needs_mteb
-def test_empty_documents_and_foreign_judgements_are_told(use):
+def test_empty_documents_and_foreign_judgements_are_noted(use):
     use({"default": {"test": data(qrels={"q": {"a": 1, "gone": 1}, "stranger": {"a": 1}})}})
     notes = load_dataset("mteb:T").notes
     assert "1 documents are empty" in notes
     assert any("1 documents that are not in the corpus: gone" in note for note in notes)
-    assert any("1 queries that are not there: stranger" in note for note in notes)
+    assert any("1 unknown queries: stranger" in note for note in notes)
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"corpus": ("a", "b", "a")}, "1 document ids occur more than once: a"),
         ({"queries": ("q", "q")}, "1 query ids occur more than once: q"),
@@ -77,19 +77,19 @@ def test_empty_documents_and_foreign_judgements_are_told(use):
     ],
 )
 @pytest.mark.needs_mteb
-def test_tasks_that_cannot_be_scored(use, change, says):
+def test_tasks_that_cannot_be_scored(use, change, message):
     use({"default": {"test": data(**change)}})
-    with pytest.raises(UsageError, match=says):
+    with pytest.raises(UsageError, match=message):
         load_dataset("mteb:T")
 
 
 @pytest.mark.parametrize(
-    ("fails", "says"),
+    ("fails", "message"),
     [(ConnectionError("no hub\nat all"), "not in mteb's cache: no hub$"), (OSError(), "OSError$")],
 )
-def test_a_hub_that_is_not_there_is_one_line(use, fails, says):
+def test_a_hub_that_is_not_there_is_one_line(use, fails, message):
     use(fails=fails)
-    with pytest.raises(UsageError, match=says):
+    with pytest.raises(UsageError, match=message):
         load_dataset("mteb:T")
 
 
@@ -107,7 +107,7 @@ def test_a_task_that_is_not_retrieval():
 
 @pytest.mark.parametrize("ignored", [True, False])
 @pytest.mark.needs_mteb
-def test_a_query_that_is_a_document_is_left_out_where_the_task_says_so(use, ignored):
+def test_a_query_that_is_a_document_is_excluded_if_the_task_asks_for_it(use, ignored):
     task = use({"default": {"test": data(corpus=("a", "q"))}})
     task.ignore_identical_ids = ignored
     own = load_dataset("mteb:T").own

@@ -16,7 +16,7 @@ def function(name, summary, body, before=""):
 
 @pytest.fixture
 def source(tmp_path, monkeypatch):
-    """Return a function that makes the modules given as text the only sources, in a cache of their own."""
+    """Return a function that makes the given modules the only sources, with a separate cache."""
     monkeypatch.setenv("MATRYOSHKA_BENCH_CACHE", str(tmp_path / "cache"))
 
     def make(**modules):
@@ -81,10 +81,10 @@ def test_no_module_is_in_both_splits(source):
 
 
 @pytest.mark.parametrize(
-    ("spec", "split", "says"), [("pydoc:x", "test", "no argument"), ("pydoc", "dev", "train")]
+    ("spec", "split", "message"), [("pydoc:x", "test", "no argument"), ("pydoc", "dev", "train")]
 )
-def test_what_pydoc_does_not_take(spec, split, says):
-    with pytest.raises(UsageError, match=says):
+def test_what_pydoc_does_not_take(spec, split, message):
+    with pytest.raises(UsageError, match=message):
         load_dataset(spec, split)
 
 

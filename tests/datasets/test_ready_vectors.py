@@ -1,4 +1,4 @@
-"""Ready vectors: what is understood, and what is refused rather than misread."""
+"""Ready vectors: accepted formats, and files that are refused rather than misread."""
 
 import contextlib
 import os
@@ -99,7 +99,7 @@ def test_parquet_columns(tmp_path):
     np.testing.assert_array_equal(load(one).corpus_vectors, VECTORS)
     two = parquet(tmp_path / "two.parquet", emb=vectors, small=list(VECTORS[:, :2]))
     assert load(f"{two}#small").corpus_vectors.shape == (10, 2)
-    for path, says in (
+    for path, message in (
         (two, "#COLUMN; columns of lists: emb, small"),
         (f"{two}#no", "called 'no'"),
         (parquet(tmp_path / "tags.parquet", tags=[["a"]]), "#COLUMN; columns of lists: tags"),
@@ -107,13 +107,13 @@ def test_parquet_columns(tmp_path):
             parquet(tmp_path / "empty.parquet", emb=pa.array([], pa.list_(pa.float32()))),
             "'emb' is empty",
         ),
-        (parquet(tmp_path / "uneven.parquet", emb=[[1.0], [1.0, 2.0]]), "of different lengths"),
+        (parquet(tmp_path / "uneven.parquet", emb=[[1.0], [1.0, 2.0]]), "have different lengths"),
         (
             parquet(tmp_path / "hole.parquet", emb=[[1.0, 2.0], [None, 1.0]]),
-            "1 documents hold NaN.*: 1",
+            "1 documents contain NaN.*: 1",
         ),
     ):
-        with pytest.raises(UsageError, match=says):
+        with pytest.raises(UsageError, match=message):
             load(path)
 
 
@@ -121,26 +121,31 @@ def test_fvecs_that_are_cut_off(tmp_path):
     whole = np.hstack([np.full((10, 1), 4, "<i4").view("<f4"), VECTORS]).astype("<f4").tobytes()
     for cut in (whole[:-4], whole[:-2], whole + b"x", b""):
         (tmp_path / "x.fvecs").write_bytes(cut)
-        with pytest.raises(UsageError, match=r"no \.fvecs file"):
+        with pytest.raises(UsageError, match=r"not an \.fvecs file"):
             load(tmp_path / "x.fvecs")
 
 
 @pytest.mark.filterwarnings("error")
 def test_very_long_vectors(tmp_path):
     np.save(tmp_path / "corpus.npy", VECTORS * np.float32(1e25))
-    assert any("e+2" in note for note in load(tmp_path).notes), "their length is told, not 'inf'"
+    assert any("e+2" in note for note in load(tmp_path).notes), (
+        "the note has their length, not 'inf'"
+    )
     np.save(tmp_path / "corpus.npy", VECTORS.astype(np.float64) * 1e60)
-    with pytest.raises(UsageError, match="10 documents hold NaN or infinite numbers: 0, 1, 2, …"):
+    with pytest.raises(
+        UsageError, match="10 documents contain NaN or infinite numbers: 0, 1, 2, …"
+    ):
         load(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("ids", "says"), [("a\nb\n", "2 document ids for 10 vectors"), ("a\n" * 10, "more than once")]
+    ("ids", "message"),
+    [("a\nb\n", "2 document ids for 10 vectors"), ("a\n" * 10, "more than once")],
 )
-def test_ids_that_do_not_fit(tmp_path, ids, says):
+def test_ids_that_do_not_fit(tmp_path, ids, message):
     np.save(tmp_path / "corpus.npy", VECTORS)
     (tmp_path / "corpus_ids.txt").write_text(ids)
-    with pytest.raises(UsageError, match=says):
+    with pytest.raises(UsageError, match=message):
         load(tmp_path)
 
 
@@ -172,22 +177,22 @@ def npy(path, header):
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
-    ("descr", "shape", "says"),
+    ("descr", "shape", "message"),
     [
-        ("'<f4'", "(10, 4), (", "is no array file"),
-        ("'<f4'", "(True, 4)", "is no array file"),
-        ("'<f4'", "(-1, 4)", "is no array file"),
-        ("'<f4'", "(1000000000000, 4)", "is no array file.*larger|greater than file size"),
-        ("'<f4'", f"({2**62}, {2**62})", "is no array file"),
-        ("'<f4'", f"({10**30}, 0)", "is no array file"),
-        ("'|S0'", "(1000000000000, 4)", "an array of numbers"),
-        ("'<m8[s]'", "(5, 4)", "an array of numbers"),
+        ("'<f4'", "(10, 4), (", "is not an array file"),
+        ("'<f4'", "(True, 4)", "is not an array file"),
+        ("'<f4'", "(-1, 4)", "is not an array file"),
+        ("'<f4'", "(1000000000000, 4)", "is not an array file.*larger|greater than file size"),
+        ("'<f4'", f"({2**62}, {2**62})", "is not an array file"),
+        ("'<f4'", f"({10**30}, 0)", "is not an array file"),
+        ("'|S0'", "(1000000000000, 4)", "must be an array of numbers"),
+        ("'<m8[s]'", "(5, 4)", "must be an array of numbers"),
         ("'|O'", "(5, 4)", "holds Python objects"),
     ],
 )
-def test_array_files_whose_header_is_damaged_or_claims_too_much(tmp_path, descr, shape, says):
+def test_array_files_whose_header_is_damaged_or_claims_too_much(tmp_path, descr, shape, message):
     header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}}}"
-    with pytest.raises(DataError, match=says):
+    with pytest.raises(DataError, match=message):
         load(npy(tmp_path / "x.npy", header))
 
 
@@ -196,7 +201,7 @@ def test_parquet_with_a_damaged_page(tmp_path):
     data = bytearray(path.read_bytes())
     data[4:40] = b"\xff" * 36
     path.write_bytes(data)
-    with pytest.raises(DataError, match=r"x\.parquet is no parquet file that can be read"):
+    with pytest.raises(DataError, match=r"x\.parquet cannot be read as parquet"):
         load(path)
 
 
@@ -229,7 +234,7 @@ def test_parquet_columns_of_one_name_or_of_lists_of_texts(tmp_path):
     with pytest.raises(DataError, match="several columns called 'emb'"):
         load(f"{tmp_path / 'twice.parquet'}#emb")
     path = parquet(tmp_path / "tags.parquet", tags=[["a"]], emb=[[1.0]])
-    with pytest.raises(DataError, match="lists in 'tags' are of string"):
+    with pytest.raises(DataError, match="lists in 'tags' hold string"):
         load(f"{path}#tags")
 
 
@@ -269,7 +274,7 @@ def test_hdf5_of_many_blocks_and_of_chunks(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("hangs", ["describe", "copy"])
 def test_hdf5_that_hangs_the_library_is_given_up_on(tmp_path, monkeypatch, hangs):
-    os.mkfifo(tmp_path / "pipe")  # nobody writes to it, so that opening it waits for ever
+    os.mkfifo(tmp_path / "pipe")  # without a writer, opening it blocks forever
     with h5py.File(tmp_path / "x.hdf5", "w") as file:
         if hangs == "describe":
             file["train"] = h5py.ExternalLink(str(tmp_path / "pipe"), "/train")
@@ -293,5 +298,5 @@ def test_hdf5_that_crashes_the_library_is_named(tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("error")
 def test_fvecs_of_the_largest_width(tmp_path):
     (tmp_path / "x.fvecs").write_bytes(np.full(10, 2**31 - 1, "<i4").tobytes())
-    with pytest.raises(DataError, match=r"no \.fvecs file"):
+    with pytest.raises(DataError, match=r"not an \.fvecs file"):
         load(tmp_path / "x.fvecs")

@@ -20,7 +20,7 @@ def test_blocks_do_not_change_the_vectors(monkeypatch):
 def test_clusters_are_clusters():
     data = load_dataset("synthetic:n=400,d=64,q=1,clusters=2")
     cosines = data.corpus_vectors @ data.corpus_vectors[0]
-    # Within a cluster the expected cosine is 1/2, between two independent centres 0: nothing lies halfway.
+    # The expected cosine is 1/2 within a cluster and 0 between two independent centres.
     assert not ((cosines > 0.2) & (cosines < 0.25)).sum() > 20
     assert 100 < (cosines > 0.25).sum() < 300
 
@@ -32,7 +32,7 @@ def test_a_seed_is_a_dataset():
 
 
 @pytest.mark.parametrize(
-    ("argument", "says"),
+    ("argument", "message"),
     [
         ("cluster=3", "did you mean 'clusters'"),
         ("n=0", "n = 0 must be at least 1"),
@@ -43,6 +43,6 @@ def test_a_seed_is_a_dataset():
         ("n=10,clusters=99_000_000_000", "GiB of memory"),
     ],
 )
-def test_what_cannot_be_made(argument, says):
-    with pytest.raises(UsageError, match=says):
+def test_what_cannot_be_made(argument, message):
+    with pytest.raises(UsageError, match=message):
         load_dataset(f"synthetic:{argument}")

@@ -1,4 +1,4 @@
-"""Exports read back by the tools that they are for: pytrec_eval and mteb itself."""
+"""Read exports back with pytrec_eval and mteb."""
 
 import json
 
@@ -7,8 +7,8 @@ import pytest
 import pytrec_eval
 
 from bench.cli import main
-from bench.errors import UsageError
-from bench.interop.export import export_mteb, export_trec
+from bench.errors import NothingToShow
+from bench.interop.export import _task_name, export_mteb, export_trec
 from bench.results.store import load, load_queries
 
 
@@ -17,7 +17,7 @@ def exact(frame):
     return frame[frame["backend"] == "exact"]
 
 
-def test_a_trec_run_scores_as_the_table_says(frame, measured, vector_folder, tmp_path):
+def test_a_trec_run_has_the_scores_of_the_table(frame, measured, vector_folder, tmp_path):
     paths = export_trec(frame, measured, tmp_path)
     assert len(paths) == len(frame)
     qrels: dict[str, dict[str, int]] = {}
@@ -55,7 +55,7 @@ def test_mteb_reads_its_result_files(exact, tmp_path):
     assert mteb.__version__
 
 
-def test_the_first_relevant_document_stands_where_the_reciprocal_rank_says(exact, measured):
+def test_the_rank_of_the_first_relevant_document_matches_the_reciprocal_rank(exact, measured):
     queries = load_queries(measured).merge(exact[["trial_id", "mrr_at_10"]], on="trial_id")
     reciprocal = (1 / queries["first_relevant_rank"]).where(queries["first_relevant_rank"] <= 10, 0)
     np.testing.assert_allclose(
@@ -75,7 +75,20 @@ def test_the_command_and_what_it_cannot_export(measured, tmp_path, monkeypatch, 
         assert stopped.value.code == 0
         assert f"files in {tmp_path / kind}" in capsys.readouterr().out
         assert any((tmp_path / kind).iterdir())
-    with pytest.raises(UsageError, match="no rankings"):
+    with pytest.raises(NothingToShow, match="no rankings"):
         export_trec(load(measured), tmp_path / "nowhere", tmp_path)
-    with pytest.raises(UsageError, match="nothing to export"):
+    with pytest.raises(NothingToShow, match="nothing to export"):
         export_mteb(frame.assign(ndcg_at_10=np.nan), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "task"),
+    [
+        ("pydoc", "pydoc"),
+        ("beir:data/scifact/", "scifact"),
+        ("mteb:SciFact", "SciFact"),
+        ("vectors:x.parquet", "x.parquet"),
+    ],
+)
+def test_the_task_is_the_last_part_of_the_dataset(dataset, task):
+    assert _task_name(dataset) == task

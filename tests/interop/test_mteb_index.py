@@ -1,4 +1,4 @@
-"""MTEB and this suite side by side: same figures, in both directions."""
+"""MTEB and this suite give the same figures, in both directions."""
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ def test_an_index_of_ours_scored_by_mteb_has_the_figures_of_bench_run(sweep, col
     )
     ours = sweep[sweep["backend"] == "faiss-hnsw"].iloc[0]
     assert ours["ann_recall_at_10"] < 1, (
-        "a graph that finds everything would not tell the index from exact search"
+        "a graph that finds everything cannot be distinguished from exact search"
     )
     for name in FIGURES:
         assert ours[name] == pytest.approx(theirs[name], abs=1e-5), name
@@ -84,12 +84,12 @@ def test_the_index_takes_documents_in_parts_and_forgets_them():
         np.testing.assert_array_equal(ids, np.argsort(-expected, axis=1))
         np.testing.assert_allclose(scores, -np.sort(-expected, axis=1), atol=1e-6)
         index.clear()
-    with pytest.raises(ValueError, match="no document"):
+    with pytest.raises(ValueError, match="no documents were added"):
         index.search(queries, 10, None)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         ({"backend": "faiss-hnws"}, "faiss-hnsw"),
         (
@@ -99,6 +99,6 @@ def test_the_index_takes_documents_in_parts_and_forgets_them():
         ({"backend": "faiss-flat", "build": {"M": 3}}, "no build parameter 'M'; it has: none"),
     ],
 )
-def test_what_cannot_be_is_told_in_one_line(arguments, says):
-    with pytest.raises(UsageError, match=says):
+def test_unknown_backends_and_parameters_are_reported_in_one_line(arguments, message):
+    with pytest.raises(UsageError, match=message):
         MtebIndex(**arguments)

@@ -124,15 +124,15 @@ def test_an_adaptor_is_what_torch_computes(vectors, adaptor_folder):
 def test_an_adaptor_warns_where_its_training_found_it_no_better(vectors, adaptor_folder):
     reducer = fitted("adaptor", vectors, path=str(adaptor_folder))
     assert reducer.caution(8) == ""
-    assert "not surely better than both truncation and PCA at 24 d" in reducer.caution(20)
+    assert "not significantly better than both truncation and PCA at 24 d" in reducer.caution(20)
 
 
-def test_bad_adaptors_are_told_in_one_line(vectors, adaptor_folder, tmp_path):
+def test_bad_adaptors_are_reported_in_one_line(vectors, adaptor_folder, tmp_path):
     with pytest.raises(UsageError, match=r"no adaptor ships for encoder 'nobody': train one"):
         Adaptor("nobody").fit(vectors)
-    with pytest.raises(UsageError, match=r"holds no adaptor\.safetensors"):
+    with pytest.raises(UsageError, match=r"does not contain adaptor\.safetensors"):
         Adaptor("x", path=str(tmp_path)).fit(vectors)
-    with pytest.raises(UsageError, match="maps 24 dimensions, and the vectors of 'x' have 20"):
+    with pytest.raises(UsageError, match="maps 24 dimensions, but the vectors of 'x' have 20"):
         Adaptor("x", path=str(adaptor_folder)).fit(vectors[:, :20])
     for name in ("adaptor.safetensors", "adaptor.json"):
         (tmp_path / name).write_text("no")

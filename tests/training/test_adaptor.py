@@ -1,4 +1,7 @@
-"""Training: what is learned is better, reproducible, never sees the test queries, and is told plainly where it is not."""
+"""Training gives better maps, is reproducible, and reports where it fails to improve.
+
+It never sees the test queries.
+"""
 
 import json
 import shutil
@@ -23,7 +26,10 @@ D = 32
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Ready vectors whose meaning lies in 8 hidden directions under noise elsewhere: a map can find them, a prefix cannot."""
+    """Ready vectors with their meaning in 8 hidden directions, under noise elsewhere.
+
+    A map can find these directions, a prefix cannot.
+    """
     path, rng = tmp_path_factory.mktemp("pairs"), np.random.default_rng(0)
     n, n_queries = 2000, 1200
     mixing = np.linalg.qr(rng.standard_normal((D, D)))[0]
@@ -51,13 +57,11 @@ def folder(tmp_path_factory):
 
 def trained(folder, out, **chosen):
     from bench.training.adaptor import train
+    from bench.training.fitting import Settings
 
-    return train(
-        f"vectors:{folder}",
-        "",
-        out,
-        **{"steps": 200, "batch": 128, "learning_rate": 5e-3, "dimensions": [8, 16, D], **chosen},
-    )
+    defaults = {"steps": 200, "batch": 128, "learning_rate": 5e-3, "dimensions": [8, 16, D]}
+    dense = chosen.pop("dense", None)
+    return train(f"vectors:{folder}", "", out, Settings(**{**defaults, **chosen}), dense=dense)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +107,7 @@ def test_without_labels_a_prefix_comes_nearer_to_the_full_vector(folder, tmp_pat
     found = trained(folder, tmp_path, loss=loss, form="linear", steps=30, anchor=0.0)
     assert json.loads((tmp_path / "adaptor.json").read_text())["loss"] == loss
     assert np.isfinite(found.curves["adaptor"]).all()
-    # Uncentred PCA is where it starts; at the full dimension nothing can be gained on similarities.
+    # It starts as uncentred PCA, which cannot improve similarities at the full dimension.
     assert found.curves["adaptor"][-1] >= found.curves["truncate"][-1] - 0.05
 
 
@@ -142,7 +146,8 @@ def test_an_adaptor_in_a_study_and_a_recommendation_that_heeds_its_training(
     for name, path in (("sure", linear.folder), ("doubtful", doubtful)):
         (tmp_path / "study.toml").write_text(
             f'name = "s"\ndataset = "vectors:{folder}"\ndimensions = [8, {D}]\nrepeats = 1\n'
-            f'[[configurations]]\nbackend = "faiss-flat"\nreducer = ["truncate", "adaptor:{path}"]\n'
+            f'[[configurations]]\nbackend = "faiss-flat"\n'
+            f'reducer = ["truncate", "adaptor:{path}"]\n'
         )
         frames[name] = run(tmp_path / "study.toml", tmp_path / name / "out", progress=False)
         assert (frames[name]["status"] == "ok").all()
@@ -155,18 +160,19 @@ def test_an_adaptor_in_a_study_and_a_recommendation_that_heeds_its_training(
     ]
     assert cautions[0] == {""}
     assert all(
-        "not surely better than both truncation and PCA" in caution for caution in cautions[1]
+        "not significantly better than both truncation and PCA" in caution
+        for caution in cautions[1]
     )
-    # Other weights are another reducer, though the path be the same.
+    # Truncation is the same in both runs; other weights make another reducer.
     ids = [set(frame.loc[frame["reducer"] == "truncate", "trial_id"]) for frame in frames.values()]
     assert ids[0] == ids[1]
 
 
-def test_the_summary_says_where_it_is_no_better(folder, tmp_path):
+def test_the_summary_lists_dimensions_without_a_gain(folder, tmp_path):
     found = trained(folder, tmp_path, steps=1, learning_rate=1e-6, form="linear")
     assert not all(found.better)
     assert any(
-        line.startswith("NOT surely better than both truncation and PCA at")
+        line.startswith("NOT significantly better than both truncation and PCA at")
         for line in found.lines()
     )
 
@@ -184,17 +190,17 @@ def test_a_linear_map_becomes_a_dense_module_of_sentence_transformers(linear):
 
 
 @pytest.mark.parametrize(
-    ("chosen", "says"),
+    ("chosen", "message"),
     [
         ({"loss": "mse"}, "--loss is one of"),
         ({"form": "deep"}, "--form is one of"),
         ({"dimensions": [8, 64]}, "dimension 64 is outside 1…32"),
         ({"weights": [1.0]}, "1 weights for 3 dimensions"),
-        ({"form": "residual", "dense": "x"}, "--dense takes a linear map"),
+        ({"form": "residual", "dense": "x"}, "--dense needs --form linear"),
     ],
 )
-def test_bad_choices_are_told_in_one_line(folder, tmp_path, chosen, says):
-    with pytest.raises(UsageError, match=says):
+def test_bad_choices_are_reported_in_one_line(folder, tmp_path, chosen, message):
+    with pytest.raises(UsageError, match=message):
         trained(folder, tmp_path, **chosen)
 
 
@@ -218,7 +224,7 @@ def test_the_command_line_trains(folder, tmp_path):
     assert "8 d  truncate" in found.output
     wrong = CliRunner().invoke(commands, [*asked[:-3], "--dimensions", "8,x"])
     assert wrong.exit_code == 2
-    assert "not numbers with commas" in wrong.output
+    assert "not a list of comma-separated numbers" in wrong.output
 
 
 def test_passages_are_prose_of_their_documents():
@@ -235,23 +241,17 @@ def test_passages_are_prose_of_their_documents():
     assert passages(documents * 50, 7, 0)[0] == passages(documents * 50, 7, 0)[0]
 
 
-def test_without_a_label_passages_are_learned_from(text_folder, tmp_path):
+def test_passages_train_an_adaptor_without_labels(text_folder, tmp_path):
     from bench.training.adaptor import train
+    from bench.training.fitting import Settings
     from bench.training.held_out import OF_PASSAGES
 
     dataset = f"beir:{text_folder}"
-    found = train(
-        dataset,
-        "wordllama",
-        tmp_path,
-        loss="passages",
-        form="linear",
-        steps=5,
-        dimensions=[16, 256],
-    )
+    settings = Settings(loss="passages", form="linear", steps=5, dimensions=[16, 256])
+    found = train(dataset, "wordllama", tmp_path, settings)
     assert json.loads((tmp_path / "adaptor.json").read_text())["passages"] > 1
     assert found.measure == OF_PASSAGES
-    assert "a passage is none" in found.lines()[-1]
+    assert "Evaluated on passages, not on real queries." in found.lines()[-1]
     bare = tmp_path / "bare"
     shutil.copytree(text_folder, bare)
     (bare / "corpus.jsonl").write_text(
@@ -261,16 +261,16 @@ def test_without_a_label_passages_are_learned_from(text_folder, tmp_path):
         )
     )
     with pytest.raises(UsageError, match="nothing can be learned"):
-        train(f"beir:{bare}", "wordllama", tmp_path / "none", loss="passages")
+        train(f"beir:{bare}", "wordllama", tmp_path / "none", Settings(loss="passages"))
     with pytest.raises(UsageError, match="reads documents"):
-        train(dataset, "wordllama", tmp_path, loss="passages", passages=0)
+        train(dataset, "wordllama", tmp_path, Settings(loss="passages", passages=0))
 
 
 def test_a_model_of_texts_is_trained_and_named_in_a_study(text_folder, tmp_path):
     from bench import get_encoder
     from bench.training.model import train_model
 
-    # Its queries are few, so the test split stands in for the training split.
+    # The collection has few queries, so the test split replaces the training split.
     (text_folder / "qrels" / "train.tsv").write_text(
         (text_folder / "qrels" / "test.tsv").read_text()
     )
@@ -288,6 +288,22 @@ def test_a_model_of_texts_is_trained_and_named_in_a_study(text_folder, tmp_path)
     vectors = [encoder.encode(["an old apple", "a bridge"]) for encoder in (plain, model)]
     assert not np.allclose(*vectors)
     assert (vectors[0] * vectors[1]).sum(axis=1).min() > 0.5
+
+
+def test_an_encoder_that_cannot_be_trained_is_named():
+    from bench.encoders import Encoder
+
+    class Fixed(Encoder):
+        name, dimension, identity = "fixed", 1, ""
+
+        def __init__(self, argument=""):
+            pass
+
+        def encode_full(self, texts, role):
+            raise NotImplementedError
+
+    with pytest.raises(UsageError, match=r"'fixed' cannot be trained; st:.* and wordllama can"):
+        Fixed().trainable()
 
 
 def test_judgements_that_are_broken_are_not_taken_for_none(folder, tmp_path):
