@@ -18,7 +18,7 @@ from bench.measuring.runner import run
 from bench.testing import RULES, check
 from tests.conftest import of_backend
 
-SLOW = re.compile(r"pynndescent|adanns-ivf-opq|.*-opq\d*$|.*-pq$|annoy|faiss-hnsw-(?!float32|int8)")
+SLOW = re.compile(r"pynndescent|adanns-ivf-opq|.*-opq\d*$|.*-pq$|annoy|faiss-hnsw-(?!float32)")
 """Compile themselves or learn for long, or are one graph at a further precision."""
 
 
@@ -33,7 +33,11 @@ def kind(name, precision):
 
 @pytest.mark.parametrize(
     ("name", "precision"),
-    [kind(name, precision) for name, cls in backends().items() for precision in cls.precision_names()],
+    [
+        kind(name, precision)
+        for name, cls in backends().items()
+        for precision in cls.precision_names()
+    ],
 )
 def test_a_backend_keeps_the_rules(name, precision):
     failed = [r for r in check(name, precision) if not r.ok]
