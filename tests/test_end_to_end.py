@@ -8,7 +8,7 @@ from bench import get_encoder, run
 from bench.datasets import load_dataset
 
 
-@pytest.fixture(params=["made here", "cranfield"])
+@pytest.fixture(params=["made here", pytest.param("cranfield", marks=pytest.mark.needs_shared)])
 def name(request, collection):
     """A collection of texts: one that the tests make, and Cranfield where it is at hand."""
     if request.param == "cranfield":

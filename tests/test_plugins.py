@@ -82,6 +82,7 @@ def test_the_backend_s_template_keeps_every_rule(bench):
     assert {"a_saved_index_answers_alike", "wider_finds_no_less", "same_seed_same_result"} < applied
 
 
+@pytest.mark.slow
 def test_all_templates_measure_one_study(bench, tmp_path):
     words = ["apple", "river", "engine", "violin", "planet", "kitchen", "doctor", "bridge"]
     lines = [f"where is the {w}, {v}\tthe {w} of the {v}" for w in words for v in words]

@@ -18,7 +18,7 @@ from bench.measuring.runner import run
 from bench.testing import RULES, check
 from tests.conftest import of_backend
 
-SLOW = re.compile(r"pynndescent|adanns-ivf-opq|.*-opq\d*$|.*-pq$|annoy|faiss-hnsw-(?!float32|int8)")
+SLOW = re.compile(r"pynndescent|adanns-ivf-opq|.*-opq\d*$|.*-pq$|annoy|faiss-hnsw-(?!float32)")
 """Compile themselves or learn for long, or are one graph at a further precision."""
 
 

@@ -162,8 +162,8 @@ def stand_in(monkeypatch):
     ("name", "variable", "behaviour"),
     [
         ("elasticsearch", "MATRYOSHKA_BENCH_ELASTICSEARCH", Lucene),
-        ("opensearch", "MATRYOSHKA_BENCH_OPENSEARCH", Lucene),
-        ("weaviate", "MATRYOSHKA_BENCH_WEAVIATE", Weaviate),
+        pytest.param("opensearch", "MATRYOSHKA_BENCH_OPENSEARCH", Lucene, marks=pytest.mark.slow),
+        pytest.param("weaviate", "MATRYOSHKA_BENCH_WEAVIATE", Weaviate, marks=pytest.mark.slow),
     ],
 )
 def test_a_server_keeps_the_rules(name, variable, behaviour, stand_in):

@@ -78,6 +78,7 @@ def test_too_few_queries_decide_nothing():
     assert prune(candidates, {"a": (1.0, 1), "b": (9.0, 9)}, [], LEAST - 1, seed=0) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not get_backend("annoy").available(), reason="needs annoy, which needs a C++ compiler"
 )
