@@ -483,6 +483,6 @@ def test_ctrl_c_keeps_what_was_measured_and_is_exit_status_130(tmp_path, vector_
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "what was measured is kept" in error
+    assert "results so far are kept" in error
     assert "Traceback" not in error
     assert Store(out).done()
