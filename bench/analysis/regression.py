@@ -1,4 +1,4 @@
-"""The regression gate: what a later run lost against a baseline."""
+"""The regression gate: compare a run with a baseline."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from bench.results.rows import UNCOMPRESSED
 from bench.results.schema import COLUMNS, CONFIGURATION
 
 QUALITY = tuple(column.name for column in COLUMNS.values() if column.gate)
-"""Figures that must not change at all: they are deterministic."""
+"""Columns that must not change: they are deterministic."""
 SAME_MACHINE_TOLERANCE = 1e-6
-"""Quality is deterministic: this is for the order of float summation alone."""
+"""Allows for another order of float summation; quality is otherwise deterministic."""
 OTHER_MACHINE_TOLERANCE = 0.01
-"""Another processor sums in another order, which can turn an edge of a graph or the side of a split, and a rank with it."""
+"""Another processor sums in another order, which can change a graph's edge and so a rank."""
 SPEED_MARGIN = 3.0
-"""A speed-up must fall below 1/this of the baseline's, its interval beyond the baseline's too, to be a regression."""
+"""A regression is a speed-up below 1/this of the baseline's, with intervals that do not overlap."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` found; `regressions` and `missing` are sentences, one a trial and figure."""
+    """Result of `compare`; `regressions` and `missing` hold one sentence per trial and figure."""
 
     compared: int
     regressions: list[str] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Comparison:
 
     @property
     def ok(self) -> bool:
-        """True when nothing got worse and nothing is missing."""
+        """True if nothing got worse and nothing is missing."""
         return not self.regressions and not self.missing
 
 
@@ -47,10 +47,11 @@ def compare(
 ) -> Comparison:
     """Compare the trials of `head` with those of `base` that have the same configuration.
 
-    Quality is compared exactly (`quality_tolerance` defaults to what float summation can change). Speed is compared by the
-    paired ratio to exact search, which outlives the noise of a machine: worse means below 1/`speed_margin` of the
-    baseline's *and* intervals that do not touch. A trial of the baseline that `head` lacks, or that no longer ends ok, is
-    listed as missing. Raises UsageError when the two have no configuration in common, or the data behind a name differ.
+    Quality is compared to within `quality_tolerance`, by default the effect of float summation.
+    Speed is compared by the paired speed-up over exact search, which cancels most noise of the
+    machine. It is worse if it falls below 1/`speed_margin` of the baseline's *and* the intervals do
+    not overlap. A trial of the baseline is missing if `head` lacks it or it no longer ends ok.
+    Raises UsageError if the two have no configuration in common or a dataset differs.
     """
     before, after = _by_configuration(base), _by_configuration(head)
     common = before.keys() & after.keys()
@@ -62,8 +63,9 @@ def compare(
         prints = before[key]["dataset_fingerprint"], after[key]["dataset_fingerprint"]
         if prints[0] != prints[1]:
             raise UsageError(
-                f"dataset '{before[key]['dataset']}' is not the same in both ({prints[0]} and {prints[1]}): other texts "
-                "cannot be compared; measure the baseline again with the versions used now"
+                f"dataset '{before[key]['dataset']}' is not the same in both "
+                f"({prints[0]} and {prints[1]}): other texts cannot be compared; "
+                "measure the baseline again with the versions used now"
             )
     found = Comparison(compared=len(common))
     same_machine = set(base["machine"]) == set(head["machine"])
@@ -71,7 +73,7 @@ def compare(
     tolerance = usual if quality_tolerance is None else quality_tolerance
     if not same_machine:
         found.notes.append(
-            f"measured on unlike machines: quality is compared to within {tolerance:g}"
+            f"measured on different machines: quality is compared to within {tolerance:g}"
         )
     for key, was in before.items():
         name = _name(was)
