@@ -1,4 +1,4 @@
-"""Where a row comes from: the versions behind its figures, and nothing that must not be told."""
+"""Installed libraries: their versions, optional imports, and errors without secrets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def versions(*modules: str) -> dict[str, str]:
 
 
 def installed(module: str) -> dict[str, str]:
-    """Return the installed distributions that bring `module`, with their versions; none where it is not installed."""
+    """Return the distributions that provide `module`, with versions; empty if not installed."""
     found = {}
     for distribution in _distributions().get(module, [module]):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -33,7 +33,7 @@ def installed(module: str) -> dict[str, str]:
 
 
 def without_secrets(text: str) -> str:
-    """Return `text` without the passwords of URLs and without the keys that the environment names for servers."""
+    """Return `text` without passwords in URLs and without the server keys in the environment."""
     for name, value in os.environ.items():
         if name.startswith("MATRYOSHKA_BENCH_") and name.endswith("_KEY") and value:
             text = text.replace(value, "…")
@@ -46,9 +46,9 @@ def _distributions() -> dict[str, list[str]]:
 
 
 def extra(module: str, what: str, name: str = "mteb") -> ModuleType:
-    """Import a library of the extra `name`.
+    """Import a library of the extra `name`, which `what` needs.
 
-    Raises NotInstalled, with the line that installs it, if it is missing. `what` needs it.
+    Raises NotInstalled with the command that installs it.
     """
     try:
         return importlib.import_module(module)

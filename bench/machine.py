@@ -1,4 +1,4 @@
-"""The machine: cores, threads, memory, and what makes the times of two runs comparable."""
+"""The machine: cores, threads, memory, and a description by which runs are comparable."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import psutil
 
 
 def unique_bytes() -> int:
-    """Return this process's unique set size (USS) after free memory went back to the system, bytes."""
+    """Return free memory to the system, then return this process's unique set size (USS), bytes."""
     gc.collect()
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
@@ -24,13 +24,13 @@ def unique_bytes() -> int:
 
 
 def reset_peak() -> None:
-    """Begin a new peak of the resident set size, where the kernel allows it."""
+    """Reset the peak of the resident set size, if the kernel allows it."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_bytes() -> int | None:
-    """Return the peak of the resident set size since `reset_peak`, bytes; None where the kernel does not tell."""
+    """Return the peak resident set size since `reset_peak`, bytes; None if unknown."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -44,9 +44,10 @@ def threads_running() -> int:
 
 
 def memory_bandwidth(megabytes: int = 256, repeats: int = 5) -> float:
-    """Return the bytes a second that one thread reads from main memory, the best of `repeats`.
+    """Return the memory bandwidth of one reading thread, bytes per second, the best of `repeats`.
 
-    A dot product reads two arrays far larger than any cache and writes nothing. Source: the read kernel of STREAM.
+    A dot product reads two arrays far larger than any cache and writes nothing. Source: the read
+    kernel of STREAM.
     """
     count = megabytes * 1_000_000 // 8
     left, right = np.ones(count, np.float32), np.ones(count, np.float32)
@@ -59,7 +60,7 @@ def memory_bandwidth(megabytes: int = 256, repeats: int = 5) -> float:
 
 
 def pin(cores: Sequence[int]) -> None:
-    """Keep this process, and what it starts, on `cores`, where the system can."""
+    """Keep this process and its children on `cores`, if the system supports it."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, set(cores))
 
@@ -74,7 +75,7 @@ def usable_cores() -> list[int]:
 
 
 def description() -> str:
-    """Return what makes times comparable, one line: processor, usable cores, memory, system."""
+    """Return processor, usable cores, memory and system in one line; equal if times compare."""
     model = ""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -83,8 +84,10 @@ def description() -> str:
         )
     except OSError:
         pass
+    processor = model or platform.processor() or platform.machine()
     memory = round(psutil.virtual_memory().total / 2**30)
-    return f"{model or platform.processor() or platform.machine()}, {len(usable_cores())} cores, {memory} GiB, {platform.system()} {platform.machine()}"
+    system = f"{platform.system()} {platform.machine()}"
+    return f"{processor}, {len(usable_cores())} cores, {memory} GiB, {system}"
 
 
 THREAD_VARIABLES = (
@@ -103,5 +106,8 @@ THREAD_VARIABLES = (
 
 
 def thread_environment(threads: int) -> dict[str, str]:
-    """Return the environment that holds every thread pool at `threads`; it must be set before a library is loaded."""
+    """Return the environment variables that limit every thread pool to `threads`.
+
+    They must be set before a library is loaded.
+    """
     return {**dict.fromkeys(THREAD_VARIABLES, str(threads)), "TOKENIZERS_PARALLELISM": "false"}

@@ -1,4 +1,4 @@
-"""Reading parquet files that may be damaged, or made to harm."""
+"""Read parquet files that may be damaged or malicious."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 T = TypeVar("T")
 
 _ALWAYS_FINE = 256 * 2**20
-"""Bytes that a table may take however small its file is."""
+"""Bytes that a table may take, however small its file."""
 _MOST_INFLATED = 1000
 """Bytes that a table may take per byte of its file: sound ones stay below 100."""
 _BATCH_ROWS = 8_192
@@ -24,7 +24,7 @@ def read_schema(path: Path) -> pa.Schema:
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Return a table, or only its `columns` named.
+    """Return a table, or only its `columns`.
 
     Every value is checked: texts are UTF-8, lists lie within their values, pages match the checksum
     if they have one. Raises ValueError with the reason in one line, also for a file whose values
@@ -36,7 +36,7 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
 def _guarded(read: Callable[[], T]) -> T:
     try:
         return read()
-    # The bindings translate each code of the library into one of these.
+    # The bindings translate each error code of the library into one of these.
     except (
         pa.ArrowException,
         OSError,
@@ -55,7 +55,7 @@ def _guarded(read: Callable[[], T]) -> T:
 def _read(path: Path, columns: list[str] | None) -> pa.Table:
     most = max(_ALWAYS_FINE, _MOST_INFLATED * path.stat().st_size)
     batches, held = [], 0
-    # What the footer claims of each column is not asked: for a damaged one the library aborts.
+    # The footer's statistics of a column are not read: the library aborts if they are damaged.
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         schema, rows = file.schema_arrow, file.metadata.num_rows
         for batch in file.iter_batches(_BATCH_ROWS, columns=columns):

@@ -1,4 +1,4 @@
-"""Truncation and length: the two lines of arithmetic that everything else agrees on."""
+"""Truncation and normalisation: the arithmetic that all other modules share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def normalise(vectors: np.ndarray) -> np.ndarray:
-    """Return (n, d) float32 C-contiguous rows of unit length; a zero row stays zero instead of becoming NaN."""
+    """Return (n, d) float32 C-contiguous rows of unit length; a zero row stays zero, not NaN."""
     vectors = np.ascontiguousarray(vectors, dtype=np.float32)
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     lengths[lengths == 0] = 1.0
@@ -16,8 +16,9 @@ def normalise(vectors: np.ndarray) -> np.ndarray:
 def truncate(embeddings: np.ndarray, dimension: int) -> np.ndarray:
     """Keep the first `dimension` coordinates of each row and renormalise.
 
-    (n, D) of any float dtype → (n, dimension) float32, C-contiguous, unit length; a prefix of length zero stays zero.
-    Raises ValueError when `dimension` is outside 1…D. Source: Kusupati et al., Matryoshka Representation Learning, 2022.
+    (n, D) of any float dtype → (n, dimension) float32, C-contiguous, unit length. A zero prefix
+    stays zero. Raises ValueError if `dimension` is outside 1…D. Source: Kusupati et al., Matryoshka
+    Representation Learning, 2022.
     """
     embeddings = np.asarray(embeddings)
     if embeddings.ndim != 2:

@@ -1,1 +1,1 @@
-"""What the tables say: findings, a non-inferiority verdict, a recommendation, a regression verdict."""
+"""Conclusions from the tables: findings, non-inferiority, recommendation, regressions."""

@@ -1,4 +1,4 @@
-"""What the numbers say about one dataset and encoder: what a careful reviewer would raise first."""
+"""Findings for one dataset and encoder: the points that a careful reviewer would raise first."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ from bench.study.schema import NATIVE
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that the numbers say."""
+    """One conclusion from the numbers."""
 
     kind: str
-    """What it is about; stable, for programs and tests."""
+    """Its topic; stable, for programs and tests."""
     text: str
     """A sentence for people."""
     values: dict[str, Any] = field(default_factory=dict)
@@ -100,9 +100,9 @@ def _against_baselines(frame: pd.DataFrame) -> Iterator[Finding]:
         name = variant.replace("_", " ")
         if lost:
             text = (
-                f"At {dims_text(lost)} truncation is no better than the best {name}, so the vectors "
-                f"do not look Matryoshka-trained there. Over all dimensions it gains {span} on the "
-                "mean."
+                f"At {dims_text(lost)} truncation is no better than the best {name}, so the "
+                "vectors do not look Matryoshka-trained there. Over all dimensions it gains "
+                f"{span} on the mean."
             )
         else:
             text = (
@@ -179,9 +179,9 @@ def _improves(frame: pd.DataFrame) -> Iterator[Finding]:
     if len(better):
         dims = [int(d) for d in better.index]
         text = (
-            f"Truncation *improves* quality at {dims_text(dims)}, beyond its interval. Explain this "
-            "before using it: the full vectors may carry something harmful, or the queries be few "
-            "and alike."
+            f"Truncation *improves* quality at {dims_text(dims)}, beyond its interval. Explain "
+            "this before using it: the full vectors may carry something harmful, or the queries be "
+            "few and alike."
         )
         yield Finding("truncation_improves", text, {"dimensions": dims})
 
@@ -216,7 +216,7 @@ def _precision(frame: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _stages(frame: pd.DataFrame) -> Iterator[Finding]:
-    """Say what a second stage saves at equal quality, one finding per backend and reducer."""
+    """Report time saved by a second stage at equal quality, per backend and reducer."""
     found = savings(frame).groupby(["backend", "variant", "kind"], sort=False)
     for (backend, variant, kind), part in found:
         parts = [
@@ -245,17 +245,8 @@ def _native_rescore(frame: pd.DataFrame) -> Iterator[Finding]:
         native=[bool(s.get(NATIVE)) for s in stages],
         rest=[canonical({**s, NATIVE: False}) for s in stages],
     )
-    setting = [
-        "backend",
-        "reducer",
-        "dim",
-        "precision",
-        "build_params",
-        "search_params",
-        "rest",
-        "k",
-        "threads",
-    ]
+    setting = ["backend", "reducer", "dim", "precision", "build_params", "search_params", "rest"]
+    setting += ["k", "threads"]
     own, ours = (rows[rows["native"] == side] for side in (True, False))
     pairs = own.merge(ours, on=setting, suffixes=("", "_ours"))
     for backend, part in pairs.groupby("backend", sort=False):
@@ -269,9 +260,9 @@ def _native_rescore(frame: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _speed(frame: pd.DataFrame) -> Iterator[Finding]:
-    """Say what a shorter vector wins with each backend, at the same parameters.
+    """Report the speed-up of a shorter vector with each backend, at the same parameters.
 
-    The shorter vector is the shortest usable one: an unusable one may well be fast.
+    The shorter vector is the shortest that keeps usable quality.
     """
     rows, least = plain_trials(frame), usable_dimension(frame)
     won: dict[tuple[int, int], dict[str, tuple[float, float]]] = {}
@@ -322,7 +313,7 @@ def _encoding(frame: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _transport(frame: pd.DataFrame) -> Iterator[Finding]:
-    """Say how much of a search is the server's own time, one finding per server that reports it."""
+    """Report the server's share of a search, one finding per server that reports it."""
     rows = timed(frame).dropna(subset="server_ms_p50")
     for backend, part in rows.groupby("backend", sort=False):
         whole, own = part["latency_ms_p50"].median(), part["server_ms_p50"].median()
@@ -334,7 +325,7 @@ def _transport(frame: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _load(frame: pd.DataFrame) -> Iterator[Finding]:
-    """Say what more clients win, one finding per backend."""
+    """Report throughput and latency by number of clients, one finding per backend."""
     for backend, part in loads(frame).groupby("backend", sort=False):
         medians = part.groupby("clients")[["qps", "latency_ms_p99"]].median()
         parts = [
@@ -364,9 +355,9 @@ def _pruned(frame: pd.DataFrame) -> Iterator[Finding]:
     measured = len(timed(frame))
     text = (
         f"{measured} of {measured + left} configurations were timed "
-        f"({measured / (measured + left):.0%}). The other {left} answered the queries once and were "
-        "dominated: no better in quality, at least 20 % slower, no smaller. One whose few timed "
-        'queries were unusually slow may be missing. sweep = "grid" measures them all.'
+        f"({measured / (measured + left):.0%}). The other {left} answered the queries once and "
+        "were dominated: no better in quality, at least 20 % slower, no smaller. One whose few "
+        'timed queries were unusually slow may be missing. sweep = "grid" measures them all.'
     )
     yield Finding("pruned", text, {"timed": measured, "pruned": left})
 

@@ -40,7 +40,7 @@ def label(row: pd.Series, varying: Collection[str] = ()) -> str:
 
 
 def label_parameters(backend: str) -> tuple[str, ...]:
-    """Return the parameters that matter in a label; none if the backend is not known here."""
+    """Return the parameters that labels show; none if the backend is unknown."""
     known = backends()
     return known[backend].label_parameters if backend in known else ()
 
@@ -75,7 +75,7 @@ def varying(frame: pd.DataFrame) -> set[str]:
 
 
 def variant(reducer: str, reducer_params: object) -> str:
-    """Return a reducer and its chosen parameters, without the seed: ``pca whiten``, ``adaptor mine``."""
+    """Return a reducer and its parameters without the seed: ``pca whiten``, ``adaptor mine``."""
     chosen = parameters(reducer_params)
     known = reducers().get(reducer)
     path = known.argument if known else ""

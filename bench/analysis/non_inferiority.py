@@ -1,4 +1,4 @@
-"""Which dimensions keep the quality: one non-inferiority test per dimension, corrected for several."""
+"""Find the dimensions that keep the quality: one non-inferiority test each, Holm-corrected."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MARGIN = 0.02
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the tests show for one dataset and encoder."""
+    """Outcome of the tests for one dataset and encoder."""
 
     dataset: str
     encoder: str
@@ -33,8 +33,8 @@ class Verdict:
         words += [f"not shown for {dims_text(self.not_shown)}"] if self.not_shown else []
         plural = "dimension" if tested == 1 else "dimensions"
         return (
-            f"Truncation keeps all but {self.margin:.1%} of the quality (non-inferiority, paired by "
-            f"query, Holm-corrected over {tested} {plural}): {'; '.join(words)}."
+            f"Truncation keeps all but {self.margin:.1%} of the quality (non-inferiority, paired "
+            f"by query, Holm-corrected over {tested} {plural}): {'; '.join(words)}."
         )
 
 
@@ -43,10 +43,10 @@ def dimension_tests(
 ) -> pd.DataFrame:
     """Test whether truncation to each dimension keeps all but `margin` of the quality.
 
-    `frame` holds trials, `queries` their per-query rows (`load_queries`). The hypothesis to reject is
-    that the mean quality is at most (1 - margin) times that of the full dimension: one-sided, by a
-    paired bootstrap over queries. The p values of one dataset and encoder are corrected together
-    (Holm 1979). Returns one row per dimension: dataset, encoder, dim, margin, p, p_holm,
+    `frame` holds trials, `queries` their per-query rows (`load_queries`). The hypothesis to reject
+    is that the mean quality is at most (1 - margin) times that of the full dimension: one-sided,
+    by a paired bootstrap over queries. The p values of one dataset and encoder are corrected
+    together (Holm 1979). Returns one row per dimension: dataset, encoder, dim, margin, p, p_holm,
     non_inferior. Raises UsageError for a margin outside 0…1.
     """
     if not 0 < margin < 1:
@@ -65,7 +65,7 @@ def dimension_tests(
 def verdicts(
     frame: pd.DataFrame, queries: pd.DataFrame, margin: float = MARGIN
 ) -> dict[tuple[str, str], Verdict]:
-    """Return the verdict for each (dataset, encoder) that could be tested; raises as `dimension_tests`."""
+    """Return the verdict per (dataset, encoder) with a test; raises as `dimension_tests`."""
     found = {}
     for (dataset, encoder), part in groups(dimension_tests(frame, queries, margin)):
         shown = part["non_inferior"].astype(bool)

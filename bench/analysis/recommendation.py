@@ -1,4 +1,4 @@
-"""The decision: the cheapest configuration whose quality is certain enough."""
+"""Recommend the cheapest configuration that keeps the quality with enough confidence."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What to use for one dataset and encoder, and why not the next cheaper configuration."""
+    """The choice for one dataset and encoder, and why not the next cheaper configuration."""
 
     dataset: str
     encoder: str
     trial_id: str | None
-    """None if no configuration keeps what was asked for."""
+    """None if no configuration keeps the quality required."""
     configuration: str
     why: str
     why_not_cheaper: str
@@ -58,12 +58,13 @@ def recommend(
 ) -> list[Recommendation]:
     """Return, for each dataset and encoder, the cheapest timed configuration that keeps `retain`.
 
-    It keeps `retain` if the lower bound of its paired 95 % interval, against exact search at the full
-    dimension, is at least that. A configuration with a `caution` is not chosen. Cheapest is the one
-    with the fewest bytes per vector, the index and everything searched included; within a tenth of
-    the fewest, the one with the lowest median latency. `limits` gives the worst value allowed in a
-    column, measured or derived: the highest if lower is better, and the reverse. Raises UsageError
-    for a `retain` outside 0…1 or a limit that no column has, NothingToShow without a timed trial.
+    It keeps `retain` if the lower bound of its paired 95 % interval, against exact search at the
+    full dimension, is at least that. A configuration with a `caution` is not chosen. Cheapest is
+    the one with the fewest bytes per vector, the index and everything searched included; within a
+    tenth of the fewest, the one with the lowest median latency. `limits` gives the worst value
+    allowed in a column, measured or derived: the highest if lower is better, and the reverse.
+    Raises UsageError for a `retain` outside 0…1 or a limit that no column has, NothingToShow
+    without a timed trial.
     """
     if not 0 < retain <= 1:
         raise UsageError(f"--retain is a share between 0 and 1, not {retain}")
@@ -76,7 +77,8 @@ def recommend(
     measured = timed(frame)
     if measured.empty:
         raise NothingToShow(
-            "there is no timed trial to choose from; a study's [[configurations]] name what is timed"
+            "there is no timed trial to choose from; "
+            "a study's [[configurations]] name what is timed"
         )
     return [_recommend(part, retain, wanted) for _, part in groups(measured)]
 
@@ -109,14 +111,15 @@ def _recommend(frame: pd.DataFrame, retain: float, limits: Mapping[str, float]) 
     if len(cheaper):
         last = cheaper.iloc[-1]
         reason = reasons[last.name]
-        why_not = f"Not the next cheaper one, {label(last)} ({_size(last)}): {reason.text if reason else ''}."
+        text = reason.text if reason else ""
+        why_not = f"Not the next cheaper one, {label(last)} ({_size(last)}): {text}."
     quick = fit.loc[fit["latency_ms_p50"].idxmin()]
     fastest = ""
     if quick["trial_id"] != chosen["trial_id"]:
         fastest = (
             f"If speed matters more than memory: {_described(quick, quality)}, "
-            f"p50 {quick['latency_ms_p50']:.3f} ms ({quick['speedup_vs_exact']:.1f}× exact search), "
-            f"{_size(quick)}."
+            f"p50 {quick['latency_ms_p50']:.3f} ms "
+            f"({quick['speedup_vs_exact']:.1f}× exact search), {_size(quick)}."
         )
     trial = _jsonable(chosen)
     return Recommendation(
@@ -173,12 +176,12 @@ def _limits_text(limits: Mapping[str, float]) -> str:
 
 
 def _jsonable(row: pd.Series) -> dict[str, Any]:
-    """Return the row's values as JSON has them, without the empty ones."""
+    """Return the non-empty values of a row for JSON."""
     return {name: value for name, value in to_json(row).items() if value is not None}
 
 
 def to_json(row: pd.Series) -> dict[str, Any]:
-    """Return a row as JSON has it: plain numbers, None for what is empty."""
+    """Return a row for JSON: plain numbers, None for empty values."""
     return {
         str(name): None if pd.isna(value) else value.item() if hasattr(value, "item") else value
         for name, value in row.items()

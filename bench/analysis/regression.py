@@ -18,7 +18,7 @@ SPEED = "speedup_vs_exact"
 SAME_MACHINE_TOLERANCE = 1e-6
 """Quality is deterministic; this is for the order of float summation."""
 OTHER_MACHINE_TOLERANCE = 0.01
-"""Another processor sums in another order, which can change an edge of a graph, and with it a rank."""
+"""Another processor sums in another order, which can change an edge of a graph and so a rank."""
 SPEED_MARGIN = 3.0
 """A regression is a speed-up below 1/this of the baseline's, with intervals that do not overlap."""
 

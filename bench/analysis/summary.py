@@ -1,4 +1,4 @@
-"""Everything that a terminal or a page shows of a results folder, composed once.
+"""The contents of a report on a results folder, composed once for terminal and page.
 
 A table here holds text, so that the terminal, the page and a notebook show the same figures.
 """
@@ -70,7 +70,7 @@ class Section:
 
     @property
     def machine(self) -> str:
-        """Where it was measured."""
+        """The machine of the measurements."""
         return str(self.frame["machine"].iloc[-1] or "")
 
     @property
@@ -80,7 +80,7 @@ class Section:
         return [*verdict, *(finding.text for finding in self.findings)]
 
     def tables(self, wide: bool = True, most: int | None = None) -> list[Table]:
-        """Return the tables: what a dimension costs, other reducers, the Pareto front.
+        """Return the tables: quality by dimension, other reducers, the Pareto front.
 
         `wide` adds columns and intervals; `most` is how many rows of the front are shown.
         """
@@ -91,7 +91,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Summary:
-    """A results folder, read."""
+    """Contents of a report on a results folder."""
 
     frame: pd.DataFrame
     recommendations: list[Recommendation]
@@ -107,9 +107,9 @@ def summarise(
     margin: float = MARGIN,
     limits: Mapping[str, float] | None = None,
 ) -> Summary:
-    """Read a results folder (or a ``trials.parquet``) and say what it shows.
+    """Read a results folder (or a ``trials.parquet``) and draw its conclusions.
 
-    Raises UsageError on bad input and if there is nothing measured.
+    Raises UsageError on bad input or if nothing was measured.
     """
     frame, folder = load(results), folder_of(results)
     return summary_of(

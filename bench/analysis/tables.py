@@ -1,4 +1,4 @@
-"""Views of the trials that figures, reports and findings share, each for one dataset and encoder."""
+"""Views of the trials of one dataset and encoder, shared by figures, reports and findings."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ LEVELS = (0.90, 0.95, 0.98, 0.99)
 
 
 def dimension_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return what exact search finds with each reducer at each dimension, one row per pair.
+    """Return the quality of exact search, one row per reducer and dimension.
 
-    Columns: variant (a reducer with its chosen parameters), kind (of the reducer), dim, quality, low
-    and high (95 % interval; the least and the most if there are several seeds), seeds, retained,
-    retained_low, retained_high (shares kept; empty if there are several seeds), bytes (per float32
-    vector). Truncation comes first, then the others in order of appearance, by dimension.
+    Columns: variant (a reducer with its chosen parameters), kind (of the reducer), dim, quality,
+    low and high (95 % interval; the least and the most if there are several seeds), seeds,
+    retained, retained_low, retained_high (shares kept; empty if there are several seeds), bytes
+    (per float32 vector). Truncation comes first, then the others in order of appearance, by
+    dimension.
     """
     quality, exact = quality_of(frame), exact_rows(frame)
     rows = pd.DataFrame(
@@ -120,18 +121,18 @@ def evenly(rows: pd.DataFrame, most: int) -> pd.DataFrame:
 
 
 def worth_showing(best: pd.DataFrame) -> pd.DataFrame:
-    """Leave out the fast end of a front below `WORTH_SHOWING`, unless nothing keeps more."""
+    """Drop configurations that keep less than `WORTH_SHOWING`, unless all do."""
     shown = best[best[quality_of(best).retained] >= WORTH_SHOWING]
     return shown if len(shown) else best
 
 
 def stored(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return what exhaustive search finds at each reducer, dimension and precision, one row each.
+    """Return the quality of exhaustive search, one row per reducer, dimension and precision.
 
     Columns: variant, kind, dim, precision, bits (per component), bytes (of the components alone),
-    quality, low, high (95 % interval), retained. float32 comes from the exact pass. A lower precision
-    comes from timed single-stage trials, with what the index missed added back; so without
-    judgements only exhaustive indexes count.
+    quality, low, high (95 % interval), retained. float32 comes from the exact pass. A lower
+    precision comes from timed single-stage trials, with what the index missed added back; so
+    without judgements only exhaustive indexes count.
     """
     quality, exact = quality_of(frame), exact_rows(frame)
     rows = single_stage(timed(frame))
@@ -161,11 +162,12 @@ def stored(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def savings(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return what several stages save at equal quality, one row per backend, reducer and level.
+    """Return time saved by several stages, one row per backend, reducer and quality level.
 
-    Columns: backend, variant, kind, level (one of `LEVELS` that both reach), single_ms and multi_ms
-    (median latency of the fastest that keeps so much), saving (a share; negative if several stages
-    are slower), single and multi (labels). Vectors on disk are left out: their latency is the disk's.
+    Columns: backend, variant, kind, level (one of `LEVELS` that both reach), single_ms and
+    multi_ms (median latency of the fastest that keeps so much), saving (a share; negative if
+    several stages are slower), single and multi (labels). Vectors on disk are left out: their
+    latency is the disk's.
     """
     quality, rows, named = quality_of(frame), timed(frame), labels(frame)
     rows = rows[~from_disk(rows)]

@@ -1,6 +1,6 @@
-"""The compiled inner loops of `exact`, and the BLAS product they feed on.
+"""The compiled inner loops of the exact pass, and the BLAS product that feeds them.
 
-Nothing here holds the interpreter's lock, and nothing starts a thread: `exact` runs them from its own.
+The loops release the interpreter's lock and start no threads: `one_pass` calls them from its own.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ import ctypes
 from typing import Any
 
 import numpy as np
-import scipy.linalg.cython_blas  # noqa: F401  (has to be loaded before its address is asked for)
+import scipy.linalg.cython_blas  # noqa: F401  (loaded for its address below)
 from numba import njit
 from numba.extending import get_cython_function_address
 
 RUN = 128
-"""Scores tested together: as many as one pass of vector instructions clears before a branch is paid for."""
+"""Scores tested together: enough vector instructions to make up for the branch after them."""
 
 COSINE, INNER_PRODUCT, L2 = 0, 1, 2
 
-# Sums may be reordered, and a multiplication joined with an addition; infinities and NaN keep their meaning.
+# Sums may be reordered and multiply-adds fused; infinities and NaN keep their meaning.
 _SUMS = {"reassoc", "contract", "nsz"}
 
 _sgemm: Any = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(
@@ -31,10 +31,11 @@ _ONE, _ZERO = ctypes.c_float(1), ctypes.c_float(0)
 def add_products(
     products: np.ndarray, queries: np.ndarray, documents: np.ndarray, first: int, last: int
 ) -> None:
-    """Set (first = 0) or add to `products` (q, ≥ rows) the inner products over the coordinates first…last.
+    """Add the inner products over coordinates first…last to `products` (q, ≥ rows).
 
-    `queries` (q, D) and `documents` (rows, D), all float32 and C-contiguous; columns beyond `rows` are left alone. numpy's
-    own product would write each part aside and then add it: this one adds as it goes. Releases the interpreter's lock.
+    Overwrites if `first` is 0. `queries` (q, D) and `documents` (rows, D) are float32 and
+    C-contiguous. Columns beyond `rows` are left alone. numpy's product would need a temporary
+    array for each part; BLAS adds in place. Releases the interpreter's lock.
     """
     rows, width = documents.shape
     sizes = (ctypes.c_int * 5)(rows, len(queries), last - first, width, products.shape[1])
@@ -59,7 +60,10 @@ def add_products(
 
 @njit(nogil=True, cache=True, fastmath=_SUMS)
 def prefix_squares(vectors: np.ndarray, steps: np.ndarray, squares: np.ndarray) -> None:
-    """Write the squared length of each prefix: `vectors` (n, D) float32, `steps` (s,) int64 → `squares` (s, ≥ n) float32."""
+    """Write the squared length of each prefix.
+
+    `vectors` (n, D) float32, `steps` (s,) int64 → `squares` (s, ≥ n) float32.
+    """
     for i in range(len(vectors)):
         total, previous = np.float32(0), 0
         for s in range(len(steps)):
@@ -74,9 +78,10 @@ def prefix_squares(vectors: np.ndarray, steps: np.ndarray, squares: np.ndarray) 
 
 @njit(nogil=True, cache=True, fastmath=_SUMS)
 def weights(metric: int, squares: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> None:
-    """Write what makes a score of a product: product · `scale` + `shift`, each (n,) float32.
+    """Write the weights that turn a product into a score, (n,) float32 each.
 
-    What depends on the query alone is left out: it does not change the order of a query's documents.
+    The score is product · `scale` + `shift`. Terms that depend on the query alone are left out:
+    they do not change the order of a query's documents.
     """
     for i in range(len(squares)):
         scale[i], shift[i] = 1, 0
@@ -88,7 +93,7 @@ def weights(metric: int, squares: np.ndarray, scale: np.ndarray, shift: np.ndarr
 
 @njit(nogil=True, cache=True)
 def _key(score: float, position: int) -> np.uint64:
-    """Pack a float32 score and a position into one number that sorts by score, then by the lower position."""
+    """Pack a float32 score and a position into a key; of equal scores the first is largest."""
     bits = np.float32(score).view(np.uint32)
     bits = (
         np.uint32(~bits)
@@ -111,7 +116,7 @@ def _score(key: np.uint64) -> np.float32:
 
 @njit(nogil=True, cache=True)
 def _largest_first(keys: np.ndarray, k: int) -> None:
-    """Bring the k largest of `keys` to its front, in no order. Source: Hoare 1961, find."""
+    """Move the k largest of `keys` to the front, in no order. Source: Hoare 1961, find."""
     low, high = 0, len(keys) - 1
     while low < high:
         a, b, c = keys[low], keys[(low + high) >> 1], keys[high]
@@ -146,12 +151,13 @@ def collect(
     bars: np.ndarray,
     shared: np.ndarray,
 ) -> None:
-    """Take the documents of a block that may be among the `keep` best of their query.
+    """Collect the documents of a block that may be among the `keep` best of their query.
 
-    `products` (q, ≥ n) float32 with n = len(`scale`) documents from position `start` on. `keys` (q, capacity) uint64 holds
-    the candidates of each query, `counts` (q,) how many; a full row is cut down to its `keep` best, which raises `bars` (q,),
-    the score that a document must exceed. Blocks come in the order of positions, so one that only equals the bar ranks behind
-    it. `shared` (q,) is the highest bar of any thread: what is below it cannot be among the best of all.
+    `products` (q, ≥ n) float32 covers n = len(`scale`) documents from position `start` on. `keys`
+    (q, capacity) uint64 holds the candidates of each query, `counts` (q,) their number. A full row
+    is cut down to its `keep` best, which raises `bars` (q,), the score that a document must exceed.
+    Blocks arrive in the order of positions, so a document that only equals the bar ranks behind it.
+    `shared` (q,) is the highest bar of any thread. No document below it is among the best overall.
     """
     capacity = keys.shape[1]
     for q in range(len(counts)):
@@ -182,7 +188,10 @@ def collect(
 
 @njit(nogil=True, cache=True, fastmath=_SUMS)
 def pair_score(metric: int, query: np.ndarray, document: np.ndarray) -> float:
-    """Return the double-precision score of two (d,) float32 vectors, higher is nearer; the cosine with a zero vector is 0."""
+    """Return the double-precision score of two (d,) float32 vectors; higher is nearer.
+
+    The cosine with a zero vector is 0.
+    """
     product, square, query_square = 0.0, 0.0, 0.0
     for c in range(len(query)):
         a, b = np.float64(query[c]), np.float64(document[c])
@@ -208,7 +217,10 @@ def pair_scores(
     width: int,
     scores: np.ndarray,
 ) -> None:
-    """Write the score of query ``rows[i]`` with document ``positions[i]`` over their first `width` coordinates, (p,) float64."""
+    """Write the score of query ``rows[i]`` with document ``positions[i]``, (p,) float64.
+
+    Only the first `width` coordinates count.
+    """
     for i in range(len(rows)):
         scores[i] = pair_score(metric, queries[rows[i], :width], documents[positions[i], :width])
 
@@ -230,11 +242,12 @@ def count_above(
     exact: np.ndarray,
     above: np.ndarray,
 ) -> None:
-    """Count the documents of a block that rank above given ones, a query.
+    """Count, per pair of a query and a document, the documents of a block that rank above it.
 
-    The pairs of query q are ``first_pair[q]…first_pair[q + 1]``: document ``positions[p]`` with the double-precision score
-    ``exact[p]``, which is ``raw[p]`` on the scale of the pass. What comes within ``near[p]`` of that is scored again in double
-    precision; scores that are equal as float32 rank by position. Adds to `above` (p,) int64.
+    The pairs of query q are ``first_pair[q]…first_pair[q + 1]``: document ``positions[p]`` with the
+    double-precision score ``exact[p]``, which is ``raw[p]`` on the scale of the pass. Scores within
+    ``near[p]`` of that are computed again in double precision. Scores equal as float32 rank by
+    position. Adds to `above` (p,) int64.
     """
     for q in range(len(first_pair) - 1):
         row = products[q]

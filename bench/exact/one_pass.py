@@ -1,12 +1,16 @@
 """Exact search at every prefix length in one pass over the corpus.
 
-For prefixes d₁ < d₂ the inner product and the squared lengths over d₂ coordinates are those over d₁ plus the part between:
-so the blocks of one pass give the scores at all dimensions. Threads take the blocks in turn; each adds the next part to its
-block's products with a single-threaded BLAS, while they lie in the cache, and scans them.
+For prefixes d₁ < d₂, the inner products and squared lengths over d₂ coordinates are those over d₁
+plus the part between. So one read of each block gives the scores at all dimensions. Threads take
+the blocks in turn. Each adds the next part to its block's products with a single-threaded BLAS
+while they are in cache, then scans them.
 """
 
 from __future__ import annotations
 
+import contextlib
+import queue
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,25 +23,25 @@ from bench.machine import usable_cores
 METRICS = ("cosine", "inner_product", "l2")
 
 _DOCUMENTS, _QUERIES = 1_024, 512
-"""A block: its products (2 MiB) stay in the cache between one part's addition and the next."""
+"""Size of a block: its products (2 MiB) stay in cache from one part to the next."""
 _SPARE = 16
-"""Candidates beyond k that are kept until near-ties are settled."""
+"""Extra candidates kept beyond k until near-ties are settled."""
 _NEAR = 4e-6
-"""In units of the lengths multiplied: scores closer than this are summed again in double precision."""
+"""Scores closer than this, relative to `_Pass.magnitude`, are recomputed in double precision."""
 _GATHERED = 8_192
-"""Pairs whose documents are read at once."""
+"""Pairs whose documents are read together."""
 
 Transform = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Exact:
-    """What one pass found, by dimension."""
+    """Results of one pass, by dimension."""
 
     nearest: dict[int, tuple[np.ndarray, np.ndarray]]
     """(ids (q, k) int64, best first, -1 pads; scores (q, k) float32, -inf pads)."""
     relevant: dict[int, tuple[np.ndarray, np.ndarray]]
-    """Of each pair asked for: (score (p,) float64, rank (p,) int64 from 1 on among the whole corpus)."""
+    """Per requested pair: score (p,) float64, and rank in the whole corpus (p,) int64, from 1."""
 
 
 def exact_topk(
@@ -53,13 +57,16 @@ def exact_topk(
 ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """Return the k nearest documents of each query, at each of `dimensions`.
 
-    `queries` (q, D), `corpus` (n, D) of any float dtype, the corpus possibly a memory map: it is read in blocks.
-    `metric` is ``"cosine"``, ``"inner_product"`` or ``"l2"`` (squared, given negated so that the highest is the nearest).
-    `transform` maps a block (rows, D) → (rows, D) before its prefixes are taken (a rotation, a permutation).
-    `own` (q,) int64 is the document left out of each query's results, -1 for none. `threads`: all that this process may use.
-    Returns {dimension: (ids (q, k) int64 best first, scores (q, k) float32)}; equal scores in the order of ids; where the
-    corpus holds fewer than k, -1 and -inf pad. A zero-length prefix has cosine 0 with everything.
-    Raises ValueError for a dimension outside 1…D, k < 1, widths that differ, or an unknown metric.
+    `queries` (q, D) and `corpus` (n, D) are of any float dtype. The corpus may be a memory map: it
+    is read in blocks. `metric` is ``"cosine"``, ``"inner_product"`` or ``"l2"`` (squared and
+    negated, so that the highest is the nearest). `transform` maps a block (rows, D) → (rows, D)
+    before its prefixes are taken (a rotation, a permutation). `own` (q,) int64 is the document to
+    leave out of each query's results, -1 for none. `threads` defaults to all usable cores.
+
+    Returns {dimension: (ids (q, k) int64 best first, scores (q, k) float32)}. Equal scores are in
+    the order of ids. If the corpus holds fewer than k documents, -1 and -inf pad. A zero-length
+    prefix has cosine 0 with everything. Raises ValueError for a dimension outside 1…D, k < 1,
+    widths that differ, or an unknown metric.
     """
     return exact_search(
         queries, corpus, dimensions, k, metric, transform=transform, own=own, threads=threads
@@ -78,10 +85,11 @@ def exact_search(
     own: np.ndarray | None = None,
     threads: int | None = None,
 ) -> Exact:
-    """Do as `exact_topk`, and in the same pass find each relevant document's score and rank, however far down it stands.
+    """Do as `exact_topk`; in the same pass find the score and rank of each relevant document.
 
-    `relevant` is (rows (p,), ids (p,)) int64: pairs of a query's position and a document's. Ranks leave out the query's own
-    document as the results do. Raises as `exact_topk` does, and ValueError for a pair outside the queries or the corpus.
+    `relevant` is (rows (p,), ids (p,)) int64: pairs of a query's position and a document's. A rank
+    counts the whole corpus, without the query's own document. Raises as `exact_topk` does, and
+    ValueError for a pair outside the queries or the corpus.
     """
     full = queries.shape[1]
     if corpus.shape[1] != full:
@@ -102,6 +110,34 @@ def exact_search(
         ).run()
 
 
+class _Blocks:
+    """First positions of the blocks left to scan; threads take them in ascending order."""
+
+    def __init__(self, n_documents: int) -> None:
+        self.stop = threading.Event()
+        self.starts: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for start in range(0, n_documents, _DOCUMENTS):
+            self.starts.put(start)
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield blocks until none is left or `stop` is set."""
+        with contextlib.suppress(queue.Empty):
+            while not self.stop.is_set():
+                yield self.starts.get_nowait()
+
+
+@dataclass(frozen=True)
+class _Scanned:
+    """Results of one thread."""
+
+    keys: np.ndarray
+    """(s, q, capacity) uint64: packed score and position of each candidate; 0 for none."""
+    longest: np.ndarray
+    """(s,) float32: the longest prefix of a document."""
+    above: np.ndarray | None
+    """(s, p) int64: documents that rank above each relevant pair."""
+
+
 class _Pass:
     def __init__(
         self,
@@ -115,16 +151,14 @@ class _Pass:
         own: np.ndarray | None,
         threads: int | None,
     ) -> None:
-        from bench.exact import kernels  # compiled on first use: only who searches waits for it
+        from bench.exact import kernels  # compiled on first use, so not imported with the package
 
         self.kernels = kernels
-        self.corpus, self.transform, self.steps, self.k, self.own = (
-            np.asarray(corpus),
-            transform,
-            steps,
-            k,
-            own,
-        )
+        self.corpus = np.asarray(corpus)
+        self.transform = transform
+        self.steps = steps
+        self.k = k
+        self.own = own
         self.metric = METRICS.index(metric)
         self.queries = self._converted(queries)
         self.threads = threads or len(usable_cores())
@@ -136,37 +170,37 @@ class _Pass:
         self.pairs = None if relevant is None else _Pairs(self, *relevant)
 
     def _converted(self, vectors: np.ndarray) -> np.ndarray:
-        """Return (n, D) float32, transformed, contiguous; a view where nothing is to be done."""
+        """Return (n, D) float32, transformed and contiguous; a view if nothing changes."""
         converted = np.asarray(vectors, dtype=np.float32)
         return np.ascontiguousarray(
             self.transform(converted) if self.transform else converted, dtype=np.float32
         )
 
     def run(self) -> Exact:
-        blocks = iter(range(0, len(self.corpus), _DOCUMENTS))
+        blocks = _Blocks(len(self.corpus))
         with ThreadPoolExecutor(self.threads) as pool:
             try:
-                found = list(pool.map(lambda _: self._scan(blocks), range(self.threads)))
+                scanned = list(pool.map(self._scan_or_stop, [blocks] * self.threads))
             finally:
-                for (
-                    _
-                ) in blocks:  # after an error or an interrupt the others find nothing left to take
-                    pass
-            parts, longest = (
-                [keys for keys, _, _ in found],
-                np.max([lengths for _, lengths, _ in found], axis=0),
+                blocks.stop.set()  # after an interrupt, so that no thread goes on
+            parts = [each.keys for each in scanned]
+            longest = np.max([each.longest for each in scanned], axis=0)
+            settled = pool.map(
+                lambda j: self._settled(j, parts, longest[j]), range(len(self.steps))
             )
-            nearest = dict(
-                pool.map(
-                    lambda j: (self.steps[j], self._settled(j, parts, longest[j])),
-                    range(len(self.steps)),
-                )
-            )
-        ranks = {} if self.pairs is None else self.pairs.ranks([above for _, _, above in found])
+            nearest = dict(zip(self.steps, settled, strict=True))
+        ranks = {} if self.pairs is None else self.pairs.ranks([each.above for each in scanned])
         return Exact(nearest, ranks)
 
-    def _scan(self, blocks: Iterator[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Take blocks until none is left; return candidates' keys (s, q, capacity), longest lengths (s,), counts above."""
+    def _scan_or_stop(self, blocks: _Blocks) -> _Scanned:
+        """Scan blocks; an error stops the other threads too."""
+        try:
+            return self._scan(blocks)
+        except BaseException:
+            blocks.stop.set()
+            raise
+
+    def _scan(self, blocks: _Blocks) -> _Scanned:
         kernels, n_steps, n_queries = self.kernels, len(self.steps), len(self.queries)
         steps = np.array(self.steps)
         keys = np.zeros((n_steps, n_queries, 2 * self.keep), np.uint64)
@@ -197,25 +231,20 @@ class _Pass:
                     )  # fmt: skip
                     if self.pairs is not None and above is not None:
                         self.pairs.count(
-                            products,
-                            weight,
-                            start,
-                            group,
-                            documents,
-                            j,
-                            squares[j, :rows].max(),
-                            above[j],
-                        )
-        held = np.arange(2 * self.keep) < counts[:, :, None]
-        return np.where(held, keys, 0), np.sqrt(longest), above
+                            products, weight, start, group, documents, j,
+                            squares[j, :rows].max(), above[j],
+                        )  # fmt: skip
+        filled = np.arange(2 * self.keep) < counts[:, :, None]
+        return _Scanned(np.where(filled, keys, 0), np.sqrt(longest), above)
 
     def magnitude(self, j: int, longest: float) -> np.ndarray:
-        """Return, a query, what its scores are differences of: rounding errors are in proportion to it, (q,)."""
+        """Return the size of the terms of each query's scores, (q,): rounding errors scale so."""
         lengths = self.lengths[j]
-        if METRICS[self.metric] == "cosine":
-            return np.ones_like(lengths)
-        if METRICS[self.metric] == "inner_product":
-            return np.asarray(lengths * longest)
+        match METRICS[self.metric]:
+            case "cosine":
+                return np.ones_like(lengths)
+            case "inner_product":
+                return np.asarray(lengths * longest)
         return np.asarray(lengths**2 + longest**2)
 
     def _settled(
@@ -223,7 +252,8 @@ class _Pass:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return ids and scores at step `j`, near-ties in their true order.
 
-        Single precision depends on where in a block a document stood; equal scores come in the order of ids.
+        Single-precision sums depend on a document's place in its block, so near-ties are computed
+        again in double precision. Equal scores are in the order of ids.
         """
         keys = np.concatenate([part[j] for part in parts], axis=1)
         keys = np.sort(keys, axis=1)[:, : -self.keep - 1 : -1]
@@ -251,7 +281,7 @@ class _Pass:
         )
 
     def _finished(self, scores: np.ndarray, j: int) -> np.ndarray:
-        """Put in what depends on the query alone, (q, ·)."""
+        """Add the terms that depend on the query alone to `scores` (q, ·)."""
         lengths = self.lengths[j].astype(np.float64)[:, None]
         if METRICS[self.metric] == "cosine":
             inverse = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
@@ -262,48 +292,40 @@ class _Pass:
         """Return the double-precision score of each (query, document) pair at step `j`, (p,)."""
         scores, width = np.empty(len(rows)), self.steps[j]
         score = self.kernels.pair_scores
-        if (
-            self.transform is None
-            and self.corpus.dtype == np.float32
-            and self.corpus.flags.c_contiguous
-        ):
+        usable = self.corpus.dtype == np.float32 and self.corpus.flags.c_contiguous
+        if usable and self.transform is None:
             score(self.metric, self.queries, rows, self.corpus, ids, width, scores)
             return scores
         order = np.argsort(ids, kind="stable")  # a memory map is read from front to back
         for at in (order[i : i + _GATHERED] for i in range(0, len(order), _GATHERED)):
             wanted, inverse = np.unique(ids[at], return_inverse=True)
             part = np.empty(len(at))
-            score(
-                self.metric,
-                self.queries,
-                rows[at],
-                self._converted(self.corpus[wanted]),
-                inverse,
-                width,
-                part,
-            )
+            documents = self._converted(self.corpus[wanted])
+            score(self.metric, self.queries, rows[at], documents, inverse, width, part)
             scores[at] = part
         return scores
 
 
 class _Pairs:
-    """The documents whose score and rank are asked for, by query."""
+    """The documents whose score and rank are requested, by query."""
 
     def __init__(self, of: _Pass, rows: np.ndarray, ids: np.ndarray) -> None:
         rows, ids = np.asarray(rows, np.int64), np.asarray(ids, np.int64)
-        for what, named, limit in (
+        for kind, named, limit in (
             ("query", rows, len(of.queries)),
             ("document", ids, len(of.corpus)),
         ):
             if len(named) and not (named.min() >= 0 and named.max() < limit):
-                raise ValueError(f"a pair names a {what} outside 0…{limit - 1}")
-        self.of, self.order = of, np.argsort(rows, kind="stable")
-        self.rows, self.ids = rows[self.order], ids[self.order]
+                raise ValueError(f"a pair names a {kind} outside 0…{limit - 1}")
+        self.of = of
+        self.order = np.argsort(rows, kind="stable")
+        self.rows = rows[self.order]
+        self.ids = ids[self.order]
         self.first = np.searchsorted(self.rows, np.arange(len(of.queries) + 1))
         self.scores = np.array(
             [of.pair_scores(self.rows, self.ids, j) for j in range(len(of.steps))]
         )
-        # The pass leaves out what depends on the query alone.
+        # The pass leaves out terms that depend on the query alone.
         lengths = of.lengths[:, self.rows].astype(np.float64)
         cosine, l2 = METRICS[of.metric] == "cosine", METRICS[of.metric] == "l2"
         self.unit = lengths if cosine else np.ones_like(lengths)
@@ -320,31 +342,36 @@ class _Pairs:
         longest_square: float,
         above: np.ndarray,
     ) -> None:
-        """Add to `above` (p,) the documents of a block that rank above each of the group's pairs at step `j`."""
+        """Add to `above` (p,) the documents of a block that rank above each pair at step `j`."""
         first = self.first[group.start : min(group.stop, len(self.of.queries)) + 1]
         near = (
             _NEAR * self.of.magnitude(j, float(np.sqrt(longest_square)))[self.rows] * self.unit[j]
         )
         self.of.kernels.count_above(
-            self.of.metric, products, *weight, start, self.of.queries[group], documents, self.of.steps[j],
+            self.of.metric, products, *weight, start,
+            self.of.queries[group], documents, self.of.steps[j],
             first, self.ids, self.raw[j], near, self.scores[j], above,
         )  # fmt: skip
 
     def ranks(self, counts: list[np.ndarray | None]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-        """Return score and rank of each pair, in the order asked for, by dimension."""
+        """Return score and rank of each pair, in the order requested, by dimension."""
         above = np.sum([count for count in counts if count is not None], axis=0)
         found = {}
         for j, d in enumerate(self.of.steps):
             ranks = 1 + above[j]
             if self.of.own is not None:
                 ranks -= self._own_above(j)
-            scores = np.empty(len(ranks)), np.empty(len(ranks), np.int64)
-            scores[0][self.order], scores[1][self.order] = self.scores[j], ranks
-            found[d] = scores
+            requested = np.empty(len(ranks)), np.empty(len(ranks), np.int64)
+            requested[0][self.order] = self.scores[j]
+            requested[1][self.order] = ranks
+            found[d] = requested
         return found
 
     def _own_above(self, j: int) -> np.ndarray:
-        """Return whether the query's own document ranks above each pair's, (p,) bool; a pair with it has no rank above."""
+        """Return whether the query's own document ranks above each pair's, (p,) bool.
+
+        False for a pair that is the query with its own document.
+        """
         own = self.of.own[self.rows]  # type: ignore[index]
         has = (own >= 0) & (own != self.ids)
         above = np.zeros(len(own), bool)
@@ -355,7 +382,7 @@ class _Pairs:
 
 
 def _without(ids: np.ndarray, scores: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Move each query's own document behind the others, as a pad."""
+    """Replace each query's own document by padding at the end."""
     mine = ids == own[:, None]
     order = np.argsort(mine, axis=1, kind="stable")
     ids, scores = np.where(mine, -1, ids), np.where(mine, -np.inf, scores)

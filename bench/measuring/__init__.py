@@ -1,1 +1,1 @@
-"""From trials to rows: a runner, a watched process for each index, the clock, and what is timed."""
+"""From trials to rows: the runner, a watched worker process per index, the clock, the searches."""

@@ -61,7 +61,7 @@ class ExactKey(Message):
 
 
 class Rival(Message):
-    """A configuration measured before, that a new one must beat in something."""
+    """An earlier configuration; a new one must be better in something, or it is dominated."""
 
     by_query: list[float]
     """Quality of each query, in the order of the queries."""
@@ -74,7 +74,7 @@ Row = Annotated[dict[str, Any], AfterValidator(lambda row: checked(row, COLUMNS.
 
 
 class QueryRows(Message):
-    """What one trial found for each query, one list per column of the queries table."""
+    """Results of one trial per query, one list per column of the queries table."""
 
     query_id: list[str]
     found: list[list[int]]
@@ -122,14 +122,14 @@ class BuildJob(Message):
     """Whether to leave out trials that a few queries show to be dominated."""
     rivals: list[Rival]
     bandwidth: float
-    """What one thread reads from memory, bytes per second; 0 if unknown."""
+    """Memory bandwidth of one thread, bytes per second; 0 if unknown."""
     machine_cores: list[int]
     """All cores that the clients of a server may use."""
     encode_ms_p50: float | None
 
     @property
     def index(self) -> Trial:
-        """A trial that stands for all: they share reducer, dimension, precision and build."""
+        """Any of the trials: they share reducer, dimension, precision and build parameters."""
         return next(iter(self.trials.values()))
 
 
@@ -144,7 +144,7 @@ class EncodeJob(Message):
 
 
 class BandwidthJob(Message):
-    """Measure what one pinned thread reads from main memory; the answer is bytes per second."""
+    """Measure the memory bandwidth of one pinned thread; the answer is bytes per second."""
 
     kind: Literal["bandwidth"] = "bandwidth"
     cores: list[int]
@@ -157,7 +157,7 @@ JOB: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])
 
 
 class Ready(Message):
-    """The index or the exact results stand; from here on an error belongs to the trial under way."""
+    """The index or the exact results are ready; a later error belongs to the trial under way."""
 
     event: Literal["ready"] = "ready"
 

@@ -1,4 +1,4 @@
-"""Measuring the trials over one index: what is timed, what is scored, what need not be timed."""
+"""Measure the trials over one index: time them, score them, skip dominated ones."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Built:
 
 
 class Measure:
-    """Everything that the trials over one index share."""
+    """Measures the trials over one index; holds the data that they share."""
 
     def __init__(
         self, job: BuildJob, embeddings: Embeddings, reducer: Reducer, built: Built
@@ -78,9 +78,9 @@ class Measure:
 
     @cached_property
     def precise(self) -> np.ndarray | None:
-        """What exhaustive search at the trial's precision finds, (q, depth) int64, without own documents.
+        """Exhaustive results at the trial's precision, (q, depth) int64, without own documents.
 
-        None if no exhaustive search knows the precision.
+        None if no exhaustive search supports the precision.
         """
         precision, depth = self.job.index.precision, self.exact.shape[1] + self.index.extra
         if precision == FLOAT32.name:
@@ -96,8 +96,8 @@ class Measure:
         return None if found is None else without_own(found, self.index.own)
 
     def dominated(self) -> dict[str, str]:
-        """Return which trials need not be timed, by id, and why; none unless the study wants the front."""
-        # A load test is measured whatever one client would see.
+        """Return why each dominated trial is skipped, by id; empty unless `sweep` is pareto."""
+        # Load tests are always measured: the times of one client do not predict them.
         trials = {i: trial for i, trial in self.job.trials.items() if trial.clients == 1}
         if not self.job.pareto or min((t.k for t in trials.values()), default=0) < DEPTH:
             return {}
@@ -125,7 +125,7 @@ class Measure:
         return self.scorer.by_query(without_own(ids, None if own is None else own[rows]), rows)
 
     def trial(self, trial: Trial) -> tuple[dict[str, Any], QueryRows]:
-        """Measure one trial: columns of its row, and those of its queries."""
+        """Measure one trial; return columns of its row and of its queries."""
         search = Search(self.index, trial)
         measured, results, by_query = (
             self._under_load(search) if trial.clients > 1 else self._alone(search)
@@ -156,7 +156,7 @@ class Measure:
         return {**row, **scored.row}, queries
 
     def _alone(self, search: Search) -> tuple[dict[str, Any], list[np.ndarray], np.ndarray]:
-        """Time one query after the other: columns, ids of each query, its median time (q,) ns."""
+        """Time one query after the other; return columns, ids per query, median times (q,) ns."""
         job, n_queries = self.job, len(self.queries)
         singles = [self.full_queries[i : i + 1] for i in range(n_queries)]
 
@@ -190,7 +190,7 @@ class Measure:
         return row, latency.results, np.median(latency.nanoseconds, axis=0)
 
     def _under_load(self, search: Search) -> tuple[dict[str, Any], list[np.ndarray], np.ndarray]:
-        """Do as `_alone` while many clients query; what compares single queries is left out."""
+        """Do as `_alone` while many clients query, without figures that need a single client."""
         trial = search.trial
         ask = Ask(
             self.index.backend,
@@ -208,7 +208,7 @@ class Measure:
         return None if reported is None else float(np.median(reported))
 
     def _bytes_per_vector(self, search: Search, index_bytes: int | None) -> float | None:
-        """Return bytes in memory: the index, and the vectors that later stages read from there.
+        """Return bytes per vector in memory: the index, and the vectors that later stages read.
 
         None if a server does not report its size.
         """
@@ -232,7 +232,7 @@ class Measure:
         return float(np.median(taken.nanoseconds) / 1e6)
 
     def _checked(self, results: list[np.ndarray], asked: int) -> np.ndarray:
-        """Return the results (q, k) without own documents; raises ValueError for an impossible id."""
+        """Return results (q, k) without own documents; raises ValueError for an impossible id."""
         for found in results:
             if np.shape(found) != (1, asked):
                 raise ValueError(

@@ -1,4 +1,4 @@
-"""What a worker prepares before it measures: the reducer, reduced vectors, exact results."""
+"""Inputs that a worker prepares before it measures: reducer, reduced vectors, exact results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def opened(data: Data) -> Embeddings:
 
 
 def fitted_reducer(key: ExactKey, embeddings: Embeddings) -> Reducer:
-    """Return the fitted reducer: the first worker fits it and keeps its arrays, the others read them."""
+    """Return the fitted reducer; the first worker fits it and saves its arrays for the others."""
     reducer = get_reducer(key.reducer)(key.data.encoder, **parameters(key.reducer_params))
     kept = key.stem.with_suffix(".reducer.npz")
     damaged = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
@@ -65,11 +65,11 @@ class ExactResults:
         self.path = key.stem.with_suffix(".npz")
 
     def exist(self) -> bool:
-        """Say whether they were found before."""
+        """Return whether an earlier pass saved them."""
         return self.path.exists()
 
     def save(self, found: Exact, n_documents: int, rows: np.ndarray) -> None:
-        """Keep what one pass found; `rows` (p,) int64 are the queries of the pairs it ranked."""
+        """Save the results of a pass; `rows` (p,) int64 are the queries of the ranked pairs."""
         arrays: dict[str, np.ndarray] = {f"ids_{d}": ids for d, (ids, _) in found.nearest.items()}
         for d, (_, ranks) in found.relevant.items():
             first = np.full(len(arrays[f"ids_{d}"]), n_documents + 1)
@@ -85,7 +85,7 @@ class ExactResults:
         return ids
 
     def first_relevant(self, dimension: int) -> np.ndarray:
-        """Return the rank of each query's best relevant document in the whole corpus, (q,) int64."""
+        """Return the rank of each query's best relevant document in the corpus, (q,) int64."""
         ranks: np.ndarray = self._arrays[f"first_relevant_{dimension}"]
         return ranks
 
@@ -98,7 +98,7 @@ class StoredVectors:
     """The mapped vectors at the full dimension, which later stages of a search score."""
 
     def __init__(self, reducer: Reducer, corpus: np.ndarray, full: np.ndarray, path: Path) -> None:
-        """`corpus` (n, D) as encoded, `full` (n, D) unit length; `path`: of a file for mapped ones."""
+        """`corpus` (n, D) as encoded, `full` (n, D) unit length; `path` caches mapped rows."""
         self._reducer = reducer
         self._corpus = corpus
         self._full = full

@@ -1,4 +1,4 @@
-"""What a run shows while it goes on: what is measured now, how many trials are left, and how long that will take."""
+"""Progress of a run: the trial under way, how many are left, and the estimated time."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from rich.progress import Progress as Bar
 
 
 class Progress:
-    """A live bar on standard error; where that is no terminal, a line for every tenth of the trials."""
+    """A live bar on standard error; without a terminal, a line per tenth of the trials."""
 
     def __init__(self, total: int, held: int, show: bool) -> None:
-        self.total, self.counts = total, Counter[str]()
+        self.total = total
+        self.counts = Counter[str]()
         self.console = Console(stderr=True, quiet=not show)
         if held:
             self.console.print(f"{held} trials are measured already, {total} are left")
@@ -51,9 +52,9 @@ class Progress:
         if self.total:
             self.console.print(f"measured {self._summary()}")
 
-    def now(self, what: str) -> None:
-        """Say what is measured now."""
-        self.bar.update(self.task, description=what)
+    def now(self, label: str) -> None:
+        """Show `label` as the work under way."""
+        self.bar.update(self.task, description=label)
 
     def finished(self, status: str) -> None:
         """Count one trial."""

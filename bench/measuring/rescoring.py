@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.linalg.cython_blas  # noqa: F401  (has to be loaded before its address is asked for)
+import scipy.linalg.cython_blas  # noqa: F401  (numba takes its BLAS from it)
 from numba import njit
 
 
@@ -17,12 +17,13 @@ def rescore(
     keeps: np.ndarray,
     found: np.ndarray,
 ) -> None:
-    """Narrow each query's shortlist step by step: gather, score by cosine and select, all in one go.
+    """Narrow each query's shortlist step by step: gather, score by cosine and select in one loop.
 
-    `vectors` (n, D) float32, of unit length where `unit`; `queries` (q, D) float32; `shortlists` (q, s) int64, -1 pads.
-    Step i scores over the first `dimensions[i]` coordinates and keeps the `keeps[i]` best; the last step's are written to
-    `found` (q, keeps[-1]) int64, best first, -1 pads; equal scores keep the shortlist's order. What a step needs beyond the
-    one before is only the coordinates between: products and squared lengths are carried along.
+    `vectors` (n, D) float32, of unit length if `unit`; `queries` (q, D) float32; `shortlists` (q,
+    s) int64, -1 pads. Step i scores over the first `dimensions[i]` coordinates and keeps the
+    `keeps[i]` best. The last step's results are written to `found` (q, keeps[-1]) int64, best
+    first, -1 pads. Equal scores keep the shortlist's order. Each step reads only the coordinates
+    beyond the step before: products and squared lengths are carried along.
     """
     full = vectors.shape[1]
     size = shortlists.shape[1]
@@ -62,7 +63,7 @@ def rescore(
                 score = products[i]
                 if not known and squares[i] > 0:
                     score /= np.sqrt(squares[i])
-                # Insertion into the few that are kept: strict, so that of equals the earlier stays ahead.
+                # Insert among those kept; strictly, so that equal scores keep their order.
                 if kept == keep:
                     if score <= scores[kept - 1]:
                         continue
@@ -78,7 +79,7 @@ def rescore(
                 order[place] = i
             count = kept
             if step + 1 < len(dimensions):
-                # In the order of the shortlist, or a later write would overwrite what is still to be read.
+                # In the order of the shortlist, so that no write overwrites an unread entry.
                 chosen = np.sort(order[:kept])
                 for i in range(kept):
                     ids[i], products[i], squares[i] = (

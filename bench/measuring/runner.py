@@ -1,7 +1,7 @@
-"""All trials of a study: a worker process per index, time-outs, memory limits, resumption.
+"""Run all trials of a study: a worker process per index, time-outs, memory limits, resume.
 
 Each worker measures the trials over one index and reports each one as it ends. If it crashes, hangs
-or takes too much memory, the trial under way gets that status and a new worker takes the rest.
+or takes too much memory, the trial under way gets that status. A new worker runs the rest.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class _Machine:
     name: str
     cores: list[int]
     bandwidth: float
-    """Bytes per second that one thread reads from memory; 0 until measured."""
+    """Memory bandwidth of one thread, bytes per second; 0 until measured."""
     memory_limit: float
 
 
@@ -68,7 +68,7 @@ def run(
     progress: bool = True,
     retry: bool = False,
 ) -> pd.DataFrame:
-    """Measure every trial of a study that the results folder lacks; return the folder's trials.
+    """Measure the trials of a study that the results folder lacks; return the folder's trials.
 
     `study` is a study file, the name of one that ships, or a Study. `out` defaults to
     ``results/NAME``. A trial is not measured again if configuration, data, library versions and
@@ -203,7 +203,7 @@ class _Run:
             texts=list(embeddings.sample_texts),
             budget_seconds=BUDGET_SECONDS,
         )
-        return self._ask(job, "encoding of a query")
+        return self._ask(job, "query encoding")
 
     def _measure_bandwidth(self) -> None:
         if not self.machine.bandwidth:
@@ -213,9 +213,9 @@ class _Run:
     def _cores(self) -> list[int]:
         return self.machine.cores[-self.study.threads[0] :]
 
-    def _ask(self, job: Job, what: str) -> float | None:
+    def _ask(self, job: Job, label: str) -> float | None:
         """Run a job that answers with one number; None if it failed."""
-        self.progress.now(what)
+        self.progress.now(label)
         limit = self.study.timeout_seconds + GRACE_SECONDS
         with Worker(job, limit, self.machine.memory_limit) as worker:
             answers = [event.value for event in worker.events() if isinstance(event, Answer)]

@@ -1,4 +1,4 @@
-"""One trial's search with all its steps, over an index that is configured for it."""
+"""One trial's search with all its steps, over an index configured for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.study.schema import DISK, NATIVE, SHORTLIST, VECTORS
 
 @dataclass(frozen=True)
 class Index:
-    """A built index, and what every search over it shares."""
+    """A built index with the data that every search over it shares."""
 
     backend: Backend
     queries: np.ndarray
@@ -26,7 +26,7 @@ class Index:
     stored: StoredVectors
     full_dim: int
     own: np.ndarray | None
-    """(q,) int64: the document that each query is, to be left out; None if no query is one."""
+    """(q,) int64: the document identical to each query, to leave out; None if there are none."""
 
     @property
     def extra(self) -> int:
@@ -81,7 +81,7 @@ class Search:
         return self.run(slice(position, position + 1))
 
     def exhaustive(self, nearest: np.ndarray) -> np.ndarray:
-        """Return what this trial would find if its index returned `nearest`, (q, ≥k) int64."""
+        """Return this trial's results if its index returned `nearest`, (q, ≥k) int64."""
         if not self.stages:
             return nearest[:, : self.trial.k]
         shortlist = self.stages[SHORTLIST]
@@ -93,7 +93,7 @@ class Search:
         return multi.narrow(shortlists, self.index.stored_queries)
 
     def before(self) -> Callable[[], None] | None:
-        """Return what to call before each query, outside the clock; None for nothing."""
+        """Return a function to call before each query, outside the clock; None for none."""
         return self.cold.drop if self.cold else None
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
-"""Searches of more than one step: a shortlist at a low dimension, rescored at a higher one, or narrowed step by step.
+"""Searches of several steps: a shortlist at a low dimension, then rescored at higher ones.
 
-One stored vector serves all of them: the index holds the prefix that the trial's dimension names, and the steps after it
+One stored vector serves all steps. The index holds its prefix at the trial's dimension. Later steps
 score longer prefixes of the same mapped vectors, read from memory or from a file.
 """
 
@@ -27,9 +27,10 @@ class Step:
 
 
 def steps(stages: Mapping[str, Any], low: int, full: int, k: int) -> list[Step]:
-    """Return the steps after the index's own, at dimension `low`, that `stages` asks for, as in a study.
+    """Return the steps that `stages` (as in a study) adds to the index's own, at dimension `low`.
 
-    A funnel doubles the dimension from step to step and halves the list, never below `k`. Source: Kusupati et al. 2022.
+    A funnel doubles the dimension from step to step and halves the list, never below `k`. Source:
+    Kusupati et al. 2022.
     """
     last = stages.get(DIMENSION, full)
     found, dimension, keep = [], low, stages[SHORTLIST]
@@ -40,7 +41,10 @@ def steps(stages: Mapping[str, Any], low: int, full: int, k: int) -> list[Step]:
 
 
 class MultiStage:
-    """A backend's shortlist, narrowed with longer vectors. Source: Kusupati et al. 2022, adaptive retrieval and funnels."""
+    """A backend's shortlist, narrowed with longer vectors.
+
+    Source: Kusupati et al. 2022, adaptive retrieval and funnels.
+    """
 
     def __init__(
         self,
@@ -50,23 +54,26 @@ class MultiStage:
         narrowing: list[Step],
         unit: bool,
     ) -> None:
-        """`vectors` (n, D) float32, possibly a memory map; `unit`: their rows are of unit length (or zero)."""
-        # A memory map as the plain array that it is: the kernel is compiled for arrays.
-        self.backend, self.vectors, self.shortlist, self.unit = (
-            backend,
-            np.asarray(vectors),
-            shortlist,
-            unit,
-        )
+        """Narrow with `vectors` (n, D) float32, possibly a memory map.
+
+        `unit`: all their rows are of unit length, or zero.
+        """
+        self.backend = backend
+        self.vectors = np.asarray(vectors)  # the kernel is compiled for arrays, not memory maps
+        self.shortlist = shortlist
+        self.unit = unit
         self.dimensions = np.array([step.dimension for step in narrowing])
         self.keeps = np.array([step.keep for step in narrowing])
 
     def search(self, queries: np.ndarray, full_queries: np.ndarray) -> np.ndarray:
-        """`queries` as the backend takes them, `full_queries` (q, D) float32 → ids (q, k) int64, best first, -1 pads."""
+        """Search and narrow; return ids (q, k) int64, best first, -1 pads.
+
+        `queries` as the backend takes them; `full_queries` (q, D) float32.
+        """
         return self.narrow(self.backend.search(queries, self.shortlist), full_queries)
 
     def narrow(self, shortlists: np.ndarray, full_queries: np.ndarray) -> np.ndarray:
-        """Do the steps after the index's own: (q, s) int64 with -1 pads → (q, k) int64."""
+        """Run the later steps: shortlists (q, s) int64 with -1 pads → ids (q, k) int64."""
         from bench.measuring import rescoring
 
         found = np.empty((len(shortlists), int(self.keeps[-1])), dtype=np.int64)
@@ -80,7 +87,7 @@ class Cold:
     """Drops a mapped file's pages, so that the next read comes from disk as in a large corpus."""
 
     def __init__(self, vectors: np.memmap) -> None:
-        """`vectors` maps a file that this process does not write."""
+        """Open the file that `vectors` maps; this process must not write it."""
         self.map = vectors._mmap  # type: ignore[attr-defined]
         self.file = os.open(str(vectors.filename), os.O_RDONLY)
         os.fsync(self.file)  # a page not yet written cannot be dropped

@@ -23,7 +23,7 @@ GRACE_SECONDS = 60.0
 
 
 class Worker:
-    """One worker process: `events` yields what it reports, `status` and `error` say how it ended."""
+    """One worker process: `events` yields its reports, `status` and `error` are how it ended."""
 
     def __init__(self, job: Job, timeout: float, memory_limit: float) -> None:
         """`timeout` in seconds per trial; `memory_limit` in bytes."""
@@ -43,7 +43,7 @@ class Worker:
             stderr=self.errors,
             pass_fds=[write],
             env={**os.environ, **machine.thread_environment(len(self.job.cores))},
-            # In its own group, Ctrl-C reaches the runner alone, and what a library starts ends here.
+            # A separate session: Ctrl-C reaches the runner alone, and killing it ends all children.
             start_new_session=True,
         )
         os.close(write)
@@ -82,7 +82,7 @@ class Worker:
         self._ended(self.process.wait())
 
     def _memory(self) -> int:
-        """Return the worker's anonymous memory, bytes; file-backed pages can be reclaimed any time."""
+        """Return the worker's anonymous memory, bytes; file-backed pages can be reclaimed."""
         try:
             status = Path(f"/proc/{self.process.pid}/status").read_text()
         except OSError:
@@ -95,7 +95,7 @@ class Worker:
         self._kill()
 
     def _ended(self, code: int) -> None:
-        """Set how it ended, if it did not report that itself: it was killed, or a library exited."""
+        """Set `status` and `error` if the worker was killed or exited without reporting them."""
         if code == 0 or self.status != "ok":
             return
         text = self._last_output()

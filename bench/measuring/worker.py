@@ -1,8 +1,8 @@
-"""What runs in a worker process: the exact pass, one index with its trials, or one number.
+"""The worker process: it runs the exact pass, one index with its trials, or one measurement.
 
 ``python -m bench.measuring.worker FD PARENT`` reads a job from standard input and writes events to
-the file descriptor FD (`bench.measuring.jobs` defines both). If the process dies, the runner knows
-from the last event which trial it was at.
+the file descriptor FD (`bench.measuring.jobs` defines both). If the process dies, the last event
+shows the runner which trial was under way.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from bench.vectors import truncate
 
 
 def main() -> None:
-    """Run the job on standard input; exit with 1 after an exception, which is reported as an event."""
+    """Run the job on standard input; report an exception as an event and exit with 1."""
     _end_with(int(sys.argv[2]))
     job = JOB.validate_json(sys.stdin.read())
     machine.pin(job.cores)
@@ -83,7 +83,7 @@ def _run(job: Job, emit: Emit) -> None:
 def _end_with(parent: int) -> None:
     """Ask the kernel to kill this process when the runner dies, even by SIGKILL.
 
-    No orphan may go on measuring.
+    So no orphan keeps measuring.
     """
     if sys.platform == "linux":
         set_parent_death_signal = 1
@@ -135,7 +135,7 @@ def _built(
     reference: Backend,
     threads_before: int,
 ) -> Built:
-    """Reduce the vectors, build the index and the reference, measure time and memory of the build."""
+    """Reduce the vectors, build index and reference, measure time and memory of the build."""
     index, full_dim = job.index, embeddings.full_dim
     vectors = reduced(reducer, embeddings.corpus, full_dim if backend.full_width else index.dim)
     before = machine.unique_bytes()

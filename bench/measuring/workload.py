@@ -1,4 +1,4 @@
-"""What a study asks of one embeddings set: which trials, under which ids, with which keys."""
+"""The work of a study on one embeddings set: trials, their ids, keys of exact results."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Workload:
         self.depth = min(deepest, embeddings.n_searchable)
 
     def check(self) -> None:
-        """Raise StudyError if the study asks for what these embeddings cannot give."""
+        """Raise StudyError if the study does not fit these embeddings."""
         full, name = self.embeddings.full_dim, self.embeddings.dataset
         named = f"{name} with {self.embeddings.encoder}" if self.embeddings.encoder else name
         for where, dimensions in (
@@ -51,9 +51,8 @@ class Workload:
                     )
         for k in self.study.k:
             if k > self.embeddings.n_searchable:
-                raise StudyError(
-                    f"k = {k}, but {named} has only {self.embeddings.n_searchable} documents to find"
-                )
+                found = self.embeddings.n_searchable
+                raise StudyError(f"k = {k}, but {named} has only {found} documents to find")
         for reducer, params in exact_reducers(self.study):
             self.reducer(reducer, params).check(full)
 

@@ -1,1 +1,1 @@
-"""Quality of a search: relevance, agreement with exact search, and how certain each figure is."""
+"""Quality of a search: relevance, agreement with exact search, and the intervals of both."""

@@ -1,4 +1,4 @@
-"""Quality of a search: relevance, agreement with exact search, and how certain each figure is."""
+"""Quality of a search per query: relevance, and agreement with exact search."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ MEASURES = {
     "mrr_at_10": 10,
     "map_at_100": 100,
 }
-"""Column → the depth that it needs."""
+"""Column → number of results that it needs."""
 _IR_MEASURES = {"ndcg": "nDCG", "recall": "R", "mrr": "RR", "map": "AP"}
 
 TIE_TOLERANCE = 1e-5
-"""Relative: what float32 summation in another order can change."""
+"""Relative tolerance: float32 sums in another order can differ by this much."""
 
 
 def relevance(
@@ -30,10 +30,11 @@ def relevance(
 ) -> dict[str, np.ndarray]:
     """Score each query's results against graded judgements.
 
-    `ids` (q, k) int64, best first, -1 pads; `qrels` names documents by ``str(position)``. Returns, for each measure that
-    `depth` (the number of results asked for) allows, (q,) float64. The order of `ids` is the ranking: equal scores are
-    in the order that the search gave. A document returned twice counts once, at its first place.
-    Source: pytrec_eval through ir-measures (reciprocal rank at a cut-off: MS MARCO's own scorer).
+    `ids` (q, k) int64, best first, -1 pads; `qrels` names documents by ``str(position)``. `depth`
+    is the number of results requested. Returns (q,) float64 for each measure that needs no more
+    than that. The order of `ids` is the ranking, ties included. A document returned twice counts
+    once, at its first place. Source: pytrec_eval through ir-measures (reciprocal rank at a
+    cut-off: MS MARCO's scorer).
     """
     import ir_measures
 
@@ -61,11 +62,12 @@ def relevance(
 def overlap(
     ids: np.ndarray, scores: np.ndarray, exact_scores: np.ndarray, depth: int
 ) -> np.ndarray:
-    """Share of the `depth` nearest neighbours that were found, a query, (q,) float64.
+    """Return the share of the `depth` nearest neighbours that were found, per query, (q,) float64.
 
-    `ids` (q, ≥ depth) int64 as returned; `scores` (q, ≥ depth) the exact score of each; `exact_scores` (q, ≥ depth) those
-    of the true neighbours, best first. A result as near as the last true neighbour counts, with a relative tolerance; an
-    id counts once. Source: ann-benchmarks' distance-based recall, its absolute tolerance and double counting mended.
+    `ids` (q, ≥ depth) int64 as returned; `scores` (q, ≥ depth) the exact score of each;
+    `exact_scores` (q, ≥ depth) those of the true neighbours, best first. A result counts if it is
+    as near as the last true neighbour, within a relative tolerance. An id counts once. Source:
+    ann-benchmarks' distance-based recall, without its absolute tolerance and double counting.
     """
     ids, scores = ids[:, :depth], scores[:, :depth]
     within = min(depth, exact_scores.shape[1])

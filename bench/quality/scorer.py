@@ -13,7 +13,7 @@ from bench.quality.measures import MEASURES, overlap, relevance
 from bench.vectors import normalise
 
 DEPTH = 10
-"""Depth of ANN recall and fidelity, as the names of their columns say."""
+"""Depth of ANN recall and fidelity, as in the names of their columns."""
 _KEPT = ("ndcg_at_10", "recall_at_10")
 
 
@@ -38,8 +38,10 @@ class Scorer:
         full_vectors: np.ndarray | None = None,
         full_queries: np.ndarray | None = None,
     ) -> None:
-        """`full_ids` (q, depth) int64: exact results at the full dimension. `full_vectors` (n, D) and
-        `full_queries` (q, D) float32 of unit length: given if the caller has them already.
+        """Score the full dimension, which every trial is compared with.
+
+        `full_ids` (q, depth) int64 are exact results at the full dimension. `full_vectors` (n, D)
+        and `full_queries` (q, D) float32 of unit length save work if the caller has them already.
         """
         self.embeddings = embeddings
         self.bootstrap = Bootstrap(len(embeddings.query_ids), seed)
@@ -104,7 +106,7 @@ class Scorer:
 
 
 def cosines(queries: np.ndarray, vectors: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Return the cosine of each query with each of its results, (q, k) float32; -inf for padding."""
+    """Return the cosine of each query with its results `ids` (q, k), float32; -inf for padding."""
     scores = np.empty(ids.shape, dtype=np.float32)
     for start in range(0, len(ids), 256):
         rows = slice(start, start + 256)

@@ -1,1 +1,1 @@
-"""The tables: every column declared once, a store that a kill cannot damage, and which rows are which."""
+"""The tables: column declarations, a store that a kill cannot damage, selections of rows."""

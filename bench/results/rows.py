@@ -1,4 +1,4 @@
-"""Which rows of the trials table are which."""
+"""Selections of rows of the trials table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.study.plan import EXACT, parameters
 from bench.study.schema import DISK, VECTORS
 
 UNCOMPRESSED = FLOAT32.name
-"""The precision that the others are compared with."""
+"""The precision that others are compared with."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Quality:
 
 NDCG = Quality("ndcg_at_10", "nDCG@10", "retained_ndcg_at_10")
 FIDELITY = Quality("fidelity_at_10", "fidelity@10", "fidelity_at_10")
-"""Fidelity is a share kept already."""
+"""Fidelity is already a share."""
 
 
 def quality_of(frame: pd.DataFrame) -> Quality:
@@ -128,8 +128,8 @@ def compressed(frame: pd.DataFrame) -> pd.Series:
 def pareto(frame: pd.DataFrame, maximise: list[str], minimise: list[str]) -> pd.Series:
     """Return which rows are not dominated, bool.
 
-    A row is dominated if another is at least as good in every column and better in one. Of equal rows
-    the first is kept; a row with NaN is never kept.
+    A row is dominated if another is at least as good in every column and better in one. Of equal
+    rows the first is kept; a row with NaN is never kept.
     """
     values = np.column_stack(
         [

@@ -33,7 +33,7 @@ HISTORY = {
     4: "Several clients per server, and the server's own time.",
     5: "The kind of reducer and the bits per component are stored with each row.",
 }
-"""What each version of the tables added. A table of an older version is still read."""
+"""Additions of each version of the tables. Older tables can still be read."""
 SCHEMA_VERSION = max(HISTORY)
 
 STATUSES = {
@@ -45,7 +45,7 @@ STATUSES = {
     "skipped": "the library is not installed",
     "pruned": 'not timed: `sweep = "pareto"` found it dominated',
 }
-"""Every way a trial ends."""
+"""Every status of a trial, with its meaning."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Column:
     since: int = 1
     """Version of the tables that added it."""
     before: Any = None
-    """Its value in older tables: a constant, a function of the older row, or None for empty."""
+    """Default in older tables: a constant, a function of the older row, or None for empty."""
     better: Literal["higher", "lower"] | None = None
     interval: bool = False
     """Whether NAME_low and NAME_high, the bounds of its 95 % interval, are columns too."""
@@ -69,9 +69,9 @@ class Column:
     page: bool = False
     """Whether the page's table of all trials shows it."""
     heading: str = ""
-    """Its heading where the terminal and the page list the Pareto front; empty: not listed."""
+    """Its heading in the table of the Pareto front; not listed if empty."""
     form: str = ".3f"
-    """Format of its numbers there."""
+    """Format of its numbers in that table."""
 
     def all(self) -> tuple[Column, ...]:
         """Return this column and, if it has an interval, those of the two bounds."""
@@ -370,12 +370,12 @@ RANKING_COLUMNS = (
     Column("query_id", "text", "query", "the query's id in the dataset"),
     Column("doc_ids", "texts", "query", "ids of the documents found, best first"),
 )
-"""``rankings/TRIAL.parquet``: what each query of a trial found."""
+"""``rankings/TRIAL.parquet``: ids of the documents found, one row per query."""
 
 COLUMNS = {each.name: each for column in TRIAL_COLUMNS for each in column.all()}
 """Every column of the trials table by name, bounds of intervals included, in the table's order."""
 CONFIGURATION = tuple(c.name for c in TRIAL_COLUMNS if c.group == "configuration")
-"""Columns that say which configuration a row measured."""
+"""Columns that identify the configuration of a row."""
 
 
 class UndeclaredColumn(ValueError):

@@ -1,9 +1,9 @@
 """A results folder: tables that a kill cannot damage.
 
-It holds ``trials.parquet`` (one row per trial), ``queries.parquet`` (one row per trial and query) and
-``rankings/TRIAL.parquet`` (what each query found). During a run each trial's rows lie in ``parts/``,
-written under another name and renamed once whole; the end of the run gathers them. Readers see both,
-so nothing measured is lost or read twice.
+It holds ``trials.parquet`` (one row per trial), ``queries.parquet`` (one row per trial and query)
+and ``rankings/TRIAL.parquet`` (the documents that each query found). During a run each trial's
+rows lie in ``parts/``, written under another name and renamed once whole; the end of the run
+gathers them. Readers see both, so nothing measured is lost or read twice.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _ARROW = {
     "texts": pa.list_(pa.string()),
 }
 _SAME = [*CONFIGURATION, "dataset_fingerprint", "n_queries", "machine"]
-"""Rows alike in these measured the same thing; the newest counts."""
+"""Rows equal in these measured the same thing; the newest counts."""
 
 
 def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
@@ -84,9 +84,9 @@ class Store:
         queries: Mapping[str, Iterable[Any]] | None = None,
         rankings: list[list[str]] | None = None,
     ) -> None:
-        """Add one trial: its row, the rows of its queries as columns, the ids that each query found.
+        """Add one trial: its row, its queries' rows as columns, the ids that each query found.
 
-        All is on disk and whole on return. Raises UndeclaredColumn for a column that no table has,
+        On return all is completely on disk. Raises UndeclaredColumn for a column that no table has,
         UsageError if the disk is full or cannot be written.
         """
         name = trial["trial_id"]
@@ -118,7 +118,7 @@ class Store:
 def load(folder: str | Path, all_machines: bool = False) -> pd.DataFrame:
     """Return the trials of a results folder (or of a ``trials.parquet``), one row per trial.
 
-    If a configuration was measured again with other library versions, only the newest row is given.
+    If a configuration was measured with several library versions, only the newest row counts.
     Rows of other machines than the last one are left out unless `all_machines`: their times do not
     belong in one figure (`other_machines` names them). Derived columns are added. Raises UsageError
     if there is no trial, DamagedFile if a table cannot be read.
@@ -136,12 +136,18 @@ def other_machines(folder: str | Path) -> list[str]:
 
 
 def load_queries(folder: str | Path) -> pd.DataFrame:
-    """Return the per-query rows of a results folder; `bench/results/README.md` lists the columns."""
+    """Return the per-query rows of a results folder.
+
+    `bench/results/README.md` lists the columns.
+    """
     return _gather(Path(folder), "queries").to_pandas()
 
 
 def load_rankings(folder: str | Path, trial_id: str) -> pd.DataFrame | None:
-    """Return what each query of a trial found (``query_id, doc_ids``); None if it was not kept."""
+    """Return the documents found by each query of a trial; None if they were not kept.
+
+    Columns: ``query_id, doc_ids``.
+    """
     path = _rankings(Path(folder), trial_id)
     return _typed(_table(path), RANKINGS, path).to_pandas() if path.is_file() else None
 
@@ -172,12 +178,12 @@ def _rankings(folder: Path, trial_id: str) -> Path:
 def _write(table: pa.Table, path: Path) -> None:
     try:
         with whole(path) as partial:
-            # The checksums tell a damaged number from a measured one.
+            # Checksums detect damaged numbers.
             pq.write_table(table, partial, compression="zstd", write_page_checksum=True)
     except OSError as error:
         raise UsageError(
             f"{path} cannot be written ({error.strerror or error}); what was measured is kept: "
-            "free some space and run again, it resumes where it stopped"
+            "free some space and run again to resume"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""From a study to its trials: every combination of what it sweeps."""
+"""Expand a study into its trials: every combination of its swept values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MOST_TRIALS = 1_000_000
 
 @dataclass(frozen=True)
 class Trial:
-    """One configuration, before it meets embeddings. Parameters are canonical JSON text."""
+    """One configuration, without its data. Parameters are canonical JSON text."""
 
     reducer: str
     reducer_params: str
@@ -65,12 +65,12 @@ def canonical(parameters: Mapping[str, Any]) -> str:
 
 
 def parameters(text: object) -> dict[str, Any]:
-    """Return what `canonical` wrote; nothing if a table's cell is empty or null."""
+    """Parse the text of `canonical`; empty if a table's cell is empty or null."""
     return json.loads(text) if isinstance(text, str) and text else {}
 
 
 def exact_reducers(study: Study) -> list[tuple[str, str]]:
-    """Return (reducer, reducer_params) of what the exact pass measures, truncation first."""
+    """Return (reducer, reducer_params) of the exact pass, truncation first."""
     choices = itertools.chain([PLAIN], study.reducers, *(c.reducer for c in study.configurations))
     return list(dict.fromkeys(pair for choice in choices for pair in reducer_grid(choice)))
 

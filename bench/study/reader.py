@@ -1,4 +1,4 @@
-"""Reading a study file: TOML to a validated `Study`, with one clear line for what is wrong."""
+"""Read a study file: TOML to a validated `Study`; each error is one clear line."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _SHIPPED = resources.files("bench.study") / "shipped"
 def load_study(path: str | Path, overrides: Iterable[str] = ()) -> Study:
     """Read and validate a study file, or one that ships (by its name).
 
-    `overrides` are ``key=value``, the value as in TOML. Raises StudyError with the file, the key and
-    the near miss.
+    `overrides` are ``key=value``, the value as in TOML. Raises StudyError with the file, the key
+    and the nearest known name.
     """
     source = _find(path)
     try:
@@ -81,7 +81,7 @@ def _override(table: dict[str, Any], override: str) -> None:
     for parent in parents:
         table = table.setdefault(parent, {})
         if not isinstance(table, dict):
-            raise StudyError(f"--set {key}: '{parent}' is not a table that has keys")
+            raise StudyError(f"--set {key}: '{parent}' is not a table")
     table[last] = value
 
 

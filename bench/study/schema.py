@@ -1,4 +1,4 @@
-"""The keys of a study file, and what each may hold."""
+"""The keys of a study file and their types."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ Encoders = Annotated[
 
 
 class Stages(_Strict):
-    """What follows the index's own search. Lists are swept."""
+    """Steps after the index's own search. Lists are swept."""
 
     shortlist: PositiveInts
     """How many candidates the index returns."""
@@ -86,12 +86,12 @@ class Stages(_Strict):
     funnel: Flags = [False]
     """Whether to double the dimension and halve the list from step to step."""
     vectors: Places = ["memory"]
-    """Where the vectors that are rescored lie. Pages of a file are dropped before each query."""
+    """Location of the vectors to rescore with. On disk, cached pages are dropped per query."""
     native: Flags | None = None
-    """Whether the backend rescores by itself. By default both ways are measured, if it can."""
+    """Whether the backend rescores by itself. By default both are measured, if it can."""
 
     def swept(self, backend: type[Backend]) -> list[dict[str, Any]]:
-        """Return each combination for `backend`, default values left out."""
+        """Return each combination for `backend`, without default values."""
         native = self.native or ([True, False] if backend.native_stages else [False])
         combined = product(
             {
@@ -124,9 +124,9 @@ class Configuration(_Strict):
     precision: Strings | None = None
     """How components are stored; the backend's default precision by default."""
     build: Swept = {}
-    """Build parameters. What is left out comes from the backend's own grid."""
+    """Build parameters; by default the backend's own grid."""
     search: Swept = {}
-    """Search parameters. What is left out comes from the backend's own grid."""
+    """Search parameters; by default the backend's own grid."""
     stages: Stages | None = None
     """Later steps of the search; none by default."""
     dimensions: PositiveInts | None = None
@@ -136,14 +136,14 @@ class Configuration(_Strict):
 
 
 class Study(_Strict):
-    """A study: what is measured on which data."""
+    """A study: the measurements and their data."""
 
     name: str
     """Name of the results folder: letters, digits, '.', '_' and '-'."""
     dataset: Strings
     """Datasets, as ``pydoc`` or ``beir:PATH``."""
     encoder: Encoders = [None]
-    """Encoders, as ``wordllama`` or ``st:NAME``; left out for ready vectors."""
+    """Encoders, as ``wordllama`` or ``st:NAME``; none for ready vectors."""
     dimensions: PositiveInts
     """Dimensions to search at."""
     reducers: Reducers = [PLAIN]
@@ -165,7 +165,7 @@ class Study(_Strict):
     memory_gib: Annotated[float, Field(gt=0)] | None = None
     """Memory limit per worker, GiB; 80 % of the machine's by default."""
     configurations: list[Configuration] = []
-    """What is timed; without any, only the exact pass runs."""
+    """Timed configurations; without any, only the exact pass runs."""
 
     @property
     def all_dimensions(self) -> list[int]:
