@@ -85,9 +85,9 @@ def compare(
 
     Quality is compared exactly; `quality_tolerance` defaults to what float summation can change.
     Speed is compared by the paired ratio to exact search, which outlives the noise of a machine:
-    worse means below 1/`speed_margin` of the baseline's *and* intervals that do not overlap. A trial
-    that `head` lacks, or that no longer ends ok, is missing. Raises UsageError if the two have no
-    configuration in common, or if the data behind a name differ.
+    worse means below 1/`speed_margin` of the baseline's *and* intervals that do not overlap. A
+    trial that `head` lacks, or that no longer ends ok, is missing. Raises UsageError if the two
+    have no configuration in common, or if the data behind a name differ.
     """
     before, after = _by_configuration(base), _by_configuration(head)
     common = before.keys() & after.keys()
@@ -100,8 +100,8 @@ def compare(
         if prints[0] != prints[1]:
             raise UsageError(
                 f"dataset '{before[key]['dataset']}' is not the same in both ({prints[0]} and "
-                f"{prints[1]}): other texts cannot be compared; measure the baseline again with the "
-                "versions used now"
+                f"{prints[1]}): other texts cannot be compared; measure the baseline again "
+                "with the versions used now"
             )
     found = Comparison(compared=len(common))
     same_machine = set(base["machine"]) == set(head["machine"])

@@ -138,7 +138,7 @@ def backend_look(name: str) -> Look:
 
 
 def reducer_look(variant: str) -> Look:
-    """Return the look of a reducer's variant, such as ``pca whiten``; colour and marker of ``pca``."""
+    """Return the look of a variant: ``pca whiten`` has the colour and marker of ``pca``."""
     name, _, chosen = variant.partition(" ")
     look = _look(name, _REDUCERS)
     if not chosen:

@@ -26,7 +26,8 @@ from bench.results.rows import UNCOMPRESSED, exact_rows, groups, quality_of
 
 TITLE = "Quality against bytes per vector: reducers and precisions"
 CAPTION = (
-    "Up and to the left is better. Bytes are those of the stored vector alone, and search is exhaustive. "
+    "Up and to the left is better. Bytes are those of the stored vector alone, and search is "
+    "exhaustive. "
     "A panel “reducers” compares ways to shorten a float32 vector. "
     "A panel “precisions” compares ways to store a vector. "
     "There the vectors are those of truncation and of the best learned map. "

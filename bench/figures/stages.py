@@ -65,7 +65,7 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 
 def _searched_both_ways(part: pd.DataFrame) -> pd.DataFrame:
-    """Return the trials of truncated vectors in memory of backends with one stage and with several."""
+    """Return the trials in memory, of truncated vectors, of backends with one and more stages."""
     rows = plain(part[~from_disk(part)])
     ways = two_stage(rows).groupby(rows["backend"]).transform("nunique")
     return rows[ways > 1]

@@ -43,7 +43,7 @@ def write_report(
 
 
 def render(found: Summary) -> str:
-    """Return the page of a summary as HTML: figures are inline SVG, styles and script are inline."""
+    """Return the page of a summary as HTML; figures (SVG), styles and script are inline."""
     source = resources.files("bench.report").joinpath("page.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True

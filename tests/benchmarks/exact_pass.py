@@ -1,4 +1,4 @@
-"""The exact pass over all dimensions beside `faiss.knn` once a dimension, and beside the single full-dimension product.
+"""The exact pass over all dimensions beside `faiss.knn` once per dimension, and beside the single full-dimension product.
 
 `python -m tests.benchmarks.exact_pass` prints both ratios, medians over interleaved rounds; `--scale` adds the time and the
 memory of a corpus on disk at N and 10 N.
@@ -74,7 +74,7 @@ def compare(n: int, n_queries: int, threads: int, rounds: int) -> None:
         f"{n:,} × {DIMENSIONS[-1]}, {n_queries} queries, k = {K}, {threads} threads, {rounds} rounds"
     )
     print(f"one pass, {len(DIMENSIONS)} dimensions   {ours:.3f} s")
-    print(f"faiss.knn, once a dimension {theirs:.3f} s: the pass is {by_faiss:.2f} times faster")
+    print(f"faiss.knn, once per dimension {theirs:.3f} s: the pass is {by_faiss:.2f} times faster")
     print(
         f"single product at {DIMENSIONS[-1]} d     {single:.3f} s: the pass takes {by_product:.2f} times as long"
     )
@@ -120,7 +120,7 @@ def scale(sizes: list[int], dimension: int, n_queries: int, threads: int) -> Non
             watcher.join()
             gib = n * dimension * 4 / 2**30
             print(
-                f"{n:>12,} × {dimension} ({gib:.1f} GiB on disk): {seconds:.2f} s, {1e6 * seconds / n:.3f} s a million, "
+                f"{n:>12,} × {dimension} ({gib:.1f} GiB on disk): {seconds:.2f} s, {1e6 * seconds / n:.3f} s per million, "
                 f"{peak[0] - before:.0f} MiB above the start"
             )
             path.unlink()

@@ -1,4 +1,4 @@
-"""The curve over eight dimensions: `bench run` beside `mteb.evaluate` once a dimension, encoding included.
+"""The curve over eight dimensions: `bench run` beside `mteb.evaluate` once per dimension, encoding included.
 
 `python -m tests.benchmarks.mteb_curve BEIR_FOLDER` prints both times, their ratio, and the largest difference in nDCG@10.
 Same encoder, same data; the cache of embeddings starts empty. Both start in a process that has loaded its libraries.
