@@ -67,7 +67,7 @@ def main() -> None:
         sys.exit(2)
     except click.ClickException as error:
         _fail(f"{error.format_message()} (see --help)")
-    except BrokenPipeError:
+    except _ReaderGone:
         # The reader has closed the pipe, as `head` does. Without this line the interpreter would
         # report the error again when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -82,7 +82,23 @@ def _fail(message: str, code: int = 2) -> None:
     sys.exit(code)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _ReaderGone(Exception):
+    """The reader of standard output has closed the pipe."""
+
+
+class _Commands(click.Group):
+    """Keeps a closed pipe from click, which would end with the status of a regression."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            found = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            raise _ReaderGone from error
+        return found
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def commands(debug: bool) -> None:

@@ -1,9 +1,11 @@
 """The wheel, installed on its own: it has its data, and needs no checkout."""
 
 import json
+import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -65,3 +67,19 @@ def test_the_wheel_runs_in_a_clean_environment(wheel, tmp_path):
     assert listed["faiss-flat"]["runs here"] == "yes"
     where = told(python, "-c", "import bench; print(bench.__file__)")
     assert Path(where).is_relative_to(tmp_path)
+
+
+def test_every_pin_can_be_served_by_any_package_index():
+    """A local label, as in 2.13.0+cpu, exists on no public index; a URL belongs to one."""
+    pins = (ROOT / ".constraints.txt").read_text().split("\n")
+    for pin in filter(None, pins):
+        assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+( ;.*)?(#.*)?|#.*", pin.strip()), pin
+
+
+def test_the_core_is_installed_without_a_compiler():
+    """annoy has no wheel: it must not stand among the dependencies."""
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    core = [re.split(r"[<>=\[]", name)[0] for name in table["project"]["dependencies"]]
+    assert "annoy" not in core
+    assert "torch" not in core
+    assert "annoy" in table["project"]["optional-dependencies"]

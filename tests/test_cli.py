@@ -1,0 +1,103 @@
+"""The command line: every command, and one line for bad input."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.figures import figures
+
+
+def bench(*arguments, code=0):
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_commands_end_to_end(measured, tmp_path):
+    assert "Pareto-optimal" in bench("show", measured).stdout
+    records = json.loads(bench("show", measured, "--json").stdout)
+    assert any(record["pareto"] for record in records)
+    assert json.loads(bench("recommend", measured, "--json", "--retain", "0.5").stdout)[0][
+        "trial_id"
+    ]
+    paths = bench("figures", measured, "--out", tmp_path / "f").stdout.splitlines()
+    assert {Path(path).stem for path in paths} <= set(figures())
+    assert {Path(path) for path in paths} == set((tmp_path / "f").iterdir()) != set()
+    assert (measured / "report.html").samefile(bench("report", measured).stdout.strip())
+    assert "no regression" in bench("compare", measured, measured).stdout
+    for kind in ("datasets", "encoders", "reducers", "backends", "figures", "studies"):
+        assert json.loads(bench("list", kind, "--json").stdout)
+
+
+def test_a_regression_is_exit_status_1(measured, tmp_path, frame):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from bench.results.store import TRIALS
+
+    worse = frame.assign(ndcg_at_10=np.maximum(frame["ndcg_at_10"] - 0.1, 0))
+    pq.write_table(
+        pa.Table.from_pandas(worse, schema=TRIALS, preserve_index=False).replace_schema_metadata(
+            TRIALS.metadata
+        ),
+        tmp_path / "trials.parquet",
+    )
+    assert "REGRESSION" in bench("compare", measured, tmp_path, code=1).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "no-such-study"], "not a study file"),
+        (["run", "quickstart", "--set", "dimensions=0"], "dimensions = 0"),
+        (["run", "quickstart", "--set", "dataset=pydok"], "did you mean 'pydoc'"),
+        (["show", "no-such-folder"], "no results folder"),
+        (["recommend", "no-such-folder"], "no results folder"),
+        (["shwo", "x"], "No such command"),
+        (["list", "backend"], "is not one of"),
+        (["compare", "a"], "Missing argument"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_status_2(arguments, says, tmp_path):
+    error = bench(
+        *arguments, *(["--out", tmp_path / "o"] if arguments[0] == "run" else []), code=2
+    ).stderr
+    assert says in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_debug_shows_the_traceback_of_an_error():
+    command = [sys.executable, "-m", "bench", "--debug", "show", "no-such-folder"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("matryoshka-bench: there is no results folder")
+
+
+def test_a_reader_that_stops_early_is_no_error(measured):
+    show = [sys.executable, "-m", "bench", "show", str(measured), "--json"]
+    process = subprocess.Popen(show, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(60) == 0
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
+def test_any_column_can_be_limited_measured_or_derived(measured):
+    limits = ("--limit", "bytes_per_vector=70", "--limit", "build_seconds=60")
+    (found,) = json.loads(bench("recommend", measured, "--retain", "0.1", *limits, "--json").stdout)
+    assert found["trial"]["bytes_per_vector"] <= 70
+    wrong = bench("recommend", measured, "--limit", "bytes_per_vektor=70", code=2).stderr
+    assert "did you mean 'bytes_per_vector'" in wrong
+    assert "takes COLUMN=VALUE" in bench("recommend", measured, "--limit", "x", code=2).stderr
