@@ -10,7 +10,7 @@ from bench.errors import UsageError
 
 
 class Counting(Encoder):
-    """A vector depends on the text and on the role; counts what it encodes."""
+    """A vector depends on the text and on the role; counts the texts encoded."""
 
     batch_size = 7
     encoded = 0
@@ -121,16 +121,18 @@ def test_judgements_name_documents_by_position(text_folder, tmp_path, counting):
 
 
 @pytest.mark.parametrize(
-    ("dataset", "encoder", "says"),
+    ("dataset", "encoder", "message"),
     [
         ("beir", None, "needs an encoder"),
         ("vectors", "wordllama", "leave the encoder out"),
         ("beir", "wordlama", "did you mean 'wordllama'"),
     ],
 )
-def test_encoder_and_dataset_must_fit(text_folder, vector_folder, tmp_path, dataset, encoder, says):
+def test_encoder_and_dataset_must_fit(
+    text_folder, vector_folder, tmp_path, dataset, encoder, message
+):
     folder = {"beir": text_folder, "vectors": vector_folder}[dataset]
-    with pytest.raises(UsageError, match=says):
+    with pytest.raises(UsageError, match=message):
         embed(f"{dataset}:{folder}", encoder, cache=tmp_path)
 
 

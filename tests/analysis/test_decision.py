@@ -131,7 +131,7 @@ def test_a_regression_is_exit_status_1(measured, tmp_path, frame):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (["run", "no-such-study"], "not a study file"),
         (["run", "quickstart", "--set", "dimensions=0"], "dimensions = 0"),
@@ -143,9 +143,9 @@ def test_a_regression_is_exit_status_1(measured, tmp_path, frame):
         (["compare", "a"], "Missing argument"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_status_2(arguments, says, tmp_path):
+def test_bad_input_is_one_line_and_exit_status_2(arguments, message, tmp_path):
     error = bench(
         *arguments, *(["--out", tmp_path / "o"] if arguments[0] == "run" else []), code=2
     ).stderr
-    assert says in error
+    assert message in error
     assert len(error.strip().splitlines()) == 1

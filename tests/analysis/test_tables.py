@@ -1,4 +1,4 @@
-"""What is read off a table of trials."""
+"""Views of a table of trials."""
 
 import io
 
@@ -180,7 +180,7 @@ def test_what_is_stored_at_lower_precision_is_told_apart_from_what_the_index_mis
     assert plain.loc["int8", "quality"] == pytest.approx(
         measured["ndcg_at_10"] + measured["loss_search"]
     )
-    # An exhaustive index of that precision misses nothing: all that is lost is the dimension's and the precision's.
+    # An exhaustive index misses nothing: the loss is only of dimension and precision.
     assert measured["loss_search"] == pytest.approx(0, abs=1e-12)
     assert measured["loss_precision"] == pytest.approx(
         plain.loc["float32", "quality"] - plain.loc["int8", "quality"], abs=1e-12
