@@ -1,4 +1,4 @@
-"""What the tests share: a cache of their own, small data, and ../shared where it is there."""
+"""Shared fixtures: a separate cache, small data, and ../shared if it exists."""
 
 import json
 import os
@@ -77,7 +77,7 @@ def of_backend(cls: type[Backend]) -> list[pytest.MarkDecorator]:
 
 @pytest.fixture(scope="session")
 def users_cache() -> Path:
-    """The user's own cache of embeddings, for what takes minutes to encode."""
+    """The user's cache of embeddings, for data that takes minutes to encode."""
     return USERS_CACHE
 
 
@@ -91,7 +91,7 @@ def own_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def shared_beir():
-    """Return a function from a name to the folder of a real test collection; skips where ../shared is absent."""
+    """Return a function from a name to a real test collection; skips without ../shared."""
 
     def folder(name: str) -> Path:
         path = SHARED / "beir" / name
@@ -104,7 +104,7 @@ def shared_beir():
 
 @pytest.fixture(scope="session")
 def vector_folder(tmp_path_factory) -> Path:
-    """A folder of ready vectors with judgements: 600 × 32, 40 queries, the nearest document of each relevant."""
+    """A folder of ready vectors, 600 × 32, with 40 queries that have one relevant document each."""
     folder = tmp_path_factory.mktemp("vectors")
     rng = np.random.default_rng(0)
     corpus = rng.standard_normal((600, 32)).astype(np.float32) * np.linspace(

@@ -1,4 +1,4 @@
-"""Real text, against what plain numpy and pytrec_eval give."""
+"""Real text, against plain numpy and pytrec_eval."""
 
 import numpy as np
 import pytest
@@ -10,17 +10,18 @@ from bench.datasets import load_dataset
 
 @pytest.fixture(params=["made here", pytest.param("cranfield", marks=pytest.mark.needs_shared)])
 def name(request, collection):
-    """A collection of texts: one that the tests make, and Cranfield where it is at hand."""
+    """A collection of texts: one that the tests make, and Cranfield if available."""
     if request.param == "cranfield":
         return f"beir:{request.getfixturevalue('shared_beir')('cranfield')}"
     return f"beir:{collection}"
 
 
-def test_a_collection_scores_as_numpy_and_pytrec_eval_say(name, tmp_path):
+def test_a_collection_scores_as_with_numpy_and_pytrec_eval(name, tmp_path):
     dimensions = [8, 32, 100, 256]
     study = tmp_path / "study.toml"
     study.write_text(
-        f'name = "collection"\ndataset = "{name}"\nencoder = "wordllama"\ndimensions = {dimensions}\nrepeats = 1\n'
+        f'name = "collection"\ndataset = "{name}"\nencoder = "wordllama"\n'
+        f"dimensions = {dimensions}\nrepeats = 1\n"
         '[[configurations]]\nbackend = "faiss-flat"\n'
     )
     frame = run(study, tmp_path / "out", progress=False)

@@ -1,4 +1,4 @@
-"""The ground: files that are whole, secrets that stay secret, the machine, plug-ins looked up once."""
+"""The ground: complete files, hidden secrets, the machine, plug-ins that are looked up once."""
 
 import importlib.metadata
 import os

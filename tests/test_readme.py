@@ -1,4 +1,4 @@
-"""What the READMEs show runs as it stands, and what is generated in them is current."""
+"""The examples in the READMEs run, and their generated parts are current."""
 
 import re
 import subprocess
@@ -38,7 +38,7 @@ def blocks(language):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, measured):
-    """A folder in which the commands of the README find what they name."""
+    """A folder with the files that the commands of the README need."""
     path = tmp_path_factory.mktemp("readme")
     (path / "results").mkdir()
     (path / "results" / "quickstart").symlink_to(measured)

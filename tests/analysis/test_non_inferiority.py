@@ -1,4 +1,4 @@
-"""Non-inferiority against scipy, Holm's correction against its definition, and the whole from measured trials."""
+"""Non-inferiority against scipy, Holm's correction against its definition, measured trials."""
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,7 @@ def test_the_p_value_falls_below_the_level_where_scipys_interval_leaves_zero():
 
 
 def _measured(qualities, n=200):
-    """Trials and queries of exact search: `qualities` gives the mean loss at each dimension against 32 d."""
+    """Trials and queries of exact search; `qualities` is the mean loss per dimension from 32 d."""
     rng = np.random.default_rng(2)
     full = rng.uniform(0.3, 0.9, n)
     trials, queries = [], []

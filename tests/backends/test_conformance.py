@@ -1,4 +1,4 @@
-"""Every backend that is installed keeps the rules; each is checked in a process of its own."""
+"""Every installed backend follows the rules; each is checked in a separate process."""
 
 import json
 import re

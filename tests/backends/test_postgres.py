@@ -16,7 +16,10 @@ from bench.backends._servers import fresh_name
 
 pytestmark = pytest.mark.needs_postgres
 
-START = "from bench.backends import _postgres as p; p.server(); print(p.PRIVATE.folder, p.PRIVATE.pid, flush=True); "
+START = (
+    "from bench.backends import _postgres as p; p.server(); "
+    "print(p.PRIVATE.folder, p.PRIVATE.pid, flush=True); "
+)
 
 
 def started(then: str) -> tuple[subprocess.Popen, Path, int]:
@@ -28,7 +31,7 @@ def started(then: str) -> tuple[subprocess.Popen, Path, int]:
 
 
 def gone(pid: int) -> bool:
-    """Wait for a process to end; one that nobody has collected yet has ended too."""
+    """Wait for a process to end; a zombie counts as ended."""
     for _ in range(100):
         try:
             if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
@@ -71,7 +74,8 @@ def test_a_password_is_in_no_row(tmp_path, monkeypatch):
     study = tmp_path / "study.toml"
     study.write_text(
         'name = "s"\ndataset = "synthetic:n=300,d=8"\ndimensions = [8]\n'
-        '[[configurations]]\nbackend = "pgvector-hnsw"\nbuild = { ef_construction = 64 }\nsearch = { ef = 40 }\n'
+        '[[configurations]]\nbackend = "pgvector-hnsw"\n'
+        "build = { ef_construction = 64 }\nsearch = { ef = 40 }\n"
     )
     frame = bench.run(study, tmp_path / "out", progress=False)
     row = frame[frame["backend"] == "pgvector-hnsw"].iloc[0]

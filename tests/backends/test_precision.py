@@ -89,7 +89,7 @@ def test_asymmetric_binary_scores_the_query_itself_against_signs(data):
     corpus, queries = data
     scores = queries @ np.where(corpus > 0, 1, -1).astype(np.float32).T
     found = searched("binary_asymmetric", corpus, queries)
-    # The look-up tables are rounded to 8 bits, so near-ties may be settled otherwise; none is far from the best ten.
+    # The look-up tables are rounded to 8 bits, so near-ties may be ordered differently.
     own, bar = np.take_along_axis(scores, found, axis=1), -np.sort(-scores, axis=1)[:, 9:10]
     assert (own >= bar - 0.02 * np.abs(queries).sum(axis=1, keepdims=True)).all()
     symmetric = searched("binary", corpus, queries)

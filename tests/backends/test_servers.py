@@ -1,4 +1,4 @@
-"""Servers that cannot run here, against a stand-in that records requests and answers by brute force.
+"""Clients of servers, against a stand-in that records requests and answers by brute force.
 
 The expected requests are those of each server's reference. Qdrant's and Milvus's real clients run
 against their forms that need no server.
@@ -24,7 +24,7 @@ D, PREFIX = 8, 4
 
 
 class Lucene:
-    """Elasticsearch's and OpenSearch's own answers, as far as they are asked here."""
+    """The answers of Elasticsearch and OpenSearch that these tests need."""
 
     def __init__(self):
         self.indexes, self.prefixes = {}, {}
@@ -121,7 +121,10 @@ def nearest(vectors, query, k):
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    """Start a stand-in behind a URL with a password, named in an environment variable; return what it is sent."""
+    """Start a stand-in behind a URL with a password in an environment variable.
+
+    Returns the requests that it receives.
+    """
     servers = []
 
     def started(variable, behaviour):
@@ -245,14 +248,17 @@ def test_what_opensearch_is_sent(stand_in, vectors):
     assert mapping["mappings"]["properties"]["prefix"] == {
         "type": "knn_vector", "dimension": PREFIX,
         "method": {
-            "name": "hnsw", "engine": "lucene", "space_type": "cosinesimil", "parameters": {"m": 16, "ef_construction": 100}
+            "name": "hnsw", "engine": "lucene", "space_type": "cosinesimil",
+            "parameters": {"m": 16, "ef_construction": 100},
         },
     }  # fmt: skip
     query = {"vector": vectors[0, :PREFIX].tolist(), "k": 2, "method_parameters": {"ef_search": 64}}
     assert search["query"] == {"knn": {"prefix": query}}
     assert search["rescore"]["query"]["rescore_query"]["script_score"]["script"] == {
         "source": "knn_score", "lang": "knn",
-        "params": {"field": "full", "query_value": vectors[0].tolist(), "space_type": "cosinesimil"},
+        "params": {
+            "field": "full", "query_value": vectors[0].tolist(), "space_type": "cosinesimil",
+        },
     }  # fmt: skip
 
 
@@ -274,7 +280,8 @@ def test_what_weaviate_is_sent(stand_in, vectors, monkeypatch):
     assert requests[1][2]["objects"][0] == first
     changed = {**created, "vectorIndexConfig": {**created["vectorIndexConfig"], "ef": 64}}
     assert requests[2] == ("PUT", f"v1/schema/{name}", changed)
-    query = f"{{Get{{{name}(limit:2,nearVector:{{vector:{json.dumps(vectors[0].tolist())}}}){{_additional{{id}}}}}}}}"
+    near = json.dumps(vectors[0].tolist())
+    query = f"{{Get{{{name}(limit:2,nearVector:{{vector:{near}}}){{_additional{{id}}}}}}}}"
     assert requests[3] == ("POST", "v1/graphql", {"query": query})
     assert sent[3][3]["Authorization"] == "Bearer secret"
 

@@ -1,6 +1,6 @@
-"""What training an adaptor wins, on real collections: each loss's curve, and how a map carries over to another collection.
+"""Measure the gain of trained adaptors on real collections: per loss, and across collections.
 
-``python -m tests.benchmarks.adaptors ENCODER --train pydoc [--train beir:…/scifact] --score pydoc [--score beir:…]``
+``python -m tests.benchmarks.adaptors ENCODER --train pydoc [--train beir:…] --score pydoc …``
 """
 
 import argparse
@@ -20,7 +20,10 @@ from bench.vectors import normalise
 
 
 def main() -> None:
-    """Print nDCG@10 of every method at each dimension, and the paired interval of each adaptor's gain over the best other."""
+    """Print nDCG@10 per method and dimension, and each adaptor's gain with a paired interval.
+
+    The gain is over the best other method.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("encoder")
     parser.add_argument("--train", action="append", required=True)

@@ -1,7 +1,7 @@
-"""The exact pass over all dimensions beside `faiss.knn` once per dimension, and beside the single full-dimension product.
+"""Compare one exact pass with `faiss.knn` per dimension and with one full-dimension product.
 
-`python -m tests.benchmarks.exact_pass` prints both ratios, medians over interleaved rounds; `--scale` adds the time and the
-memory of a corpus on disk at N and 10 N.
+`python -m tests.benchmarks.exact_pass` prints both ratios, medians over interleaved rounds.
+`--scale` measures time and memory with a corpus on disk at N and 10 N instead.
 """
 
 from __future__ import annotations
@@ -71,12 +71,14 @@ def compare(n: int, n_queries: int, threads: int, rounds: int) -> None:
     ours, theirs, single = np.median(np.array(taken), axis=0)
     by_faiss, by_product = np.median([(t / o, o / p) for o, t, p in taken], axis=0)
     print(
-        f"{n:,} × {DIMENSIONS[-1]}, {n_queries} queries, k = {K}, {threads} threads, {rounds} rounds"
+        f"{n:,} × {DIMENSIONS[-1]}, {n_queries} queries, k = {K}, {threads} threads, "
+        f"{rounds} rounds"
     )
     print(f"one pass, {len(DIMENSIONS)} dimensions   {ours:.3f} s")
-    print(f"faiss.knn, once per dimension {theirs:.3f} s: the pass is {by_faiss:.2f} times faster")
+    print(f"faiss.knn per dimension   {theirs:.3f} s: the pass is {by_faiss:.2f} times faster")
     print(
-        f"single product at {DIMENSIONS[-1]} d     {single:.3f} s: the pass takes {by_product:.2f} times as long"
+        f"single product at {DIMENSIONS[-1]} d     {single:.3f} s: "
+        f"the pass takes {by_product:.2f} times as long"
     )
     print("same neighbours as faiss:", ", ".join(f"{d} d {share:.5f}" for d, share in same.items()))
 
@@ -89,7 +91,7 @@ def _anonymous_mib() -> float:
 
 
 def scale(sizes: list[int], dimension: int, n_queries: int, threads: int) -> None:
-    """Time a corpus on disk at several sizes; memory is what the process itself holds, the mapped file left out."""
+    """Time a corpus on disk at several sizes; memory excludes the mapped file."""
     import threading
 
     rng = np.random.default_rng(0)
@@ -120,7 +122,8 @@ def scale(sizes: list[int], dimension: int, n_queries: int, threads: int) -> Non
             watcher.join()
             gib = n * dimension * 4 / 2**30
             print(
-                f"{n:>12,} × {dimension} ({gib:.1f} GiB on disk): {seconds:.2f} s, {1e6 * seconds / n:.3f} s per million, "
+                f"{n:>12,} × {dimension} ({gib:.1f} GiB on disk): {seconds:.2f} s, "
+                f"{1e6 * seconds / n:.3f} s per million, "
                 f"{peak[0] - before:.0f} MiB above the start"
             )
             path.unlink()

@@ -1,7 +1,7 @@
-"""The curve over eight dimensions: `bench run` beside `mteb.evaluate` once per dimension, encoding included.
+"""Compare `bench run` over eight dimensions with `mteb.evaluate` per dimension, encoding included.
 
-`python -m tests.benchmarks.mteb_curve BEIR_FOLDER` prints both times, their ratio, and the largest difference in nDCG@10.
-Same encoder, same data; the cache of embeddings starts empty. Both start in a process that has loaded its libraries.
+`python -m tests.benchmarks.mteb_curve BEIR_FOLDER` prints both times, their ratio, and the largest
+difference in nDCG@10. Both have the same encoder and data, an empty cache, and loaded libraries.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def main(folder: Path, encoder_name: str, rounds: int) -> None:
         taken = time.perf_counter() - begun
         apart = max(abs(curve[d] - theirs[d]) for d in dimensions)
         print(
-            f"bench {ours:.1f} s, mteb.evaluate {len(dimensions)} times {taken:.1f} s: {taken / ours:.1f} times faster; "
-            f"nDCG@10 at most {apart:.1e} apart",
+            f"bench {ours:.1f} s, mteb.evaluate {len(dimensions)} times {taken:.1f} s: "
+            f"{taken / ours:.1f} times faster; nDCG@10 at most {apart:.1e} apart",
             flush=True,
         )
 

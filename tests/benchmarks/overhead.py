@@ -1,7 +1,8 @@
-"""What the harness adds to a library's own call: `python -m tests.benchmarks.overhead [rounds]`.
+"""Measure the overhead of the harness: `python -m tests.benchmarks.overhead [rounds]`.
 
-The median single-query latency as a trial records it, against a bare loop around the library's own method on the same
-index and queries, the two in turn. Prints the ratio of each round's medians: its median, minimum and maximum.
+Compares the median single-query latency of a trial with a bare loop around the library's method.
+Both have the same index and queries and take turns. Prints median, minimum and maximum of the
+rounds' ratios.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ N, QUERIES = 10_000, 500
 
 
 def recorded_milliseconds(backend, singles, k):
-    """Median as a trial records it."""
+    """Median that a trial records."""
     latency = clock.time_queries(lambda i: backend.search(singles[i], k), len(singles), 1, 60)
     return float(np.median(latency.nanoseconds)) / 1e6
 
 
 def bare_milliseconds(backend, singles, k):
-    """Median of a loop that does nothing but call the library."""
+    """Median of a loop that only calls the library."""
     index = backend.index
     taken = []
     for query in singles:
@@ -45,7 +46,8 @@ def main(rounds: int = 15) -> None:
     machine.pin(machine.usable_cores()[-1:])
     rng = np.random.default_rng(0)
     print(
-        f"{N:,} vectors, {QUERIES} queries, {rounds} rounds, one thread: recorded / bare median latency"
+        f"{N:,} vectors, {QUERIES} queries, {rounds} rounds, one thread: "
+        "recorded / bare median latency"
     )
     for name, build, search in (
         ("faiss-flat", {}, {}),
@@ -66,7 +68,8 @@ def main(rounds: int = 15) -> None:
                 }
                 ratios.append(times[recorded_milliseconds] / times[bare_milliseconds])
             print(
-                f"{name:10} {d:4} d  {times[bare_milliseconds]:.4f} ms  ratio {np.median(ratios):.3f} [{min(ratios):.3f}, {max(ratios):.3f}]"
+                f"{name:10} {d:4} d  {times[bare_milliseconds]:.4f} ms  "
+                f"ratio {np.median(ratios):.3f} [{min(ratios):.3f}, {max(ratios):.3f}]"
             )
 
 

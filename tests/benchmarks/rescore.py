@@ -1,4 +1,4 @@
-"""The fused second stage: 200 candidates at 768 d against the time that their bytes take at the measured bandwidth.
+"""Compare the fused second stage with the time to read its bytes: 200 candidates at 768 d.
 
 ``python -m tests.benchmarks.rescore [--candidates 200] [--documents 200000]``
 """
@@ -25,9 +25,10 @@ def main() -> None:
     vectors = rng.standard_normal((asked.documents, DIMENSION), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     queries = vectors[:1000] + 0.1
-    # A list of its own for each side, or the second would find what the first brought into the cache.
+    # Separate lists, or the second side would find the vectors of the first in cache.
     shortlists, others = rng.integers(asked.documents, size=(2, 1000, asked.candidates))
-    stage = MultiStage(None, vectors, asked.candidates, [Step(DIMENSION, 10)], unit=True)  # type: ignore[arg-type]
+    steps = [Step(DIMENSION, 10)]
+    stage = MultiStage(None, vectors, asked.candidates, steps, unit=True)  # type: ignore[arg-type]
 
     def fused(i: int) -> np.ndarray:
         return stage.narrow(shortlists[i : i + 1], queries[i : i + 1])
@@ -46,13 +47,15 @@ def main() -> None:
     bytes_alone = asked.candidates * DIMENSION * 4 / bandwidth * 1e6
     medians = {name: float(np.median(times[100:])) for name, times in taken.items()}
     print(
-        f"{asked.candidates} of {asked.documents:,} vectors at {DIMENSION} d; one thread reads {bandwidth / 1e9:.1f} GB/s"
+        f"{asked.candidates} of {asked.documents:,} vectors at {DIMENSION} d; "
+        f"one thread reads {bandwidth / 1e9:.1f} GB/s"
     )
     print(
         f"bytes alone {bytes_alone:.1f} µs; twice that and 20 µs is {2 * bytes_alone + 20:.1f} µs"
     )
     print(
-        f"fused median {medians['fused']:.1f} µs: {medians['fused'] / bytes_alone:.2f} × the bytes; numpy {medians['numpy']:.1f} µs"
+        f"fused median {medians['fused']:.1f} µs: "
+        f"{medians['fused'] / bytes_alone:.2f} × the bytes; numpy {medians['numpy']:.1f} µs"
     )
 
 

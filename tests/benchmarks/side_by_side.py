@@ -1,7 +1,8 @@
-"""What a run records, beside a bare script and vicinity's own `evaluate`: `python -m tests.benchmarks.side_by_side [rounds]`.
+"""Compare recorded throughput with a bare script and with vicinity's `evaluate`.
 
-The same vectors, parameters and one thread, the three in turn. Single queries are compared with the bare script, batches with
-both: vicinity times one batch. Needs ``pip install vicinity hnswlib``.
+``python -m tests.benchmarks.side_by_side [rounds]``. The three take turns with the same vectors and
+parameters on one thread. Single queries are compared with the bare script, batches with both:
+vicinity times one batch. Needs ``pip install vicinity hnswlib``.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class FaissHnsw:
 
 
 def recorded(kind, folder: Path) -> dict[str, float]:
-    """Return what a run of a study writes into its table."""
+    """Return the figures that a run of a study records."""
     study = folder / "study.toml"
     study.write_text(
         f'name = "s"\ndataset = "pydoc"\nencoder = "wordllama"\ndimensions = [{D}]\nrepeats = 1\n'
@@ -94,7 +95,7 @@ def recorded(kind, folder: Path) -> dict[str, float]:
 
 
 def bare(kind, vectors, queries) -> dict[str, float]:
-    """Return what a script finds that does nothing but call the library."""
+    """Return the figures of a script that only calls the library."""
     index = kind.index(vectors)
     singles = [queries[i : i + 1] for i in range(len(queries))]
     for query in singles[:50]:
@@ -115,7 +116,7 @@ def bare(kind, vectors, queries) -> dict[str, float]:
 
 
 def by_vicinity(kind, vectors, queries) -> dict[str, float]:
-    """Return what vicinity's own `evaluate` says."""
+    """Return the figures of vicinity's `evaluate`."""
     built = Vicinity.from_vectors_and_items(
         vectors,
         [str(i) for i in range(len(vectors))],
@@ -130,12 +131,13 @@ def by_vicinity(kind, vectors, queries) -> dict[str, float]:
 
 
 def main(rounds: int = 5) -> None:
-    """Print each one's median figures, and the median ratios of what is recorded to the others."""
+    """Print the median figures of each, and the median ratios of recorded figures to the others."""
     data = embed("pydoc", "wordllama")
     vectors, queries = truncate(data.corpus, D), truncate(data.queries, D)
     cores = machine.usable_cores()
     print(
-        f"{len(vectors):,} × {D} vectors of pydoc, {len(queries)} queries, ef {EF}, M {M}, one thread, {rounds} rounds"
+        f"{len(vectors):,} × {D} vectors of pydoc, {len(queries)} queries, "
+        f"ef {EF}, M {M}, one thread, {rounds} rounds"
     )
     for kind in (Hnswlib(), FaissHnsw()):
         rows = []
@@ -150,14 +152,15 @@ def main(rounds: int = 5) -> None:
             }
             rows.append(row)
         for who in ("recorded", "bare", "vicinity"):
-            told = ", ".join(
+            figures = ", ".join(
                 f"{what} {np.median([r[who][what] for r in rows]):,.3f}" for what in rows[0][who]
             )
-            print(f"{kind.name:11} {who:9} {told}")
+            print(f"{kind.name:11} {who:9} {figures}")
         for what, who in (("single", "bare"), ("batch", "bare"), ("batch", "vicinity")):
             ratios = [row["recorded"][what] / row[who][what] for row in rows]
             print(
-                f"{kind.name:11} {what} queries per second, recorded / {who}: {np.median(ratios):.3f} [{min(ratios):.3f}, {max(ratios):.3f}]"
+                f"{kind.name:11} {what} queries per second, recorded / {who}: "
+                f"{np.median(ratios):.3f} [{min(ratios):.3f}, {max(ratios):.3f}]"
             )
 
 

@@ -1,5 +1,7 @@
 """One pass against faiss and plain numpy at each dimension."""
 
+import time
+
 import faiss
 import numpy as np
 import pytest
@@ -162,8 +164,26 @@ def test_an_error_in_a_thread_reaches_the_caller(vectors):
         exact_topk(*vectors, [8], 5, transform=fail)
 
 
+def test_an_error_stops_the_other_threads(vectors):
+    scanned = []
+
+    def fail(block):
+        if len(block) == len(vectors[0]):  # the queries
+            return block
+        scanned.append(len(block))
+        if len(scanned) == 2:
+            raise RuntimeError("no such rotation")
+        time.sleep(0.05)
+        return block
+
+    corpus = np.tile(vectors[1], (10, 1))
+    with pytest.raises(RuntimeError, match="no such rotation"):
+        exact_topk(vectors[0], corpus, [8], 5, transform=fail, threads=2)
+    assert len(scanned) < 10
+
+
 @pytest.mark.parametrize(
-    ("dimensions", "k", "metric", "says"),
+    ("dimensions", "k", "metric", "message"),
     [
         ([65], 5, "cosine", "65 is outside 1…64"),
         ([0], 5, "cosine", "0 is outside"),
@@ -171,6 +191,6 @@ def test_an_error_in_a_thread_reaches_the_caller(vectors):
         ([8], 1, "cos", "metric 'cos'"),
     ],
 )
-def test_refuses_what_cannot_be(vectors, dimensions, k, metric, says):
-    with pytest.raises(ValueError, match=says):
+def test_bad_arguments_are_refused(vectors, dimensions, k, metric, message):
+    with pytest.raises(ValueError, match=message):
         exact_topk(*vectors, dimensions, k, metric)

@@ -22,7 +22,7 @@ from bench.datasets import _hdf5
 from tests.fuzz.targets import TARGETS, damage_one, outcome
 
 CASE_SECONDS = 60.0
-"""What one case may take before it counts as a hang."""
+"""Time after which a case counts as a hang."""
 _MEMORY_BYTES = 8 * 2**30
 _TURN_SECONDS = 20.0
 
@@ -43,8 +43,8 @@ def _work(
     """Run cases from `first` on; send (number, None) before each, (number, result) after it."""
     import resource
 
-    theirs.close()  # so that a send fails, and this process ends, where the parent was killed
-    # Sound readers of these samples need little: what asks for more shows as a MemoryError.
+    theirs.close()  # so that a send fails and ends this process if the parent was killed
+    # Sound readers of these samples need little memory; others get a MemoryError.
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     # The reader's own time-out, held below that of a case, and short: these samples are small.
     _hdf5.DESCRIBE_SECONDS, _hdf5.COPY_SECONDS = 15.0, 20.0
@@ -64,8 +64,13 @@ class Fuzz:
     """One target under way: its next case, its counts, its failures."""
 
     def __init__(self, name: str, seed: int, keep: Path, scratch: Path) -> None:
-        self.name, self.seed, self.keep, self.folder = name, seed, keep, scratch / name
-        self.case, self.counts, self.failures = 0, Counter[str](), Counter[str]()
+        self.name = name
+        self.seed = seed
+        self.keep = keep
+        self.folder = scratch / name
+        self.case = 0
+        self.counts = Counter[str]()
+        self.failures = Counter[str]()
 
     def turn(self, until: float) -> None:
         """Run cases in one child until the time is over, or the child hangs or crashes."""
@@ -98,15 +103,15 @@ class Fuzz:
         else:
             self._failed(result)
 
-    def _failed(self, told: str) -> None:
-        """Keep the input of the first failures of each kind, told once."""
-        kind = told.strip().splitlines()[-1][:200]
+    def _failed(self, report: str) -> None:
+        """Count a failure; keep the input of the first three of each kind."""
+        kind = report.strip().splitlines()[-1][:200]
         self.counts["failures"] += 1
         self.failures[kind] += 1
         if self.failures[kind] <= 3:
             kept = self.keep / f"{self.name}-{self.seed}-{self.case}"
             prepare(kept, self.name, self.seed, self.case)
-            (self.keep / f"{kept.name}.log").write_text(told)
+            (self.keep / f"{kept.name}.log").write_text(report)
             print(f"{self.name} case {self.case}: {kind}\n  kept in {kept}", flush=True)
         self.case += 1
 
@@ -122,7 +127,7 @@ def main() -> int:
         "--target", action="append", choices=sorted(TARGETS), help="only this one; may be repeated"
     )
     parser.add_argument(
-        "--keep", type=Path, default=Path("fuzz-failures"), help="where failing inputs are kept"
+        "--keep", type=Path, default=Path("fuzz-failures"), help="folder for failing inputs"
     )
     chosen = parser.parse_args()
     end = time.monotonic() + chosen.seconds

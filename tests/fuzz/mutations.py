@@ -1,4 +1,4 @@
-"""Seeded damage to files: what disks, transfers, editors and ill will do to bytes and to text."""
+"""Seeded damage to files, as disks, transfers, editors and attackers cause it."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def repeat(data: bytes, rng: random.Random) -> bytes:
 
 
 def set_number(data: bytes, rng: random.Random) -> bytes:
-    """Put a number at the edge of its range where a header or a footer may hold a size."""
+    """Write a number at the edge of its range into places that may hold a size."""
     code = rng.choice(("<H", "<I", "<Q", ">I"))
     number = struct.pack(code, rng.choice(_NUMBERS) % 256 ** struct.calcsize(code))
     near = min(len(data), 256)

@@ -1,7 +1,7 @@
-"""What is fuzzed: each target makes a small sound sample, and reads it as a user would.
+"""Targets of the fuzz: each writes a small sound sample and reads it as a user would.
 
-A `read` returns if it accepts its input. It asserts what the rest of the suite relies on, so that
-accepted nonsense counts as a failure too.
+A `read` returns if it accepts its input. It asserts the guarantees that the rest of the suite
+relies on, so that accepted nonsense counts as a failure too.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _beir(folder: Path, rng: random.Random) -> None:
     corpus = [
         {"_id": f"d{i}", "title": "T" * (i % 2), "text": f"document {i} – ü"} for i in range(N)
     ]
-    corpus[3]["_id"] = "q3"  # a query that is a document
+    corpus[3]["_id"] = "q3"  # a query that is also a document
     corpus[3]["text"] = "what is 3"
     queries = [
         {"_id": f"q{i}", "text": f"what is {i}", "metadata": {"year": 1990 + i}} for i in range(8)

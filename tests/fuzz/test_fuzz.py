@@ -1,4 +1,4 @@
-"""A short fuzz of every reader, the same cases each time, and what holds for any text at all."""
+"""A short fuzz of every reader with fixed cases, and properties that hold for any text."""
 
 import faulthandler
 import json
@@ -17,7 +17,7 @@ from tests.fuzz.targets import TARGETS, outcome
 
 CASES = 40
 FEW = {"hdf5": 3, "results": 20}
-"""Fewer cases of what is slow: a process per read, files that are flushed to the disk."""
+"""Fewer cases for slow targets: a process per read, files flushed to disk."""
 HANG_SECONDS = 120
 
 any_text = settings(max_examples=60, deadline=None, derandomize=True, database=None)
@@ -26,7 +26,7 @@ fields = st.text(st.characters(codec="utf-8", exclude_characters="\t\r\n"), max_
 
 @pytest.fixture(autouse=True)
 def no_hang():
-    """End the tests with a traceback where a reader hangs: in C code nothing else can."""
+    """End the tests with a traceback if a reader hangs: in C code nothing else can."""
     faulthandler.dump_traceback_later(HANG_SECONDS, exit=True, file=sys.__stderr__)
     yield
     faulthandler.cancel_dump_traceback_later()
@@ -120,7 +120,7 @@ def test_an_override_is_taken_or_refused_in_one_line(path, key, value):
 
 
 def tried(read):
-    """Return what `read` gives, or the message where it refuses its input."""
+    """Return the result of `read`, or the message if it refuses its input."""
     try:
         return read()
     except UsageError as error:

@@ -1,4 +1,4 @@
-"""Load: many clients of one server, what they find and what they report; a server that dies is replaced."""
+"""Load tests: results and errors of many clients; a server that dies is replaced."""
 
 import contextlib
 import os
@@ -14,7 +14,8 @@ import pytest
 import bench
 from bench.backends import SERVER, Backend
 from bench.errors import UsageError
-from bench.measuring.clients import Ask, under_load
+from bench.measuring import clients
+from bench.measuring.clients import Ask, Failed, under_load
 from bench.study.reader import load_study
 from bench.vectors import normalise
 
@@ -76,10 +77,18 @@ def test_even_a_short_time_asks_every_query(asked):
     assert len(under_load(asked, 2, seconds=0.0).results) == len(asked.queries)
 
 
-def test_what_goes_wrong_in_a_client_is_told(asked):
+def test_the_cause_of_a_failed_client_is_reported(asked):
     failing = Ask(asked.backend, {"fails_at": 29}, asked.queries, K, None, asked.cores)
     with pytest.raises(RuntimeError, match="the shard is on fire"):
         under_load(failing, 2, seconds=0.2)
+
+
+@pytest.mark.parametrize("waited", [False, True])
+def test_the_cause_comes_before_clients_that_only_waited(asked, monkeypatch, waited):
+    reports = iter([Failed("another client could not begin", waited=True), Failed("x", waited)])
+    monkeypatch.setattr(clients, "_received", lambda end: next(reports))
+    with pytest.raises(RuntimeError, match="another client" if waited else "failed: x"):
+        under_load(asked, 2, seconds=0.0)
 
 
 def test_clients_are_for_servers(tmp_path):
@@ -92,7 +101,7 @@ def test_clients_are_for_servers(tmp_path):
         load_study(study)
 
 
-# ------------------------------------------------------------------------------------------------------- a real server
+# ----------------------------------------------------------------------------------- a real server
 
 
 @pytest.fixture
@@ -101,8 +110,9 @@ def study(tmp_path):
 
     def written(rest):
         path.write_text(
-            'name = "pg"\ndataset = "synthetic:n=2000,d=32"\ndimensions = [16]\nrepeats = 1\nqueries = 60\n'
-            f'[[configurations]]\nbackend = "pgvector-hnsw"\nbuild = {{ ef_construction = 64 }}\n{rest}'
+            'name = "pg"\ndataset = "synthetic:n=2000,d=32"\ndimensions = [16]\n'
+            'repeats = 1\nqueries = 60\n[[configurations]]\nbackend = "pgvector-hnsw"\n'
+            f"build = {{ ef_construction = 64 }}\n{rest}"
         )
         return path
 

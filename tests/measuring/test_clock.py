@@ -1,4 +1,4 @@
-"""The clock with a time that the test sets: what is counted, what is not, and in which order."""
+"""The clock with a time that the test sets: the work that is counted, and its order."""
 
 import gc
 
@@ -17,7 +17,7 @@ MS = 1_000_000
 
 
 class Time:
-    """A clock that stands still unless somebody takes time."""
+    """A clock that advances only when the test takes time."""
 
     def __init__(self):
         self.now = 0

@@ -1,4 +1,4 @@
-"""The search for the Pareto front: what it drops, and that it drops nothing it should not."""
+"""The search for the Pareto front: it drops dominated configurations, and no others."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ N = 400
 
 
 def made(qualities, seed=0):
-    """Queries of uneven difficulty; a configuration of quality q answers what is easier than q."""
+    """Queries of uneven difficulty; a configuration of quality q answers those easier than q."""
     difficulty = np.random.default_rng(seed).random(N)
     values = {name: (difficulty < quality).astype(float) for name, quality in qualities.items()}
     asked = {name: [] for name in qualities}
@@ -28,7 +28,7 @@ def made(qualities, seed=0):
     return values, asked, {name: candidate(name) for name in qualities}
 
 
-def test_what_is_beaten_in_everything_is_dropped_early_and_the_front_stays():
+def test_dominated_configurations_are_dropped_early_and_the_front_stays():
     _, asked, candidates = made({"fast": 0.6, "good": 0.9, "slow": 0.3, "equal but slow": 0.9})
     costs = {"fast": (1.0, 10), "good": (4.0, 10), "slow": (5.0, 10), "equal but slow": (9.0, 10)}
     dropped = prune(candidates, costs, [], N, seed=0)
@@ -59,7 +59,7 @@ def test_a_better_quality_saves_it_however_small():
     assert prune(candidates, {"a": (1.0, 10), "b": (9.0, 10)}, [], N, seed=0) == {}
 
 
-def test_what_was_measured_before_beats_newcomers():
+def test_earlier_rivals_dominate_new_candidates():
     values, _, candidates = made({"a": 0.8, "b": 0.5})
     rival = Rival(values["a"], 1.0, 10)
     dropped = prune({"b": candidates["b"]}, {"b": (2.0, 10)}, [rival], N, seed=0)
@@ -104,7 +104,7 @@ def test_a_sweep_for_the_front_leaves_rows_behind_and_a_grid_measures_them(vecto
     out = tmp_path / "out"
     frame = run(study, out, progress=False)
     pruned = frame[frame["status"] == "pruned"]
-    # Whatever the times are, 400,000 nodes of a forest that has fewer find what 200,000 find; times may save a few.
+    # The forest has fewer than 200,000 nodes, so 400,000 find no more; times may save a few.
     assert len(pruned)
     assert pruned["error"].str.contains("not timed: after 40 queries").all()
     assert pruned["latency_ms_p50"].isna().all()
@@ -149,7 +149,7 @@ def test_undominated_is_the_definition():
     rivals = [jobs.Rival(by_query=[q, q], ms=ms, bytes=size) for q, ms, size in values]
     kept = undominated(rivals)
     for rival, (q, ms, size) in zip(rivals, values, strict=True):
-        beaten = any(
+        dominated = any(
             a >= q and b <= ms and c <= size and (a, b, c) != (q, ms, size) for a, b, c in values
         )
-        assert (rival in kept) == (not beaten)
+        assert (rival in kept) == (not dominated)

@@ -295,7 +295,7 @@ def test_two_runs_into_one_folder_do_not_mix(tmp_path, finished, vector_folder):
 
 
 @pytest.mark.parametrize(
-    ("override", "says"),
+    ("override", "message"),
     [
         ("dimensions=[33]", "dimension 33 is outside 1…32"),
         ("k=601", "k = 601"),
@@ -305,8 +305,8 @@ def test_two_runs_into_one_folder_do_not_mix(tmp_path, finished, vector_folder):
         ("dataset=pydocs", "did you mean 'pydoc'"),
     ],
 )
-def test_what_cannot_be_measured_is_said_before_anything_is(tmp_path, finished, override, says):
-    with pytest.raises(UsageError, match=says):
+def test_impossible_studies_fail_before_anything_is_measured(tmp_path, finished, override, message):
+    with pytest.raises(UsageError, match=message):
         run(finished[0], tmp_path / "out", [override], progress=False)
     assert not list((tmp_path / "out").rglob("*.parquet"))
 

@@ -1,4 +1,4 @@
-"""Study files: what they expand to, and what is said of those that cannot be."""
+"""Study files: the trials they expand to, and the errors of bad ones."""
 
 import json
 
@@ -22,11 +22,12 @@ def study(tmp_path, text, *overrides):
     return load_study(path, overrides)
 
 
-def test_every_list_is_swept_and_the_grid_fills_what_is_left_out(tmp_path):
+def test_every_list_is_swept_and_the_grid_gives_the_defaults(tmp_path):
     trials = plan(
         study(
             tmp_path,
-            '[[configurations]]\nbackend = "faiss-hnsw"\nbuild = { M = [8, 16] }\nsearch = { ef = [10, 20, 30] }',
+            '[[configurations]]\nbackend = "faiss-hnsw"\nbuild = { M = [8, 16] }\n'
+            "search = { ef = [10, 20, 30] }",
         )
     )
     assert len(trials) == 2 * 2 * 3
@@ -36,8 +37,9 @@ def test_every_list_is_swept_and_the_grid_fills_what_is_left_out(tmp_path):
     assert {t.precision for t in trials} == {"float32"}
 
 
-def test_trials_that_share_an_index_stand_together(tmp_path):
-    text = '[[configurations]]\nbackend = "faiss-flat"\n[[configurations]]\nbackend = "faiss-flat"\nstages = { shortlist = [20, 50] }'
+def test_trials_that_share_an_index_are_grouped(tmp_path):
+    flat = '[[configurations]]\nbackend = "faiss-flat"\n'
+    text = f"{flat}{flat}stages = {{ shortlist = [20, 50] }}"
     trials = plan(study(tmp_path, text))
     assert [(t.dim, t.stages) for t in trials] == [
         (d, s) for d in (16, 32) for s in ("", '{"shortlist": 20}', '{"shortlist": 50}')
@@ -49,7 +51,8 @@ def test_the_same_trial_named_twice_is_one(tmp_path):
 
 
 def test_exact_search_covers_every_reducer_named_anywhere(tmp_path):
-    text = 'reducers = { name = "random_subset", seed = [7, 8] }\n[[configurations]]\nbackend = "annoy"\nreducer = "pca"'
+    text = 'reducers = { name = "random_subset", seed = [7, 8] }\n'
+    text += '[[configurations]]\nbackend = "annoy"\nreducer = "pca"'
     assert exact_reducers(study(tmp_path, text)) == [
         ("truncate", ""),
         ("random_subset", '{"seed": 7}'),
@@ -70,7 +73,7 @@ def test_what_ships_is_valid():
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("dimensions = 1", "is not TOML"),
         ("[broken", "is not TOML"),
@@ -100,10 +103,10 @@ def test_what_ships_is_valid():
         ('reducers = "pac"', "no reducer is called 'pac'; did you mean 'pca'"),
     ],
 )
-def test_bad_studies_are_told_in_one_line(tmp_path, text, says):
+def test_bad_studies_are_reported_in_one_line(tmp_path, text, message):
     with pytest.raises(UsageError) as error:
         study(tmp_path, text)
-    assert says in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
