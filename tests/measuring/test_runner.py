@@ -1,30 +1,22 @@
 """Whole runs in child processes: rows for every ending, resumption, and kills at any moment."""
 
 import json
-import os
-import pickle
 import random
 import signal
 import subprocess
-import sys
 import textwrap
 import time
 
 import numpy as np
 import pandas as pd
 import psutil
-import pyarrow.parquet as pq
 import pytest
 
-from bench.embeddings import embed
 from bench.errors import UsageError
-from bench.measuring.jobs import Data, ExactKey
-from bench.measuring.prepared import fitted_reducer
 from bench.measuring.runner import run
-from bench.reducers import get_reducer
-from bench.reducers.pca import Pca
 from bench.results.schema import CONFIGURATION
 from bench.results.store import Store, load, load_queries
+from tests.measuring.packages import command, install
 
 STUDY = """
 name = "s"
@@ -112,10 +104,6 @@ def study_file(folder, vector_folder, more="", text=STUDY):
     return path
 
 
-def command(path, out):
-    return [sys.executable, "-m", "bench", "run", str(path), "--out", str(out), "--quiet"]
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, vector_folder):
     folder = tmp_path_factory.mktemp("finished")
@@ -199,18 +187,6 @@ def test_a_wider_study_measures_only_what_is_new(finished):
 def misbehaving(tmp_path, monkeypatch):
     install(tmp_path / "site", monkeypatch, "misbehaving", "backends", CLASSES)
     (tmp_path / "site" / "misbehaving.py").write_text(MISBEHAVING)
-
-
-def install(package, monkeypatch, name, family, classes):
-    """Make another package with entry points of one family; its module is written by the caller."""
-    info = package / f"{name}-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    points = "".join(f"{point} = {name}:{cls}\n" for point, cls in classes.items())
-    (info / "entry_points.txt").write_text(f"[matryoshka_bench.{family}]\n{points}")
-    path = os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH")]))
-    monkeypatch.setenv("PYTHONPATH", path)
-    monkeypatch.syspath_prepend(str(package))
 
 
 def test_every_way_to_fail_is_a_row_and_the_sweep_goes_on(tmp_path, vector_folder, misbehaving):
@@ -339,103 +315,6 @@ def test_results_say_where_they_come_from(finished):
     assert {"python", "matryoshka-bench", "numpy", "faiss-cpu"} <= set(versions)
     assert "cores" in row["machine"]
     assert len(row["dataset_fingerprint"]) >= 16
-
-
-def test_a_reducer_is_fitted_once_and_its_arrays_are_kept(vector_folder, monkeypatch):
-    embeddings = embed(f"vectors:{vector_folder}")
-    key = exact_key(embeddings, "pca")
-    first = fitted_reducer(key, embeddings)
-    monkeypatch.setattr(Pca, "fit", lambda *_: pytest.fail("fitted again"))
-    np.testing.assert_array_equal(fitted_reducer(key, embeddings).axes, first.axes)
-    kept = key.stem.with_suffix(".reducer.npz")
-    for damaged in (kept.read_bytes()[:50], b"", pickle.dumps(first)):
-        kept.write_bytes(damaged)
-        monkeypatch.undo()
-        np.testing.assert_array_equal(fitted_reducer(key, embeddings).axes, first.axes)
-
-
-def exact_key(embeddings, name):
-    return ExactKey(
-        data=Data(folder=embeddings.folder, encoder="", max_queries=None, seed=5),
-        reducer=name,
-        reducer_params="",
-        reducer_key=get_reducer(name)().key,
-        dimensions=(3,),
-        depth=7,
-    )
-
-
-CHANGING = """
-import numpy as np
-from bench.reducers import Reducer
-
-class Changing(Reducer):
-    \"\"\"A permutation of the coordinates.\"\"\"
-    name = "changing"
-    summary = "a permutation"
-    fitted = ("order",)
-
-    def fit(self, corpus):
-        self.order = np.arange(corpus.shape[1])[{order}]
-
-    def map(self, vectors):
-        return np.ascontiguousarray(vectors[:, self.order])
-"""
-
-
-def test_a_changed_reducer_of_another_package_is_fitted_and_searched_again(
-    tmp_path, vector_folder, monkeypatch
-):
-    install(tmp_path / "site", monkeypatch, "changing", "reducers", {"changing": "Changing"})
-    path = tmp_path / "study.toml"
-    path.write_text(
-        f'name = "s"\ndataset = "vectors:{vector_folder}"\ndimensions = [4]\n'
-        'reducers = ["changing"]\n'
-    )
-    quality = {}
-    for order in ("::1", "::-1"):
-        (tmp_path / "site" / "changing.py").write_text(CHANGING.format(order=order))
-        subprocess.run(command(path, tmp_path / "out"), check=True)
-        rows = pq.read_table(tmp_path / "out" / "trials.parquet").to_pandas()
-        rows = rows[(rows["reducer"] == "changing") & (rows["dim"] == 4)]
-        quality[order] = rows.sort_values("started_at")["ndcg_at_10"].tolist()
-    assert len(quality["::1"]) == 1
-    assert len(quality["::-1"]) == 2
-    assert quality["::-1"][0] != quality["::-1"][1]
-
-
-FLAKY = """
-import os
-from pathlib import Path
-from bench.backends.faiss_flat import FaissFlat
-
-class Flaky(FaissFlat):
-    name = "flaky"
-    def build(self, vectors):
-        if not Path(os.environ["MENDED"]).exists():
-            raise RuntimeError("not today")
-        super().build(vectors)
-"""
-
-
-def test_retry_repeats_what_did_not_end_ok_and_nothing_else(tmp_path, vector_folder, monkeypatch):
-    install(tmp_path / "site", monkeypatch, "flaky", "backends", {"flaky": "Flaky"})
-    (tmp_path / "site" / "flaky.py").write_text(FLAKY)
-    monkeypatch.setenv("MENDED", str(tmp_path / "mended"))
-    path = tmp_path / "study.toml"
-    path.write_text(
-        f'name = "s"\ndataset = "vectors:{vector_folder}"\ndimensions = [8]\nrepeats = 1\n'
-        '[[configurations]]\nbackend = ["faiss-flat", "flaky"]\n'
-    )
-    out = tmp_path / "out"
-    first = run(path, out, progress=False).set_index("backend")
-    assert first.loc["flaky", "status"] == "failed"
-    (tmp_path / "mended").touch()
-    same = run(path, out, progress=False).set_index("backend")
-    assert same.loc["flaky", "status"] == "failed", "without --retry a failure is a result"
-    again = run(path, out, progress=False, retry=True).set_index("backend")
-    assert again.loc["flaky", "status"] == "ok"
-    assert again.loc["faiss-flat", "started_at"] == first.loc["faiss-flat", "started_at"]
 
 
 def test_vectors_on_disk_are_found_alike_and_counted_as_disk(tmp_path, vector_folder):
