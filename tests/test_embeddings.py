@@ -1,5 +1,7 @@
 """Embeddings are encoded once, resumed after an interruption and never confused."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -149,3 +151,17 @@ def test_wordllama_does_not_depend_on_the_batch_and_never_gives_nan():
     np.testing.assert_allclose(np.linalg.norm(short, axis=1), [1, 0, 1, 1, 1], atol=1e-5)
     with pytest.raises(ValueError, match="257 is outside 1…256"):
         encoder.encode(texts, dimension=257)
+
+
+def test_relevant_pairs_leave_out_documents_that_are_not_in_the_corpus(
+    text_folder, tmp_path, counting
+):
+    folder = tmp_path / "beir"
+    shutil.copytree(text_folder, folder)
+    with (folder / "qrels" / "test.tsv").open("a") as file:
+        file.write("q0\tgone\t1\nq1\td0\t0\n")
+    found = embed(f"beir:{folder}", "counting", cache=tmp_path / "cache")
+    assert found.qrels["q0"] == {"0": 2, "1": 1, "?gone": 1}
+    rows, documents = found.relevant_pairs()
+    assert rows.tolist() == [row for row in range(12) for _ in range(2)]
+    assert documents[:2].tolist() == [0, 1]

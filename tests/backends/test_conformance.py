@@ -1,7 +1,6 @@
 """Every installed backend follows the rules; each is checked in a separate process."""
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,15 +17,19 @@ from bench.measuring.runner import run
 from bench.testing import RULES, check
 from tests.conftest import of_backend
 
-SLOW = re.compile(r"pynndescent|adanns-ivf-opq|.*-opq\d*$|.*-pq$|annoy|faiss-hnsw-(?!float32)")
-"""Compile themselves or learn for long, or are one graph at a further precision."""
+SLOW = ("pynndescent", "adanns-ivf-opq", "annoy", "faiss-pq", "faiss-hnsw")
+"""Compile themselves or learn for long."""
 
 
 def kind(name, precision):
-    """Return the parameters of one backend at one precision; each is free to run beside any other."""
-    label = f"{name}-{precision}"
-    marks = [*of_backend(get_backend(name)), pytest.mark.xdist_group(label)]
-    if SLOW.match(label):
+    """Return the parameters of one backend at one precision; each is free to run beside any other.
+
+    The fast suite checks the default precision, and every precision of the reference.
+    """
+    cls, label = get_backend(name), f"{name}-{precision}"
+    marks = [*of_backend(cls), pytest.mark.xdist_group(label)]
+    default = precision == cls.precision_names()[0] or name == REFERENCE
+    if name in SLOW or not default:
         marks.append(pytest.mark.slow)
     return pytest.param(name, precision, id=label, marks=marks)
 

@@ -161,12 +161,13 @@ def stand_in(monkeypatch):
         server.server_close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "variable", "behaviour"),
     [
         ("elasticsearch", "MATRYOSHKA_BENCH_ELASTICSEARCH", Lucene),
-        pytest.param("opensearch", "MATRYOSHKA_BENCH_OPENSEARCH", Lucene, marks=pytest.mark.slow),
-        pytest.param("weaviate", "MATRYOSHKA_BENCH_WEAVIATE", Weaviate, marks=pytest.mark.slow),
+        ("opensearch", "MATRYOSHKA_BENCH_OPENSEARCH", Lucene),
+        ("weaviate", "MATRYOSHKA_BENCH_WEAVIATE", Weaviate),
     ],
 )
 def test_a_server_keeps_the_rules(name, variable, behaviour, stand_in):
