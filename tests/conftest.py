@@ -17,7 +17,7 @@ import pytest
 
 from bench.backends import Backend
 from bench.files import cache_folder
-from tests.collection import write_collection
+from tests.collection import MANNERS, THINGS, write_collection
 
 # No test reaches a hub; read by its client when it is loaded.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -172,21 +172,7 @@ def collection(tmp_path_factory) -> Path:
 def text_folder(tmp_path_factory) -> Path:
     """A BEIR folder of 60 short texts, 12 queries."""
     folder = tmp_path_factory.mktemp("beir")
-    things = [
-        "apple",
-        "river",
-        "engine",
-        "violin",
-        "planet",
-        "kitchen",
-        "doctor",
-        "bridge",
-        "winter",
-        "market",
-        "castle",
-        "garden",
-    ]
-    manners = ["old", "bright", "small", "broken", "famous"]
+    things, manners = THINGS, MANNERS[:5]
     corpus = [
         {"_id": f"d{i}", "title": thing, "text": f"a {manner} {thing}"}
         for i, (thing, manner) in enumerate((t, m) for t in things for m in manners)
