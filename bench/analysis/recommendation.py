@@ -85,7 +85,8 @@ def recommend(
 
 def _recommend(frame: pd.DataFrame, retain: float, limits: Mapping[str, float]) -> Recommendation:
     quality = quality_of(frame)
-    ordered = frame.sort_values(["bytes_per_vector", "latency_ms_p50", "trial_id"], kind="stable")
+    order = ["bytes_per_vector", "latency_ms_p50", "trial_id"]
+    ordered = frame.sort_values(order, kind="stable", ignore_index=True)
     reasons = {i: _rejection(row, quality, retain, limits) for i, row in ordered.iterrows()}
     dataset, encoder = str(ordered["dataset"].iloc[0]), str(ordered["encoder"].iloc[0])
     fit = ordered[[reasons[i] is None for i in ordered.index]]

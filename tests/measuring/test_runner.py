@@ -355,7 +355,13 @@ def test_progress_counts_the_exact_rows_of_the_full_dimension_too(tmp_path, vect
 
 def test_ctrl_c_keeps_what_was_measured_and_is_exit_status_130(tmp_path, vector_folder):
     path, out = study_file(tmp_path, vector_folder), tmp_path / "out"
-    process = subprocess.Popen(command(path, out), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command(path, out),
+        stderr=subprocess.PIPE,
+        text=True,
+        # Where the tests run in the background, a shell has them ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not list(out.glob("parts/*.trials.parquet")):
         time.sleep(0.05)
