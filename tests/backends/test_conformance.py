@@ -119,6 +119,7 @@ def bench(*arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_backend_of_another_package_is_checked_listed_and_swept(
     third_party, vector_folder, tmp_path
 ):

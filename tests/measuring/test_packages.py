@@ -58,6 +58,7 @@ class Changing(Reducer):
 """
 
 
+@pytest.mark.slow
 def test_a_changed_reducer_of_another_package_is_fitted_and_searched_again(
     tmp_path, vector_folder, monkeypatch
 ):
@@ -93,6 +94,7 @@ class Flaky(FaissFlat):
 """
 
 
+@pytest.mark.slow
 def test_retry_repeats_what_did_not_end_ok_and_nothing_else(tmp_path, vector_folder, monkeypatch):
     install(tmp_path / "site", monkeypatch, "flaky", "backends", {"flaky": "Flaky"})
     (tmp_path / "site" / "flaky.py").write_text(FLAKY)

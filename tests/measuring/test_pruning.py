@@ -79,6 +79,7 @@ def test_too_few_queries_decide_nothing():
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.skipif(
     not get_backend("annoy").available(), reason="needs annoy, which needs a C++ compiler"
 )
@@ -116,6 +117,7 @@ def test_a_sweep_for_the_front_leaves_rows_behind_and_a_grid_measures_them(vecto
     assert len(load(out)) == len(frame)
 
 
+@pytest.mark.slow
 def test_rivals_are_read_back_when_a_sweep_for_the_front_resumes(vector_folder, tmp_path):
     def written(backends):
         study = tmp_path / "study.toml"

@@ -189,6 +189,7 @@ def misbehaving(tmp_path, monkeypatch):
     (tmp_path / "site" / "misbehaving.py").write_text(MISBEHAVING)
 
 
+@pytest.mark.slow
 def test_every_way_to_fail_is_a_row_and_the_sweep_goes_on(tmp_path, vector_folder, misbehaving):
     text = STUDY + "".join(
         f'[[configurations]]\nbackend = "{name}"\ndimensions = 8\n' for name in CLASSES
@@ -317,6 +318,7 @@ def test_results_say_where_they_come_from(finished):
     assert len(row["dataset_fingerprint"]) >= 16
 
 
+@pytest.mark.slow
 def test_vectors_on_disk_are_found_alike_and_counted_as_disk(tmp_path, vector_folder):
     path = tmp_path / "study.toml"
     path.write_text(
