@@ -26,7 +26,8 @@ def started(then: str) -> tuple[subprocess.Popen, Path, int]:
     process = subprocess.Popen(
         [sys.executable, "-c", START + then], stdout=subprocess.PIPE, text=True
     )
-    folder, pid = process.stdout.readline().split()
+    with process.stdout as output:
+        folder, pid = output.readline().split()
     return process, Path(folder), int(pid)
 
 

@@ -2,13 +2,13 @@
 
 import contextlib
 import os
-import signal
 import tempfile
 import threading
 import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 import bench
@@ -151,12 +151,15 @@ def test_a_server_that_dies_is_one_failed_row_and_a_new_one_for_the_rest(study, 
                 if measured
                 else ()
             ):
-                if pid_file.parent.name.startswith(f"matryoshka-pg-{os.getpid()}-"):
-                    continue  # other tests' own
-                with contextlib.suppress(OSError, ValueError):
-                    pid = int(pid_file.read_text().splitlines()[0])
-                    os.kill(pid, signal.SIGKILL)
-                    killed.append(pid)
+                owner = int(pid_file.parent.name.split("-")[2])
+                with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
+                    # Only the server of this run's own child: a file left behind can hold the
+                    # number of any process.
+                    server = psutil.Process(int(pid_file.read_text().splitlines()[0]))
+                    own = psutil.Process(owner).ppid() == os.getpid()
+                    if own and str(pid_file.parent) in server.cmdline():
+                        server.kill()
+                        killed.append(server.pid)
 
     watcher = threading.Thread(target=kill, daemon=True)
     watcher.start()

@@ -257,7 +257,7 @@ def test_passages_train_an_adaptor_without_labels(text_folder, tmp_path):
     (bare / "corpus.jsonl").write_text(
         "".join(
             json.dumps({**json.loads(line), "text": "1 2 3"}) + "\n"
-            for line in (bare / "corpus.jsonl").open()
+            for line in (bare / "corpus.jsonl").read_text().splitlines()
         )
     )
     with pytest.raises(UsageError, match="nothing can be learned"):
