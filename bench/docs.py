@@ -33,7 +33,7 @@ def backends_table() -> str:
     ours = [cls for cls in found if cls.__module__.startswith("bench.backends.")]
     rows: dict[str, list[tuple[str, ...]]] = {LIBRARY: [], DATABASE: [], SERVER: []}
     for cls in ours:
-        pip = re.sub(r"[,(].*", "", cls.install).strip()
+        pip = re.sub(r"[,(].*", "", cls.install).removeprefix("pip install").strip()
         facts = (f"`{cls.name}`", cls.licence, ", ".join(cls.precision_names()))
         rescore = "yes" if cls.native_stages else ""
         if issubclass(cls, Server):
@@ -42,9 +42,9 @@ def backends_table() -> str:
             rows[cls.kind].append((*facts, cls.kind, rescore, f"`{pip}`"))
     first = ("name", "licence", "precisions")
     here = markdown_table(
-        (*first, "kind", "own rescore", "install"), rows[LIBRARY] + rows[DATABASE]
+        (*first, "kind", "own rescore", "pip install"), rows[LIBRARY] + rows[DATABASE]
     )
-    servers = markdown_table((*first, "own rescore", "URL in", "install"), rows[SERVER])
+    servers = markdown_table((*first, "own rescore", "URL in", "pip install"), rows[SERVER])
     return f"{here}Servers:\n{servers}"
 
 

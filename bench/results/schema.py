@@ -177,8 +177,8 @@ TRIAL_COLUMNS = (
         "ann_recall_at_10",
         "float",
         "quality",
-        "agreement with exact float32 search at the same dimension and stages; ties within 1e-5 "
-        "(relative) count, copies count once",
+        "agreement with exact float32 search at the same dimension and stages; ties within a "
+        "relative 1e-5 count",
         better="higher",
         gate=True,
         page=True,
