@@ -32,6 +32,8 @@ HISTORY = {
     3: "Rescoring time, bytes on disk, cautions, threads started; the status `pruned`.",
     4: "Several clients per server, and the server's own time.",
     5: "The kind of reducer and the bits per component are stored with each row.",
+    6: "Intervals of times and of ANN recall, the worst queries, cold caches, a fixed arrival rate, "
+    "groups of queries, BM25, random subsets.",
 }
 """Additions of each version of the tables. Older tables can still be read."""
 SCHEMA_VERSION = max(HISTORY)
@@ -64,6 +66,8 @@ class Column:
     better: Literal["higher", "lower"] | None = None
     interval: bool = False
     """Whether NAME_low and NAME_high, the bounds of its 95 % interval, are columns too."""
+    interval_since: int = 0
+    """Version that added the bounds, if later than the column."""
     gate: bool = False
     """Whether the regression gate compares it exactly."""
     page: bool = False
@@ -84,7 +88,7 @@ class Column:
                 "float",
                 self.group,
                 f"{word} bound of the 95 % interval of `{self.name}`",
-                self.since,
+                max(self.since, self.interval_since),
             )
             for short, word in bounds
         )
