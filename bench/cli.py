@@ -196,10 +196,12 @@ def _recommend(
 ) -> None:
     """Print the cheapest configuration with enough quality, and why no cheaper one qualifies."""
     from bench.analysis.recommendation import recommend
-    from bench.results.store import load
+    from bench.analysis.summary import folder_of
+    from bench.results.store import load, load_queries
 
-    wanted = dict(map(_limit, limits))
-    decisions = recommend(load(results), retain, max_p95_ms, max_bytes_per_vector, wanted)
+    wanted, frame = dict(map(_limit, limits)), load(results)
+    queries = load_queries(folder_of(results))
+    decisions = recommend(frame, queries, retain, max_p95_ms, max_bytes_per_vector, wanted)
     if as_json:
         _print_json([vars(decision) for decision in decisions])
         return

@@ -3,53 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bench.analysis.labels import dims_text, label
+from bench.analysis.certainty import Certainty
+from bench.analysis.comparisons import Finding, comparisons
+from bench.analysis.labels import label
 from bench.analysis.tables import (
     FEW_QUERIES,
     SYNTHETIC,
-    curves,
-    dimension_table,
-    front,
     plain_trials,
     savings,
     stored,
-    truncation,
     usable_dimension,
 )
-from bench.reducers import BASELINE, LEARNED, PREFIX, ROTATION
+from bench.reducers import PREFIX
 from bench.results.rows import (
     UNCOMPRESSED,
     is_synthetic,
     loads,
-    quality_of,
     timed,
     two_stage,
 )
 from bench.study.plan import canonical, parameters
 from bench.study.schema import NATIVE
 
-
-@dataclass(frozen=True)
-class Finding:
-    """One conclusion from the numbers."""
-
-    kind: str
-    """Its topic; stable, for programs and tests."""
-    text: str
-    """A sentence for people."""
-    values: dict[str, Any] = field(default_factory=dict)
-    """The numbers behind it."""
+_ENOUGH = 0.9
+"""Share kept by the search that the time of encoding is compared with."""
 
 
-def findings(frame: pd.DataFrame) -> list[Finding]:
-    """Return the findings for one dataset and encoder, caveats first."""
-    return [finding for find in _FINDERS for finding in find(frame)]
+def findings(frame: pd.DataFrame, queries: pd.DataFrame) -> list[Finding]:
+    """Return the findings for one dataset and encoder, caveats first.
+
+    `queries` holds the per-query rows of its trials (`load_queries`).
+    """
+    certainty = Certainty(frame, queries)
+    found = [finding for find in _CAVEATS for finding in find(frame)]
+    found += comparisons(frame, certainty)
+    found += [finding for find in _COSTS for finding in find(frame)]
+    return [*found, *_encoding(frame, certainty)]
 
 
 def _synthetic(frame: pd.DataFrame) -> Iterator[Finding]:
@@ -81,111 +75,6 @@ def _mixed(frame: pd.DataFrame) -> Iterator[Finding]:
         yield Finding("mixed_data", text, {"samples": samples})
 
 
-def _against_baselines(frame: pd.DataFrame) -> Iterator[Finding]:
-    """Compare truncation with random controls, below the full dimension."""
-    if is_synthetic(frame):
-        return
-    table = dimension_table(frame)
-    own = truncation(table)
-    own = own[own.index < frame["full_dim"].max()]
-    for variant, controls in curves(table, BASELINE).items():
-        known = own.join(controls[["quality", "high"]].add_suffix("_control"), how="inner")
-        known = known.dropna(subset=["quality", "quality_control"])
-        if known.empty:
-            continue
-        gain = (known["quality"] / known["quality_control"] - 1).replace([np.inf, -np.inf], np.nan)
-        gain = gain.dropna()
-        lost = [int(d) for d in known.index[known["quality"] <= known["high_control"]]]
-        span = f"{gain.min():+.1%} to {gain.max():+.1%}" if len(gain) else "an unknown margin"
-        name = variant.replace("_", " ")
-        if lost:
-            text = (
-                f"At {dims_text(lost)} truncation is no better than the best {name}, so the "
-                "vectors do not look Matryoshka-trained there. Over all dimensions it gains "
-                f"{span} on the mean."
-            )
-        else:
-            text = (
-                f"Truncation beats every {name} at each dimension below the full one, by {span} on "
-                "the mean."
-            )
-        values = {"control": variant, "not_better": lost, "gain": gain.to_dict()}
-        yield Finding("against_baseline", text, values)
-
-
-def _against_rotations(frame: pd.DataFrame) -> Iterator[Finding]:
-    """Compare truncation with maps that need no training, below the full dimension."""
-    if is_synthetic(frame):
-        return
-    quality, table = quality_of(frame), dimension_table(frame)
-    own = truncation(table)
-    own = own[own.index < frame["full_dim"].max()]
-    for variant, curve in curves(table, ROTATION).items():
-        known = own.join(curve["quality"].rename("quality_other"), how="inner")
-        known = known.dropna(subset=["quality", "quality_other"])
-        if known.empty:
-            continue
-        gain = known["quality_other"] - known["quality"]
-        better = [int(d) for d in gain.index[gain > 0]]
-        values = {"variant": variant, "better": better, "gain": gain.to_dict()}
-        text = f"Truncation is at least as good as {variant} at every dimension below the full one."
-        if better:
-            text = (
-                f"{variant} beats truncation at {dims_text(better)}, by up to {gain.max():.3f} "
-                f"{quality.label}, without training."
-            )
-        yield Finding("against_rotation", text, values)
-
-
-def _learned(frame: pd.DataFrame) -> Iterator[Finding]:
-    """Compare learned maps with truncation."""
-    quality, table = quality_of(frame), dimension_table(frame)
-    own = truncation(table)
-    for variant, curve in curves(table, LEARNED).items():
-        known = own.join(curve["quality"].rename("quality_other"), how="inner")
-        known = known.dropna(subset=["quality", "quality_other"])
-        if known.empty:
-            continue
-        better = [int(d) for d in known.index[known["quality_other"] > known["high"]]]
-        longest, full = int(known.index[-1]), known["quality"].iloc[-1]
-        enough = known.index[known["quality_other"] >= full]
-        as_good = int(enough[0]) if len(enough) and enough[0] < longest else None
-        text = f"{variant} is nowhere above truncation's interval."
-        if better:
-            text = f"{variant} is above truncation's interval at {dims_text(better)}."
-        if as_good:
-            text += (
-                f" Its {as_good} dimensions reach {known.loc[as_good, 'quality_other']:.3f} "
-                f"{quality.label}; all {longest} untrained ones reach {full:.3f}."
-            )
-        values = {"variant": variant, "better": better, "as_good_as_full": as_good}
-        yield Finding("learned", text, values)
-
-
-def _falls(frame: pd.DataFrame) -> Iterator[Finding]:
-    table = truncation(dimension_table(frame))
-    steps = zip(table.iloc[:-1].iterrows(), table.iloc[1:].iterrows(), strict=True)
-    falls = [(a, b) for (a, left), (b, right) in steps if right["high"] < left["low"]]
-    if falls:
-        where = ", ".join(f"{a} → {b} d" for a, b in falls)
-        text = f"The curve is not monotonic: quality falls beyond the intervals at {where}."
-        yield Finding("not_monotonic", text, {"falls": falls})
-
-
-def _improves(frame: pd.DataFrame) -> Iterator[Finding]:
-    table = truncation(dimension_table(frame))
-    # At the full dimension the ratio is one except for rounding.
-    better = table[(table["retained_low"] > 1 + 1e-9) & (table.index < frame["full_dim"].max())]
-    if len(better):
-        dims = [int(d) for d in better.index]
-        text = (
-            f"Truncation *improves* quality at {dims_text(dims)}, beyond its interval. Explain "
-            "this before using it: the full vectors may carry something harmful, or the queries be "
-            "few and alike."
-        )
-        yield Finding("truncation_improves", text, {"dimensions": dims})
-
-
 def _precision(frame: pd.DataFrame) -> Iterator[Finding]:
     """Compare spending a byte on precision and on dimensions, for truncated vectors."""
     table = stored(frame)
@@ -209,8 +98,8 @@ def _precision(frame: pd.DataFrame) -> Iterator[Finding]:
         values.append({"dim": int(dim), "bytes": size, "best": dict(best)})
     if parts:
         text = (
-            "Equal bytes spent on precision or on dimensions (vectors alone, exhaustive search): "
-            f"{'; '.join(parts)}."
+            "Equal bytes spent on precision or on dimensions (vectors alone, exhaustive search, "
+            f"point estimates): {'; '.join(parts)}."
         )
         yield Finding("precision", text, {"pairs": values})
 
@@ -225,7 +114,10 @@ def _stages(frame: pd.DataFrame) -> Iterator[Finding]:
             for _, row in part.iterrows()
         ]
         name = backend if kind == PREFIX else f"{backend} with {variant}"
-        text = f"{name}, several stages against its fastest single stage: {'; '.join(parts)}."
+        text = (
+            f"{name}, several stages against its fastest single stage, each by the lower bound of "
+            f"its own interval (times are point estimates): {'; '.join(parts)}."
+        )
         saved = dict(zip(part["level"], part["saving"], strict=True))
         yield Finding("stages", text, {"backend": backend, "variant": variant, "saving": saved})
 
@@ -254,7 +146,7 @@ def _native_rescore(frame: pd.DataFrame) -> Iterator[Finding]:
         text = (
             f"{backend}: its own rescore is {_times(ratio)} than ours at the same settings (median "
             f"{part['latency_ms_p50'].median():.3g} against "
-            f"{part['latency_ms_p50_ours'].median():.3g} ms)."
+            f"{part['latency_ms_p50_ours'].median():.3g} ms; point estimates)."
         )
         yield Finding("native_rescore", text, {"backend": backend, "ratio": ratio})
 
@@ -284,7 +176,8 @@ def _speed(frame: pd.DataFrame) -> Iterator[Finding]:
         parts = [f"{name} {_times(faster)}{_smaller(s)}" for name, (faster, s) in ordered]
         text = (
             f"{full} → {short} d is {full / short:.2g}× fewer components. At the same settings, "
-            f"index included: {'; '.join(parts)}."
+            f"index included (point estimates; a shorter index may fit a faster cache): "
+            f"{'; '.join(parts)}."
         )
         yield Finding("speed", text, {"from": full, "to": short, "won": by_backend})
 
@@ -301,13 +194,16 @@ def _times(faster: float) -> str:
     return f"{faster:.2g}× faster" if faster > 1.05 else "no faster"
 
 
-def _encoding(frame: pd.DataFrame) -> Iterator[Finding]:
-    encode, search = timed(frame)["encode_ms_p50"].median(), front(frame)["latency_ms_p50"].median()
-    if pd.isna(encode) or not search > 0:
+def _encoding(frame: pd.DataFrame, certainty: Certainty) -> Iterator[Finding]:
+    """Compare the time to encode a query with the fastest search that keeps enough."""
+    rows, encode = timed(frame), timed(frame)["encode_ms_p50"].median()
+    enough = rows[(certainty.kept(rows)["low"] >= _ENOUGH).to_numpy()]
+    if pd.isna(encode) or enough.empty:
         return
+    search = float(enough["latency_ms_p50"].min())
     text = (
-        f"Encoding a query takes {encode:.3f} ms, {encode / search:.2g}× the median search on the "
-        "Pareto front. An application waits for both."
+        f"Encoding a query takes {encode:.3f} ms, {encode / search:.2g}× the fastest search that "
+        f"keeps {_ENOUGH:.0%} ({search:.3f} ms). An application waits for both."
     )
     yield Finding("encoding", text, {"encode_ms": encode, "search_ms": search})
 
@@ -377,21 +273,12 @@ def _plural(count: Any, word: str) -> str:
     return word if count == 1 else f"{word}s"
 
 
-_FINDERS = (
-    _synthetic,
-    _notes,
-    _few_queries,
-    _mixed,
-    _against_baselines,
-    _against_rotations,
-    _learned,
-    _falls,
-    _improves,
+_CAVEATS = (_synthetic, _notes, _few_queries, _mixed)
+_COSTS = (
     _precision,
     _stages,
     _native_rescore,
     _speed,
-    _encoding,
     _transport,
     _load,
     _threads,

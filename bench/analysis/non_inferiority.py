@@ -1,15 +1,15 @@
-"""Find the dimensions that keep the quality: one non-inferiority test each, Holm-corrected."""
+"""Find the dimensions that keep the quality, and how many queries it would take to show more."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
+from bench.analysis.certainty import Certainty, queries_text
 from bench.analysis.labels import dims_text
 from bench.errors import UsageError
-from bench.quality.intervals import LEVEL, Bootstrap
-from bench.results.rows import Quality, exact_rows, groups, plain, quality_of
+from bench.results.rows import exact_rows, groups, plain
 
 MARGIN = 0.02
 
@@ -24,18 +24,45 @@ class Verdict:
     shown: list[int]
     """Dimensions shown to keep all but the margin."""
     not_shown: list[int]
+    units: str = ""
+    """What the bounds rest on, in words."""
+    low: dict[int, float] = field(default_factory=dict)
+    """Share that each dimension is shown to keep: its lower bound."""
+    needed: dict[int, int | None] = field(default_factory=dict)
+    """Queries that would probably show each dimension of `not_shown`; None if it loses too much."""
 
     @property
     def text(self) -> str:
-        """The verdict as a sentence."""
+        """The verdict in sentences: what is shown, and what more queries would show."""
         tested = len(self.shown) + len(self.not_shown)
         words = [f"shown for {dims_text(self.shown)}"] if self.shown else []
         words += [f"not shown for {dims_text(self.not_shown)}"] if self.not_shown else []
         plural = "dimension" if tested == 1 else "dimensions"
         return (
             f"Truncation keeps all but {self.margin:.1%} of the quality (non-inferiority, paired "
-            f"by query, Holm-corrected over {tested} {plural}): {'; '.join(words)}."
+            f"by query, bounds that hold for {tested} {plural} at once): {'; '.join(words)}."
+            f"{self._power}"
         )
+
+    @property
+    def _power(self) -> str:
+        if not self.not_shown:
+            return ""
+        shown = [
+            f"{self.low[d]:.1%} at {d} d" for d in self.not_shown if self.low[d] > 0
+        ]
+        more = [
+            f"{queries_text(self.needed[d])} for {d} d"
+            for d in self.not_shown
+            if self.needed[d] is not None
+        ]
+        less = [d for d in self.not_shown if self.needed[d] is None]
+        text = f" These {self.units} show at least {', '.join(shown)}." if shown else ""
+        if more:
+            text += f" Queries that would probably show it: {', '.join(more)}."
+        if less:
+            text += f" By their estimates, {dims_text(less)} lose more than the margin."
+        return text
 
 
 def dimension_tests(
@@ -43,23 +70,24 @@ def dimension_tests(
 ) -> pd.DataFrame:
     """Test whether truncation to each dimension keeps all but `margin` of the quality.
 
-    `frame` holds trials, `queries` their per-query rows (`load_queries`). The hypothesis to reject
-    is that the mean quality is at most (1 - margin) times that of the full dimension: one-sided,
-    by a paired bootstrap over queries. The p values of one dataset and encoder are corrected
-    together (Holm 1979). Returns one row per dimension: dataset, encoder, dim, margin, p, p_holm,
-    non_inferior. Raises UsageError for a margin outside 0…1.
+    `frame` holds trials, `queries` their per-query rows (`load_queries`). A dimension is shown to
+    keep it if the lower bound of its share is at least 1 - margin. The bounds hold for all
+    dimensions of one dataset and encoder at once. Returns one row per dimension below the full one:
+    dataset, encoder, dim, margin, share, low, high, non_inferior, needed (queries that would
+    probably show it; empty if the estimate is below) and units. Raises UsageError for a margin
+    outside 0…1.
     """
     if not 0 < margin < 1:
         raise UsageError(f"--margin is a share between 0 and 1, not {margin}")
-    rows: list[dict[str, object]] = []
-    for (dataset, encoder), part in groups(frame):
-        found = _p_values(part, queries, quality_of(part), margin)
-        corrected = _holm(list(found.values())) if found else []
-        for (dim, p), p_holm in zip(found.items(), corrected, strict=True):
-            row = {"dataset": dataset, "encoder": encoder, "dim": dim, "margin": margin}
-            rows.append({**row, "p": p, "p_holm": p_holm, "non_inferior": p_holm < 1 - LEVEL})
-    columns = ["dataset", "encoder", "dim", "margin", "p", "p_holm", "non_inferior"]
-    return pd.DataFrame(rows, columns=columns)
+    tables = [
+        _tests(part, queries, margin).assign(dataset=dataset, encoder=encoder)
+        for (dataset, encoder), part in groups(frame)
+    ]
+    return pd.concat(tables, ignore_index=True)[_COLUMNS]
+
+
+_COLUMNS = ["dataset", "encoder", "dim", "margin", "share", "low", "high"]
+_COLUMNS += ["non_inferior", "needed", "units"]
 
 
 def verdicts(
@@ -69,40 +97,35 @@ def verdicts(
     found = {}
     for (dataset, encoder), part in groups(dimension_tests(frame, queries, margin)):
         shown = part["non_inferior"].astype(bool)
+        by_dim = part.set_index("dim")
         found[dataset, encoder] = Verdict(
             dataset,
             encoder,
             margin,
             part.loc[shown, "dim"].tolist(),
             part.loc[~shown, "dim"].tolist(),
+            part["units"].iloc[0],
+            by_dim["low"].to_dict(),
+            {d: None if pd.isna(n) else int(n) for d, n in by_dim["needed"].items()},
         )
     return found
 
 
-def _p_values(
-    part: pd.DataFrame, queries: pd.DataFrame, quality: Quality, margin: float
-) -> dict[int, float]:
+def _tests(part: pd.DataFrame, queries: pd.DataFrame, margin: float) -> pd.DataFrame:
+    certainty = Certainty(part, queries)
     rows = plain(exact_rows(part)).drop_duplicates("dim", keep="last").sort_values("dim")
-    by_query = {
-        int(row["dim"]): queries[queries["trial_id"] == row["trial_id"]].set_index("query_id")[
-            quality.column
-        ]
-        for _, row in rows.iterrows()
-    }
-    full = by_query.pop(int(part["full_dim"].max()), pd.Series(dtype=float))
-    if full.empty:
-        return {}
-    bootstrap, found = Bootstrap(len(full)), {}
-    for dim, values in by_query.items():
-        paired = values.reindex(full.index)
-        if paired.notna().all():
-            difference = (paired - (1 - margin) * full).to_numpy(float)
-            found[dim] = bootstrap.p_at_most_zero(difference)
-    return found
-
-
-def _holm(p: list[float]) -> list[float]:
-    from statsmodels.stats.multitest import multipletests
-
-    corrected: list[float] = multipletests(p, method="holm")[1].tolist()
-    return corrected
+    rows = rows[rows["dim"] < rows["full_dim"]]
+    rows = rows[[certainty.has(trial) for trial in rows["trial_id"]]]
+    kept = certainty.kept(rows)
+    share, critical = 1 - margin, kept.attrs["critical"]
+    shown = kept["low"] >= share
+    return rows[["dim"]].assign(
+        margin=margin,
+        **kept,
+        non_inferior=shown,
+        needed=[
+            None if done else certainty.needed(trial, share, critical)
+            for trial, done in zip(rows["trial_id"], shown, strict=True)
+        ],
+        units=certainty.units,
+    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
+from bench.analysis.certainty import Certainty, queries_text
 from bench.analysis.labels import label
 from bench.errors import NothingToShow, UsageError, near_miss
 from bench.results.derived import ALL_COLUMNS
@@ -16,6 +18,8 @@ from bench.results.rows import Quality, groups, quality_of, timed
 RETAIN = 0.98
 _ALIKE = 1.1
 """Sizes within this factor count as equal; then speed decides."""
+_KEPT = ["share", "low", "high"]
+"""Columns of `Certainty.kept`."""
 _CAUTION, _QUALITY, _LIMIT = "caution", "quality", "limit"
 
 
@@ -43,14 +47,18 @@ class Recommendation:
     why_not_cheaper: str
     fastest: str
     trial: dict[str, object]
+    basis: str = ""
+    """What the bounds rest on: among how many configurations, on how many queries."""
 
     def lines(self) -> list[str]:
         """Return the recommendation as sentences."""
-        return [line for line in (self.why, self.why_not_cheaper, self.fastest) if line]
+        lines = (self.why, self.why_not_cheaper, self.fastest, self.basis)
+        return [line for line in lines if line]
 
 
 def recommend(
     frame: pd.DataFrame,
+    queries: pd.DataFrame,
     retain: float = RETAIN,
     max_p95_ms: float | None = None,
     max_bytes_per_vector: float | None = None,
@@ -58,13 +66,14 @@ def recommend(
 ) -> list[Recommendation]:
     """Return, for each dataset and encoder, the cheapest timed configuration that keeps `retain`.
 
-    It keeps `retain` if the lower bound of its paired 95 % interval, against exact search at the
-    full dimension, is at least that. A configuration with a `caution` is not chosen. Cheapest is
-    the one with the fewest bytes per vector, the index and everything searched included; within a
-    tenth of the fewest, the one with the lowest median latency. `limits` gives the worst value
-    allowed in a column, measured or derived: the highest if lower is better, and the reverse.
-    Raises UsageError for a `retain` outside 0…1 or a limit that no column has, NothingToShow
-    without a timed trial.
+    `frame` holds trials, `queries` their per-query rows (`load_queries`). A configuration keeps
+    `retain` if the lower bound of its share of exact search at the full dimension is at least that.
+    The bounds hold for all timed configurations at once, because the cheapest is chosen among them.
+    A configuration with a `caution` is not chosen. Cheapest is the one with the fewest bytes per
+    vector, the index and everything searched included; within a tenth of the fewest, the one with
+    the lowest median latency. `limits` gives the worst value allowed in a column, measured or
+    derived: the highest if lower is better, and the reverse. Raises UsageError for a `retain`
+    outside 0…1 or a limit that no column has, NothingToShow without a timed trial.
     """
     if not 0 < retain <= 1:
         raise UsageError(f"--retain is a share between 0 and 1, not {retain}")
@@ -80,24 +89,36 @@ def recommend(
             "there is no timed trial to choose from; "
             "a study's [[configurations]] name what is timed"
         )
-    return [_recommend(part, retain, wanted) for _, part in groups(measured)]
+    parts = [part for _, part in groups(frame) if len(timed(part))]
+    return [_recommend(part, Certainty(part, queries), retain, wanted) for part in parts]
 
 
-def _recommend(frame: pd.DataFrame, retain: float, limits: Mapping[str, float]) -> Recommendation:
+def _recommend(
+    frame: pd.DataFrame, certainty: Certainty, retain: float, limits: Mapping[str, float]
+) -> Recommendation:
     quality = quality_of(frame)
     order = ["bytes_per_vector", "latency_ms_p50", "trial_id"]
-    ordered = frame.sort_values(order, kind="stable", ignore_index=True)
-    reasons = {i: _rejection(row, quality, retain, limits) for i, row in ordered.iterrows()}
+    ordered = timed(frame).sort_values(order, kind="stable", ignore_index=True)
+    kept = certainty.kept(ordered)
+    ordered[_KEPT] = kept
+    needed = partial(certainty.needed, share=retain, critical=kept.attrs["critical"])
+    reasons = {i: _rejection(row, retain, limits, needed) for i, row in ordered.iterrows()}
     dataset, encoder = str(ordered["dataset"].iloc[0]), str(ordered["encoder"].iloc[0])
+    basis = (
+        f"Chosen among {len(ordered)} configurations. The bounds hold for all of them at once, in "
+        f"95 % of samples of {certainty.units}."
+    )
     fit = ordered[[reasons[i] is None for i in ordered.index]]
     if fit.empty:
-        best = ordered.loc[ordered[quality.retained_low].fillna(-1).idxmax()]
+        best = ordered.loc[ordered["low"].fillna(-1).idxmax()]
         why = (
             f"No configuration measured is certain to keep {retain:.1%} of the {quality.label} of "
             f"exact search at the full dimension{_limits_text(limits)}. "
             f"The nearest is {_described(best, quality)}."
         )
-        return Recommendation(dataset, encoder, None, "", why, "", "", {})
+        if best["low"] < retain:
+            why += _power(needed(best["trial_id"])).capitalize() + "."
+        return Recommendation(dataset, encoder, None, "", why, "", "", {}, basis)
     least = fit["bytes_per_vector"].min()
     near = fit[fit["bytes_per_vector"] <= _ALIKE * least]
     near = fit if near.empty else near  # no server reports its size
@@ -122,26 +143,29 @@ def _recommend(frame: pd.DataFrame, retain: float, limits: Mapping[str, float]) 
             f"p50 {quick['latency_ms_p50']:.3f} ms "
             f"({quick['speedup_vs_exact']:.1f}× exact search), {_size(quick)}."
         )
-    trial = _jsonable(chosen)
+    trial = _jsonable(chosen.drop(_KEPT))
     return Recommendation(
-        dataset, encoder, chosen["trial_id"], label(chosen), why, why_not, fastest, trial
+        dataset, encoder, chosen["trial_id"], label(chosen), why, why_not, fastest, trial, basis
     )
 
 
 def _rejection(
-    row: pd.Series, quality: Quality, retain: float, limits: Mapping[str, float]
+    row: pd.Series,
+    retain: float,
+    limits: Mapping[str, float],
+    needed: Callable[[str], int | None],
 ) -> Rejection | None:
     if isinstance(row["caution"], str) and row["caution"]:
         return Rejection(_CAUTION, row["caution"])
-    kept, low, high = (
-        row[c] for c in (quality.retained, quality.retained_low, quality.retained_high)
-    )
-    if not low >= retain:
+    kept, low, high = (row[c] for c in _KEPT)
+    if pd.isna(low):
+        return Rejection(_QUALITY, "its results per query are missing, so nothing can be shown")
+    if low < retain:
         text = f"it keeps {kept:.1%} [{low:.1%}, {high:.1%}], less than the {retain:.1%} asked for"
         if kept >= retain:
             text = (
                 f"it keeps {kept:.1%}, but its interval reaches down to {low:.1%}, below the "
-                f"{retain:.1%} asked for"
+                f"{retain:.1%} asked for{_power(needed(row['trial_id']), '; ')}"
             )
         return Rejection(_QUALITY, text)
     for column, limit in limits.items():
@@ -154,10 +178,16 @@ def _rejection(
     return None
 
 
+def _power(needed: int | None, before: str = " ") -> str:
+    if needed is None:
+        return ""
+    return f"{before}{queries_text(needed)} queries would probably show it"
+
+
 def _described(row: pd.Series, quality: Quality) -> str:
-    kept, low, high = (
-        row[c] for c in (quality.retained, quality.retained_low, quality.retained_high)
-    )
+    kept, low, high = (row[c] for c in _KEPT)
+    if low == high == 1:
+        return f"{label(row)} (exact search, nothing cut)"
     return f"{label(row)} (keeps {kept:.1%} [{low:.1%}, {high:.1%}] of {quality.label})"
 
 

@@ -11,13 +11,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.analysis.findings import Finding, findings
+from bench.analysis.certainty import Certainty
+from bench.analysis.comparisons import Finding
+from bench.analysis.findings import findings
 from bench.analysis.labels import labels
 from bench.analysis.non_inferiority import MARGIN, Verdict, verdicts
 from bench.analysis.recommendation import RETAIN, Recommendation, recommend
 from bench.analysis.tables import (
+    LEVELS,
     curves,
     dimension_table,
+    equal_quality,
     evenly,
     front,
     truncation,
@@ -25,10 +29,10 @@ from bench.analysis.tables import (
 )
 from bench.reducers import BASELINE, LEARNED, ROTATION
 from bench.results.derived import ALL_COLUMNS
-from bench.results.rows import exact_rows, groups, quality_of, timed
+from bench.results.rows import exact_rows, groups, plain, quality_of, timed
 from bench.results.store import load, load_queries, other_machines
 
-_OPTIONAL = ("ann_recall_at_10",)
+_OPTIONAL = ("ann_recall_at_10", "ann_recall_at_10_worst_tenth")
 """Columns of the front that a narrow terminal leaves out, with the bounds of intervals."""
 
 
@@ -48,6 +52,10 @@ class Section:
     frame: pd.DataFrame
     verdict: Verdict | None
     findings: list[Finding]
+    kept: pd.DataFrame
+    """Bounds of the timed rows, as `Certainty.kept` returns them."""
+    units: str
+    """What the intervals resample, in words."""
 
     @property
     def dataset(self) -> str:
@@ -65,7 +73,7 @@ class Section:
         last = self.frame.iloc[-1]
         return (
             f"{last['n_corpus']:,} documents, {last['n_queries']:,} queries, "
-            f"{last['full_dim']} dimensions"
+            f"{last['full_dim']} dimensions; intervals resample {self.units}"
         )
 
     @property
@@ -80,13 +88,15 @@ class Section:
         return [*verdict, *(finding.text for finding in self.findings)]
 
     def tables(self, wide: bool = True, most: int | None = None) -> list[Table]:
-        """Return the tables: quality by dimension, other reducers, the Pareto front.
+        """Return the tables: quality by dimension, other reducers, equal quality, Pareto front.
 
         `wide` adds columns and intervals; `most` is how many rows of the front are shown.
         """
-        exact = [*_dimensions(self.frame)] if len(exact_rows(self.frame)) else []
-        best = front(self.frame)
-        return [*exact, *([_front(self.frame, best, wide, most)] if len(best) else [])]
+        found = [*_dimensions(self.frame)] if len(exact_rows(self.frame)) else []
+        equal, best = equal_quality(self.frame, self.kept), front(self.frame)
+        if len(equal):
+            found.append(_equal_quality(self.frame, self.kept, equal, wide))
+        return [*found, *([_front(self.frame, best, wide, most)] if len(best) else [])]
 
 
 @dataclass(frozen=True)
@@ -132,10 +142,16 @@ def summary_of(
     limits: Mapping[str, float] | None = None,
 ) -> Summary:
     """Do as `summarise` with trials and queries that are loaded already."""
-    decisions = recommend(frame, retain, limits=limits) if len(timed(frame)) else []
+    decisions = recommend(frame, queries, retain, limits=limits) if len(timed(frame)) else []
     shown = verdicts(frame, queries, margin)
-    sections = [Section(part, shown.get(key), findings(part)) for key, part in groups(frame)]
+    sections = [_section(part, queries, shown.get(key)) for key, part in groups(frame)]
     return Summary(frame, decisions, sections, list(other_machines))
+
+
+def _section(part: pd.DataFrame, queries: pd.DataFrame, verdict: Verdict | None) -> Section:
+    certainty = Certainty(part, queries)
+    found, kept = findings(part, queries), certainty.kept(timed(part))
+    return Section(part, verdict, found, kept, certainty.units)
 
 
 def folder_of(results: str | Path) -> Path:
@@ -148,6 +164,9 @@ def _dimensions(frame: pd.DataFrame) -> list[Table]:
     quality, table = quality_of(frame), dimension_table(frame)
     own, controls = truncation(table), curves(table, BASELINE)
     headings = ["dim", "truncation [95 %]", "keeps % [95 %]"]
+    subsets = plain(exact_rows(frame)).drop_duplicates("dim", keep="last").set_index("dim")
+    shows_subsets = subsets["subsets"].notna().any()
+    headings += ["random subsets, 95 % of them"] if shows_subsets else []
     headings += [f"{name.replace('_', ' ')}, least–most" for name in controls]
     rows = []
     for dim, row in own.iterrows():
@@ -156,6 +175,11 @@ def _dimensions(frame: pd.DataFrame) -> list[Table]:
             _interval(row["quality"], row["low"], row["high"]),
             _share(row["retained"], row["retained_low"], row["retained_high"]),
         ]
+        if shows_subsets:
+            middle, low, high = (
+                subsets.loc[dim, f"subsets_{c}"] for c in ("median", "low", "high")
+            )
+            cells.append(_interval(middle, low, high) if pd.notna(middle) else "–")
         for control in controls.values():
             found = control.loc[dim] if dim in control.index else None
             cells.append("–" if found is None else _range(found))
@@ -172,6 +196,45 @@ def _dimensions(frame: pd.DataFrame) -> list[Table]:
         title = f"Other ways to shorten a vector: {quality.label} of exact search"
         tables.append(Table(title, ("dim", "truncation", *names), lines))
     return tables
+
+
+def _equal_quality(
+    frame: pd.DataFrame, kept: pd.DataFrame, equal: pd.DataFrame, wide: bool
+) -> Table:
+    """Return a row per backend and dimension: the fastest and the smallest at each level."""
+    named = labels(frame)
+    rows = []
+    for (backend, dim), part in equal.groupby(["backend", "dim"], sort=False):
+        by_level = part.set_index("level")
+        cells = []
+        for level in LEVELS:
+            if level not in by_level.index:
+                cells.append("–")
+                continue
+            fastest, smallest = by_level.loc[level, ["fastest", "smallest"]]
+            text = _cost(frame.loc[fastest], named[fastest] if wide else "", wide)
+            if frame.loc[smallest, "bytes_per_vector"] < frame.loc[fastest, "bytes_per_vector"]:
+                text += f"; smallest {_cost(frame.loc[smallest], named[smallest], wide)}"
+            cells.append(text)
+        rows.append((f"{backend} {dim} d", *cells))
+    title = (
+        "Equal quality: the fastest that is shown to keep so much, "
+        f"bounds for {kept.attrs['among']} configurations at once"
+    )
+    return Table(title, ("index", *(f"{level:.0%} kept" for level in LEVELS)), rows)
+
+
+def _cost(row: pd.Series, name: str, wide: bool) -> str:
+    """Return latency and size of a configuration, with its settings beyond index and dimension."""
+    column = ALL_COLUMNS["latency_ms_p50"]
+    text = f"{number(row[column.name])} ms"
+    if wide and column.interval:
+        bounds = (number(row[f"{column.name}_{side}"]) for side in ("low", "high"))
+        text += f" [{', '.join(bounds)}]"
+    size = row["bytes_per_vector"]
+    text += "" if pd.isna(size) else f", {size:,.0f} B"
+    settings = name.removeprefix(f"{row['backend']} {row['dim']} d").lstrip(", ")
+    return f"{text} ({settings})" if settings else text
 
 
 def _front(frame: pd.DataFrame, best: pd.DataFrame, wide: bool, most: int | None) -> Table:

@@ -33,8 +33,8 @@ def dimension_table(frame: pd.DataFrame) -> pd.DataFrame:
     Columns: variant (a reducer with its chosen parameters), kind (of the reducer), dim, quality,
     low and high (95 % interval; the least and the most if there are several seeds), seeds,
     retained, retained_low, retained_high (shares kept; empty if there are several seeds), bytes
-    (per float32 vector). Truncation comes first, then the others in order of appearance, by
-    dimension.
+    (per float32 vector), trial_id (of the last seed). Truncation comes first, then the others in
+    order of appearance, by dimension.
     """
     quality, exact = quality_of(frame), exact_rows(frame)
     rows = pd.DataFrame(
@@ -49,6 +49,7 @@ def dimension_table(frame: pd.DataFrame) -> pd.DataFrame:
             "retained": exact[quality.retained],
             "retained_low": exact[quality.retained_low],
             "retained_high": exact[quality.retained_high],
+            "trial_id": exact["trial_id"],
         }
     ).drop_duplicates(["variant", "dim", "seed"], keep="last")
     found = []
@@ -68,6 +69,7 @@ def dimension_table(frame: pd.DataFrame) -> pd.DataFrame:
                     for name in ("retained", "retained_low", "retained_high")
                 },
                 "bytes": dim * 4,
+                "trial_id": part["trial_id"].iloc[-1],
             }
         )
     table = pd.DataFrame(found, columns=_DIMENSION_COLUMNS)
@@ -90,6 +92,7 @@ _DIMENSION_COLUMNS = [
     "retained_low",
     "retained_high",
     "bytes",
+    "trial_id",
 ]
 
 
@@ -130,9 +133,9 @@ def stored(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the quality of exhaustive search, one row per reducer, dimension and precision.
 
     Columns: variant, kind, dim, precision, bits (per component), bytes (of the components alone),
-    quality, low, high (95 % interval), retained. float32 comes from the exact pass. A lower
-    precision comes from timed single-stage trials, with what the index missed added back; so
-    without judgements only exhaustive indexes count.
+    quality, low, high (95 % interval; empty where an index's misses are added back), retained.
+    float32 comes from the exact pass. A lower precision comes from timed single-stage trials, with
+    what the index missed added back; so without judgements only exhaustive indexes count.
     """
     quality, exact = quality_of(frame), exact_rows(frame)
     rows = single_stage(timed(frame))
@@ -143,6 +146,8 @@ def stored(frame: pd.DataFrame) -> pd.DataFrame:
     both = both.sort_values("missed", kind="stable")
     both = both.drop_duplicates(["variant", "dim", "precision", "reducer_params"])
     added = both["loss_search"].fillna(0)
+    # What is added back has an error of its own, so those figures have no interval.
+    measured = added.abs() < 1e-12
     table = pd.DataFrame(
         {
             "variant": both["variant"],
@@ -152,8 +157,8 @@ def stored(frame: pd.DataFrame) -> pd.DataFrame:
             "bits": both["component_bits"],
             "bytes": both["dim"] * both["component_bits"] / 8,
             "quality": both[quality.column] + added,
-            "low": both[quality.low] + added,
-            "high": both[quality.high] + added,
+            "low": both[quality.low].where(measured),
+            "high": both[quality.high].where(measured),
         }
     )
     of = table[(table["kind"] == PREFIX) & (table["precision"] == UNCOMPRESSED)].set_index("dim")
@@ -165,9 +170,9 @@ def savings(frame: pd.DataFrame) -> pd.DataFrame:
     """Return time saved by several stages, one row per backend, reducer and quality level.
 
     Columns: backend, variant, kind, level (one of `LEVELS` that both reach), single_ms and
-    multi_ms (median latency of the fastest that keeps so much), saving (a share; negative if
-    several stages are slower), single and multi (labels). Vectors on disk are left out: their
-    latency is the disk's.
+    multi_ms (median latency of the fastest whose own interval is above the level), saving (a share;
+    negative if several stages are slower), single and multi (labels). Vectors on disk are left out:
+    their latency is the disk's.
     """
     quality, rows, named = quality_of(frame), timed(frame), labels(frame)
     rows = rows[~from_disk(rows)]
@@ -177,7 +182,7 @@ def savings(frame: pd.DataFrame) -> pd.DataFrame:
         ["backend", "variant", "reducer_kind"], sort=False
     ):
         for level in LEVELS:
-            kept = part[part[quality.retained] >= level]
+            kept = part[part[quality.retained_low] >= level]
             sides = [kept[~two_stage(kept)], kept[two_stage(kept)]]
             if not all(len(side) for side in sides):
                 continue
@@ -220,3 +225,30 @@ def plain_trials(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the timed single-stage float32 trials of truncated vectors."""
     rows = plain(single_stage(timed(frame)))
     return rows[rows["precision"] == UNCOMPRESSED]
+
+
+def equal_quality(frame: pd.DataFrame, kept: pd.DataFrame) -> pd.DataFrame:
+    """Return the fastest and the smallest configuration at equal quality.
+
+    `kept` holds the bounds of the timed rows (`Certainty.kept`). One row per level of `LEVELS`,
+    backend and dimension of which a configuration is shown to keep so much. Columns: level,
+    backend, dim, and the row labels of the `fastest` (lowest median latency) and the `smallest`
+    (fewest bytes per vector, then fastest) in `frame`.
+    """
+    rows = timed(frame)
+    found = []
+    for level in LEVELS:
+        shown = rows[(kept["low"].reindex(rows.index) >= level).to_numpy()]
+        for (backend, dim), part in shown.groupby(["backend", "dim"], sort=False):
+            by_size = part.sort_values(["bytes_per_vector", "latency_ms_p50"], kind="stable")
+            found.append(
+                {
+                    "level": level,
+                    "backend": backend,
+                    "dim": dim,
+                    "fastest": part["latency_ms_p50"].idxmin(),
+                    "smallest": by_size.index[0],
+                }
+            )
+    table = pd.DataFrame(found, columns=["level", "backend", "dim", "fastest", "smallest"])
+    return table.sort_values(["backend", "dim", "level"], ignore_index=True)

@@ -83,6 +83,7 @@ class QueryRows(Message):
     recall_at_10: list[float] | None = None
     first_relevant_rank: list[int] | None = None
     fidelity_at_10: list[float] | None = None
+    ann_recall_at_10: list[float] | None = None
     latency_ms: list[float] | None = None
 
     def columns(self) -> dict[str, list[Any]]:

@@ -23,7 +23,7 @@ from bench.measuring.search import Index, Search, without_own
 from bench.quality.intervals import median_interval
 from bench.quality.measures import overlap
 from bench.quality.scorer import DEPTH, Scorer, cosines
-from bench.reducers import Reducer
+from bench.reducers import PREFIX, Reducer, get_reducer
 from bench.study.plan import Trial, parameters
 from bench.vectors import normalise, truncate
 
@@ -146,8 +146,8 @@ class Measure:
         search.close()
         exact_ids = search.exhaustive(self.exact)
         precise_ids = None if self.precise is None else search.exhaustive(self.precise)
-        row["ann_recall_at_10"] = self._ann_recall(ids, exact_ids, search)
-        scored = self.scorer.score(ids, exact_ids, precise_ids)
+        recall = self._ann_recall(ids, exact_ids, search)
+        scored = self.scorer.score(ids, exact_ids, precise_ids, recall, self._is_full(search))
         queries = QueryRows(
             query_id=self.embeddings.query_ids,
             latency_ms=(by_query / 1e6).tolist(),
@@ -245,7 +245,21 @@ class Measure:
             raise ValueError(f"search returned id {ids[outside][0]}, outside 0…{n - 1}")
         return without_own(ids, self.index.own)
 
-    def _ann_recall(self, ids: np.ndarray, exact_ids: np.ndarray, search: Search) -> float | None:
+    def _is_full(self, search: Search) -> bool:
+        """Return whether the trial is what all are compared with: exact search, nothing cut."""
+        trial, backend = search.trial, self.built.backend
+        return (
+            backend.exact
+            and get_reducer(trial.reducer).kind == PREFIX
+            and trial.dim == self.embeddings.full_dim
+            and trial.precision == FLOAT32.name
+            and not search.stages
+        )
+
+    def _ann_recall(
+        self, ids: np.ndarray, exact_ids: np.ndarray, search: Search
+    ) -> np.ndarray | None:
+        """Return the recall of each query, (q,) float64; None if fewer than ten were asked for."""
         if ids.shape[1] < DEPTH or exact_ids.shape[1] < DEPTH:
             return None
         queries, vectors = self.queries, self.built.vectors
@@ -255,7 +269,7 @@ class Measure:
             vectors = self.index.stored.memory[:, :last]
         found = cosines(queries, vectors, ids[:, :DEPTH])
         true = cosines(queries, vectors, exact_ids[:, :DEPTH])
-        return float(overlap(ids, found, true, DEPTH).mean())
+        return overlap(ids, found, true, DEPTH)
 
     def _bandwidth(self, search: Search, p50_ms: float) -> float | None:
         if search.cold or search.native or not self.job.bandwidth:

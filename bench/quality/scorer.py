@@ -15,6 +15,8 @@ from bench.vectors import normalise
 DEPTH = 10
 """Depth of ANN recall and fidelity, as in the names of their columns."""
 _KEPT = ("ndcg_at_10", "recall_at_10")
+_ALL = (1.0, 1.0, 1.0)
+"""A share that is 1 by definition, not by luck."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,19 @@ class Scorer:
         self.nearest = self._full_scores(self.full_ids[:, :DEPTH])
 
     def score(
-        self, ids: np.ndarray, exact_ids: np.ndarray, precise_ids: np.ndarray | None
+        self,
+        ids: np.ndarray,
+        exact_ids: np.ndarray,
+        precise_ids: np.ndarray | None,
+        ann_recall: np.ndarray | None = None,
+        is_full: bool = False,
     ) -> Scored:
         """Score results (q, k) int64.
 
         The loss is split using two exhaustive searches with the same reducer, dimension and stages:
         `exact_ids` in float32, `precise_ids` at the trial's precision (None if unavailable).
+        `ann_recall` (q,) float64 is the trial's recall per query, if it is known. `is_full`: the
+        results are those that everything is compared with, so they keep all by definition.
         """
         row: dict[str, float] = {}
         judged = self._relevance(ids)
@@ -68,7 +77,8 @@ class Scorer:
             ndcg = judged["ndcg_at_10"]
             exact_ndcg = self.mean_ndcg(exact_ids)
             precise_ndcg = float("nan") if precise_ids is None else self.mean_ndcg(precise_ids)
-            row |= _with_interval("retained_ndcg_at_10", self.bootstrap.ratio(ndcg, self.full_ndcg))
+            kept = _ALL if is_full else self.bootstrap.ratio(ndcg, self.full_ndcg)
+            row |= _with_interval("retained_ndcg_at_10", kept)
             row |= {
                 "loss_dimension": float(self.full_ndcg.mean()) - exact_ndcg,
                 "loss_precision": exact_ndcg - precise_ndcg,
@@ -77,7 +87,12 @@ class Scorer:
         if ids.shape[1] >= DEPTH and self.full_ids.shape[1] >= DEPTH:
             fidelity = overlap(ids, self._full_scores(ids[:, :DEPTH]), self.nearest, DEPTH)
             by_query["fidelity_at_10"] = fidelity
-            row |= _with_interval("fidelity_at_10", self.bootstrap.mean(fidelity))
+            kept = _ALL if is_full else self.bootstrap.mean(fidelity)
+            row |= _with_interval("fidelity_at_10", kept) | _worst("fidelity_at_10", fidelity)
+        if ann_recall is not None:
+            by_query["ann_recall_at_10"] = ann_recall
+            row |= _with_interval("ann_recall_at_10", self.bootstrap.mean(ann_recall))
+            row |= _worst("ann_recall_at_10", ann_recall)
         lists = {name: values.tolist() for name, values in by_query.items()}
         return Scored(row, {**lists, "found": ids.tolist()})
 
@@ -118,3 +133,12 @@ def cosines(queries: np.ndarray, vectors: np.ndarray, ids: np.ndarray) -> np.nda
 
 def _with_interval(name: str, figures: tuple[float, float, float]) -> dict[str, float]:
     return dict(zip((name, f"{name}_low", f"{name}_high"), figures, strict=True))
+
+
+def _worst(name: str, values: np.ndarray) -> dict[str, float]:
+    """Return the 5th percentile of (q,) `values` and the mean of their worst tenth."""
+    worst = np.sort(values)[: max(1, round(len(values) / 10))]
+    return {
+        f"{name}_worst_tenth": float(worst.mean()),
+        f"{name}_p5": float(np.percentile(values, 5)),
+    }

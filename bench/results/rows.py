@@ -99,6 +99,11 @@ def exact_rows(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[(frame["status"] == "ok") & (frame["backend"] == EXACT)]
 
 
+def bm25_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of BM25: quality of the words alone, one per text dataset and encoder."""
+    return frame[(frame["status"] == "ok") & (frame["backend"] == "bm25")]
+
+
 def plain(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of truncated vectors, without any other reducer."""
     return frame[frame["reducer_kind"] == PREFIX]

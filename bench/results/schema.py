@@ -32,8 +32,8 @@ HISTORY = {
     3: "Rescoring time, bytes on disk, cautions, threads started; the status `pruned`.",
     4: "Several clients per server, and the server's own time.",
     5: "The kind of reducer and the bits per component are stored with each row.",
-    6: "Intervals of times and of ANN recall, the worst queries, cold caches, a fixed arrival rate, "
-    "groups of queries, BM25, random subsets.",
+    6: "Intervals of times and of ANN recall, the worst queries, cold caches, a fixed arrival "
+    "rate, groups of queries, BM25, random subsets.",
 }
 """Additions of each version of the tables. Older tables can still be read."""
 SCHEMA_VERSION = max(HISTORY)
@@ -121,6 +121,29 @@ def _measure(name: str) -> Column:
     )
 
 
+def _worst(name: str) -> tuple[Column, Column]:
+    return (
+        Column(
+            f"{name}_worst_tenth",
+            "float",
+            "quality",
+            f"mean of `{name}` over the tenth of the queries where it is lowest",
+            since=6,
+            better="higher",
+            page=True,
+            heading="worst tenth" if name == "ann_recall_at_10" else "",
+        ),
+        Column(
+            f"{name}_p5",
+            "float",
+            "quality",
+            f"5th percentile of `{name}` over the queries",
+            since=6,
+            better="higher",
+        ),
+    )
+
+
 TRIAL_COLUMNS = (
     Column("trial_id", "text", "identity", "digest of configuration, data, versions and machine"),
     Column("study", "text", "identity", "name of the study"),
@@ -184,10 +207,13 @@ TRIAL_COLUMNS = (
         "agreement with exact float32 search at the same dimension and stages; ties within a "
         "relative 1e-5 count",
         better="higher",
+        interval=True,
+        interval_since=6,
         gate=True,
         page=True,
         heading="recall",
     ),
+    *_worst("ann_recall_at_10"),
     Column(
         "fidelity_at_10",
         "float",
@@ -198,6 +224,7 @@ TRIAL_COLUMNS = (
         gate=True,
         page=True,
     ),
+    *_worst("fidelity_at_10"),
     Column(
         "loss_dimension",
         "float",
@@ -208,6 +235,44 @@ TRIAL_COLUMNS = (
     ),
     Column("loss_precision", "float", "quality", "nDCG@10 lost by the precision", page=True),
     Column("loss_search", "float", "quality", "nDCG@10 lost by the index", page=True),
+    Column(
+        "subsets",
+        "int",
+        "quality",
+        "random permutations of the coordinates that truncation is ranked among (exact pass only)",
+        since=6,
+    ),
+    Column(
+        "subsets_quality",
+        "float",
+        "quality",
+        "truncation's nDCG@10 on the queries and documents sampled for that; without judgements, "
+        "fidelity@10",
+        since=6,
+    ),
+    Column(
+        "subsets_median",
+        "float",
+        "quality",
+        "the same of the random subsets, median",
+        since=6,
+    ),
+    Column("subsets_low", "float", "quality", "2.5th percentile of the random subsets", since=6),
+    Column("subsets_high", "float", "quality", "97.5th percentile of the random subsets", since=6),
+    Column(
+        "subsets_p_better",
+        "float",
+        "quality",
+        "p value of truncation being better than a random subset, by its rank among them",
+        since=6,
+    ),
+    Column(
+        "subsets_p_worse",
+        "float",
+        "quality",
+        "p value of its being worse, likewise",
+        since=6,
+    ),
     Column(
         "latency_ms_p50",
         "float",
@@ -366,6 +431,14 @@ QUERY_COLUMNS = (
         better="lower",
     ),
     Column("fidelity_at_10", "float", "query", "fidelity@10 of this query", better="higher"),
+    Column(
+        "ann_recall_at_10",
+        "float",
+        "query",
+        "ANN recall@10 of this query (timed trials only)",
+        since=6,
+        better="higher",
+    ),
     Column("latency_ms", "float", "query", "its median time over the repeats, ms", better="lower"),
 )
 """``queries.parquet``: one row per trial and query."""

@@ -3,6 +3,8 @@
 import pandas as pd
 import pytest
 
+from bench.analysis.certainty import Certainty
+from bench.analysis.comparisons import compared
 from bench.analysis.findings import findings
 from bench.analysis.tables import (
     front,
@@ -12,51 +14,99 @@ from bench.results.rows import (
     timed,
     two_stage,
 )
+from bench.results.store import load_queries
 from bench.study.plan import canonical, parameters
 
 
-def of_kind(frame, kind):
-    return [finding for finding in findings(frame) if finding.kind == kind]
+def of_kind(frame, kind, queries):
+    return [finding for finding in findings(frame, queries) if finding.kind == kind]
 
 
-def exact_with(frame, reducer, values):
-    rows = (frame["backend"] == "exact") & (frame["reducer"] == reducer)
-    for dim, value in values.items():
-        frame.loc[
-            rows & (frame["dim"] == dim), ["ndcg_at_10", "ndcg_at_10_low", "ndcg_at_10_high"]
-        ] = (
-            value,
-            value - 0.01,
-            value + 0.01,
+@pytest.fixture
+def queries(measured):
+    return load_queries(measured)
+
+
+def exact_at(frame, reducer, dim):
+    rows = frame.query("backend == 'exact' and reducer == @reducer and dim == @dim")
+    return rows["trial_id"].iloc[0]
+
+
+def shifted(queries, trial, by):
+    """Return the queries with `by` added to the quality of every query of a trial, within 0…1."""
+    rows = queries["trial_id"] == trial
+    moved = queries["ndcg_at_10"].where(~rows, (queries["ndcg_at_10"] + by).clip(0, 1))
+    return queries.assign(ndcg_at_10=moved)
+
+
+def test_comparisons_are_better_worse_or_not_distinguished(frame, queries):
+    def word(by):
+        moved = shifted(queries, exact_at(frame, "pca", 8), by)
+        (found,) = of_kind(frame, "against_rotation", moved)
+        return next(
+            w for w in ("better", "not distinguished", "worse") if 8 in found.values.get(w, [])
         )
-    return frame
+
+    both = [exact_at(frame, reducer, 8) for reducer in ("truncate", "pca")]
+    queries.loc[queries["trial_id"].isin(both), "ndcg_at_10"] = 0.5
+    assert word(0.0) == "not distinguished"
+    assert word(0.4) == "better"
+    assert word(-0.4) == "worse"
 
 
-def test_findings_follow_the_numbers(frame):
-    below = {4: 0.1, 8: 0.2, 16: 0.3}
-    exact_with(frame, "random_subset", below)
-    trained = exact_with(frame.copy(), "truncate", {d: v + 0.1 for d, v in below.items()})
-    (found,) = of_kind(trained, "against_baseline")
-    assert found.values["not_better"] == []
-    assert found.values["gain"] == pytest.approx({4: 1.0, 8: 0.5, 16: 1 / 3})
-    untrained = exact_with(frame.copy(), "truncate", below)
-    assert of_kind(untrained, "against_baseline")[0].values["not_better"] == [4, 8, 16]
-    bent = exact_with(frame.copy(), "truncate", {4: 0.1, 8: 0.4, 16: 0.2})
-    assert of_kind(bent, "not_monotonic")[0].values["falls"] == [(8, 16)]
-    assert not of_kind(trained, "not_monotonic")
-    better = frame.copy()
-    rows = (better["backend"] == "exact") & (better["dim"] == 16)
-    better.loc[rows, "retained_ndcg_at_10_low"] = 1.01
-    assert of_kind(better, "truncation_improves")[0].values["dimensions"] == [16]
-    assert of_kind(frame, "few_queries")[0].values["queries"] == 40
-    assert of_kind(frame.assign(synthetic=True), "synthetic")
-    learned = exact_with(frame.copy(), "pca", {4: 1.5, 8: 1.5, 16: 1.5})
+def test_one_family_of_comparisons_has_wider_bounds_than_each_alone(frame, queries):
+    certainty = Certainty(frame, queries)
+    tested = compared(frame, certainty)
+    assert len(tested) == 4 + 3  # pca against truncation, and truncation's neighbours
+    for pair in tested:
+        alone = certainty.differences([pair.trials])
+        assert pair.low <= alone.low[0] + 1e-9
+        assert pair.high >= alone.high[0] - 1e-9
+
+
+def test_a_learned_map_is_compared_with_the_best_untrained_way(frame, queries):
+    learned = frame.copy()
     learned.loc[learned["reducer"] == "pca", "reducer_kind"] = "learned"
-    assert of_kind(learned, "learned")[0].values["as_good_as_full"] == 4
+    for dim in (4, 8, 16, 32):
+        queries = shifted(queries, exact_at(frame, "pca", dim), 0.9)
+    (found,) = of_kind(learned, "learned", queries)
+    assert found.values["better"][0] == 4
+    assert found.values["as_good_as_full"] == 4
+    assert "the best untrained way" in found.text
 
 
-def test_every_finding_is_a_sentence_of_people(frame):
-    for finding in findings(frame):
+def test_findings_follow_the_numbers(frame, queries):
+    bent = shifted(
+        shifted(queries, exact_at(frame, "truncate", 8), 0.9), exact_at(frame, "truncate", 16), -0.9
+    )
+    assert of_kind(frame, "not_monotonic", bent)[0].values["falls"] == [(8, 16)]
+    assert not of_kind(frame, "not_monotonic", queries)
+    better = shifted(queries, exact_at(frame, "truncate", 16), 0.9)
+    full = queries["trial_id"] == exact_at(frame, "truncate", 32)
+    better.loc[full, "ndcg_at_10"] *= 0.3
+    assert 16 in of_kind(frame, "truncation_improves", better)[0].values["dimensions"]
+    assert not of_kind(frame, "truncation_improves", queries)
+    assert of_kind(frame, "few_queries", queries)[0].values["queries"] == 40
+    assert of_kind(frame.assign(synthetic=True), "synthetic", queries)
+    (points,) = of_kind(frame, "against_baseline", queries)
+    assert "point estimates" in points.text
+
+
+def test_random_subsets_are_judged_by_rank_with_a_correction(frame, queries):
+    rows = (frame["backend"] == "exact") & (frame["reducer"] == "truncate") & (frame["dim"] < 32)
+    frame.loc[rows, ["subsets", "subsets_quality", "subsets_median"]] = [199, 0.5, 0.4]
+    p = {4: (0.005, 1.0), 8: (0.03, 0.9), 16: (1.0, 0.005)}
+    for dim, values in p.items():
+        frame.loc[rows & (frame["dim"] == dim), ["subsets_p_better", "subsets_p_worse"]] = values
+    (found,) = of_kind(frame, "against_subsets", queries)
+    # Holm: .03 is above .05 / 2.
+    assert found.values["better"] == [4]
+    assert found.values["not distinguished"] == [8]
+    assert found.values["worse"] == [16]
+
+
+def test_every_finding_is_a_sentence_of_people(frame, queries):
+    for finding in findings(frame, queries):
         assert finding.kind.islower()
         assert finding.text.rstrip()[-1] in ".:)" or finding.kind == "failures"
 
@@ -71,7 +121,7 @@ def several(row, clients, qps, p99):
     }
 
 
-def test_load_is_a_question_of_its_own(frame):
+def test_load_is_a_question_of_its_own(frame, queries):
     one = timed(frame).query("backend == 'faiss-hnsw' and dim == 8").iloc[:2]
     rows = [several(row, n, 1000.0 * n, 1.0 * n) for _, row in one.iterrows() for n in (2, 4)]
     both = pd.concat([frame, pd.DataFrame(rows)], ignore_index=True)
@@ -83,18 +133,18 @@ def test_load_is_a_question_of_its_own(frame):
         2,
         4,
     ]  # of the two settings the one that is fast at full quality
-    (load,) = of_kind(both, "load")
+    (load,) = of_kind(both, "load", queries)
     assert load.values["qps"] == {1: pytest.approx(one["qps"].max(), rel=1), 2: 2000, 4: 4000}
     assert loads(frame).empty
 
 
-def test_a_databases_own_rescore_is_compared_with_ours(frame):
+def test_a_databases_own_rescore_is_compared_with_ours(frame, queries):
     ours = frame[two_stage(frame)]
     own = ours.assign(
         trial_id=ours["trial_id"] + "-own",
         stages=[canonical({**parameters(s), "native": True}) for s in ours["stages"]],
         latency_ms_p50=ours["latency_ms_p50"] / 2,
     )
-    (found,) = of_kind(pd.concat([frame, own], ignore_index=True), "native_rescore")
+    (found,) = of_kind(pd.concat([frame, own], ignore_index=True), "native_rescore", queries)
     assert found.values == {"backend": "faiss-flat", "ratio": pytest.approx(2)}
-    assert not of_kind(frame, "native_rescore")
+    assert not of_kind(frame, "native_rescore", queries)

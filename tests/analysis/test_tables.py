@@ -1,16 +1,19 @@
 """Views of the trials."""
 
+import pandas as pd
 import pytest
 
 from bench.analysis.tables import (
     curves,
     dimension_table,
+    equal_quality,
     savings,
     stored,
     truncation,
 )
 from bench.results.rows import (
     exact_rows,
+    timed,
 )
 
 
@@ -51,7 +54,7 @@ def test_what_is_stored_at_lower_precision_is_told_apart_from_what_the_index_mis
 def test_savings_compare_the_fastest_of_each_kind_at_equal_quality(frame):
     two = frame["stages"] != ""
     flat = frame[frame["backend"] == "faiss-flat"]
-    frame.loc[flat.index, "retained_ndcg_at_10"] = 0.97
+    frame.loc[flat.index, "retained_ndcg_at_10_low"] = 0.97
     frame.loc[flat.index, "latency_ms_p50"] = 0.8
     frame.loc[flat.index[~two[flat.index]][0], "latency_ms_p50"] = 0.4
     frame.loc[frame.index[two], "latency_ms_p50"] = 0.1
@@ -59,3 +62,17 @@ def test_savings_compare_the_fastest_of_each_kind_at_equal_quality(frame):
     assert list(table["level"]) == [0.9, 0.95]
     assert (table["single_ms"] == 0.4).all()
     assert table["saving"].tolist() == pytest.approx([0.75, 0.75])
+
+
+def test_equal_quality_has_the_fastest_and_the_smallest_of_each_index(frame):
+    rows = timed(frame)
+    kept = pd.DataFrame({"low": 0.0}, index=rows.index)
+    shown = rows.query("backend == 'faiss-hnsw' and dim == 16").index
+    kept.loc[shown, "low"] = [0.96, 0.99]
+    frame.loc[shown, "latency_ms_p50"] = [0.1, 0.2]
+    frame.loc[shown, "bytes_per_vector"] = [90.0, 80.0]
+    table = equal_quality(frame, kept)
+    assert table[["backend", "dim"]].drop_duplicates().to_numpy().tolist() == [["faiss-hnsw", 16]]
+    found = table.set_index("level")
+    assert list(found["fastest"]) == [shown[0], shown[0], shown[1], shown[1]]
+    assert list(found["smallest"]) == [shown[1]] * 4

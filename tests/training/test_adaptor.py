@@ -17,6 +17,7 @@ from bench.exact.one_pass import exact_topk
 from bench.measuring.runner import run
 from bench.quality.measures import relevance
 from bench.reducers.adaptor import Adaptor
+from bench.results.store import load_queries
 from bench.vectors import normalise
 
 pytestmark = pytest.mark.needs_torch
@@ -151,7 +152,10 @@ def test_an_adaptor_in_a_study_and_a_recommendation_that_heeds_its_training(
         )
         frames[name] = run(tmp_path / "study.toml", tmp_path / name / "out", progress=False)
         assert (frames[name]["status"] == "ok").all()
-    sure, doubt = (recommend(frame, 0.9)[0] for frame in frames.values())
+    sure, doubt = (
+        recommend(frame, load_queries(tmp_path / name / "out"), 0.9)[0]
+        for name, frame in frames.items()
+    )
     assert sure.trial["reducer"] == "adaptor"
     assert sure.trial["dim"] == 8
     assert doubt.trial["reducer"] == "truncate"
