@@ -120,6 +120,7 @@ class Workload:
         """Return the columns of a trial's row that were known before it was measured."""
         name, _, version = server.partition(" ")
         found = self._versions(trial) | ({name: version} if name else {})
+        reducer = self.reducer(trial.reducer, trial.reducer_params)
         return {
             **asdict(trial),
             "study": self.study.name,
@@ -134,7 +135,7 @@ class Workload:
             "component_bits": _bits(trial),
             "library_versions": json.dumps(found, sort_keys=True),
             "machine": self.machine,
-            "notes": "\n".join(self.embeddings.notes),
+            "notes": "\n".join(note for note in (*self.embeddings.notes, reducer.note) if note),
         }
 
     @staticmethod

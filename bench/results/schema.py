@@ -32,8 +32,8 @@ HISTORY = {
     3: "Rescoring time, bytes on disk, cautions, threads started; the status `pruned`.",
     4: "Several clients per server, and the server's own time.",
     5: "The kind of reducer and the bits per component are stored with each row.",
-    6: "Intervals of times and of ANN recall, the worst queries, cold caches, a fixed arrival rate, "
-    "groups of queries, BM25, random subsets.",
+    6: "Intervals of times and of ANN recall, the worst queries, cold caches, a fixed arrival "
+    "rate, groups of queries, BM25, random subsets.",
 }
 """Additions of each version of the tables. Older tables can still be read."""
 SCHEMA_VERSION = max(HISTORY)
