@@ -10,7 +10,7 @@ import pandas as pd
 from bench.backends.precisions import FLOAT32
 from bench.reducers import PREFIX
 from bench.results.schema import CONFIGURATION
-from bench.study.plan import EXACT, parameters
+from bench.study.plan import BM25, EXACT, parameters
 from bench.study.schema import DISK, VECTORS
 
 UNCOMPRESSED = FLOAT32.name
@@ -97,6 +97,11 @@ def loads(frame: pd.DataFrame) -> pd.DataFrame:
 def exact_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the exact pass: quality of every reducer and dimension, no times."""
     return frame[(frame["status"] == "ok") & (frame["backend"] == EXACT)]
+
+
+def bm25_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of BM25: quality of the words alone, one per text dataset and encoder."""
+    return frame[(frame["status"] == "ok") & (frame["backend"] == BM25)]
 
 
 def plain(frame: pd.DataFrame) -> pd.DataFrame:
