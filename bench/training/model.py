@@ -80,7 +80,8 @@ def train_model(
     if len(train) < 2 or not asked:
         raise DataError(
             f"dataset '{dataset}' has {len(pairs)} training pairs: "
-            "too few to train on and to hold some out"
+            "too few to train on and to hold some out (pairs of documents that the test queries "
+            "ask for are left out unless --own-corpus)"
         )
 
     def curve() -> list[float]:

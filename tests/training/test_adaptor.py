@@ -364,6 +364,7 @@ def test_a_model_of_texts_is_trained_and_named_in_a_study(text_folder, tmp_path)
         steps=5,
         batch=8,
         dimensions=[16, 256],
+        own_corpus=True,
     )
     assert lines[-1].endswith(f'encoder = "st:{tmp_path / "model"}".')
     plain, model = get_encoder("wordllama"), get_encoder(f"st:{tmp_path / 'model'}")
