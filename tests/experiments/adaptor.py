@@ -36,6 +36,13 @@ from bench.vectors import normalise
 
 DIMENSIONS = [16, 32, 64, 128, 256]
 LEFT_OUT = ("pandas", "scipy", "stdlib")
+SUMMED = (
+    "adaptor − best untrained",
+    "adaptor − control",
+    "control − best untrained",
+    "adaptor − untrained 256 d",
+)
+"""The differences that are printed for all collections together."""
 RESAMPLES = 5000
 ENCODER = "wordllama"
 
@@ -66,21 +73,18 @@ def main() -> None:
     names = train.doc_ids
     test = _collection("pydoc")
     nothing = np.zeros(len(names), bool)
+    elsewhere = [(f"{Path(d).name}", _collection(f"beir:{d}")) for d in asked.data]
     settings = [
-        ("the corpus one has", "own", nothing, [("pydoc", test)]),
-        (
-            "documents it never saw",
-            "unseen",
-            asked_documents("pydoc", names),
-            [("pydoc", test), *((Path(d).name, _collection(f"beir:{d}")) for d in asked.data)],
-        ),
+        ("own", nothing, [("own corpus", test)]),
+        ("unseen", asked_documents("pydoc", names), [("unseen documents", test), *elsewhere]),
     ]
     for package in LEFT_OUT:
         inside = np.array([_package(name) == package for name in names])
         part = [(package, _part(everything, names, inside))]
         # All of the package's queries are new to it, so both splits of the others are trained on.
-        settings.append((f"a collection it never saw: {package}", package, inside, part))
-    for title, key, hidden, collections in settings:
+        settings.append((package, inside, part))
+    lines = {name: [] for name in SUMMED}
+    for key, hidden, collections in settings:
         data = train if key in ("own", "unseen") else everything
         maps = {}
         for kind, dimensions in (("adaptor", []), ("no prefix loss, PCA", [train.full_dim])):
@@ -94,7 +98,13 @@ def main() -> None:
                 print(f"{key}, {kind}: {found.steps} steps", flush=True)
             maps[kind] = np.load(path)
         for name, collection in collections:
-            _print(f"{title}; searched: {name}", collection, maps)
+            for row, shown in _print(name, collection, maps).items():
+                lines[row].append(f"| {name} | {' | '.join(shown)} |")
+    for row, shown in lines.items():
+        print(
+            f"\n| {row} | {' | '.join(map(str, DIMENSIONS))} |\n| --- {'| --- ' * len(DIMENSIONS)}|"
+        )
+        print("\n".join(shown))
 
 
 def _package(name: str) -> str:
@@ -119,7 +129,8 @@ def _part(data, names: list[str], inside: np.ndarray) -> Collection:
     return Collection(data.corpus[kept], data.queries[rows], ids, qrels, groups)
 
 
-def _print(title: str, data: Collection, maps: dict[str, np.ndarray]) -> None:
+def _print(title: str, data: Collection, maps: dict[str, np.ndarray]) -> dict[str, list[str]]:
+    """Print the table of one collection; return its differences as text, by the names `SUMMED`."""
     quality = {"truncation": _scores(data, None)}
     for name, reducer in (("PCA", Pca()), ("whitened PCA", Pca(whiten=True))):
         reducer.fit(data.corpus)
@@ -143,23 +154,18 @@ def _print(title: str, data: Collection, maps: dict[str, np.ndarray]) -> None:
     for name, found in quality.items():
         print(f"| {name} | {' | '.join(_short(found[d].mean()) for d in DIMENSIONS)} |")
     best = {d: max(untrained, key=lambda n, d=d: quality[n][d].mean()) for d in DIMENSIONS}
-    rows = {
-        "adaptor − best untrained": [
-            quality["adaptor"][d] - quality[best[d]][d] for d in DIMENSIONS
-        ],
-        "adaptor − control": [
-            quality["adaptor"][d] - quality["no prefix loss, PCA"][d] for d in DIMENSIONS
-        ],
-        "control − best untrained": [
-            quality["no prefix loss, PCA"][d] - quality[best[d]][d] for d in DIMENSIONS
-        ],
-        "adaptor − best untrained at 256 d": [
-            quality["adaptor"][d] - quality[best[256]][256] for d in DIMENSIONS
-        ],
-    }
-    for name, differences in rows.items():
-        print(f"| {name} | {' | '.join(map(draw.shown, differences))} |")
+    adaptor, control = quality["adaptor"], quality["no prefix loss, PCA"]
+    pairs = (
+        (adaptor, {d: quality[best[d]][d] for d in DIMENSIONS}),
+        (adaptor, control),
+        (control, {d: quality[best[d]][d] for d in DIMENSIONS}),
+        (adaptor, dict.fromkeys(DIMENSIONS, quality[best[256]][256])),
+    )
     print(f"best untrained: {', '.join(f'{d} d {name}' for d, name in best.items())}", flush=True)
+    return {
+        name: [draw.shown(one[d] - other[d]) for d in DIMENSIONS]
+        for name, (one, other) in zip(SUMMED, pairs, strict=True)
+    }
 
 
 def _scores(data: Collection, transform) -> dict[int, np.ndarray]:
@@ -188,7 +194,7 @@ class Clusters:
     def shown(self, values: np.ndarray) -> str:
         """Return the mean of (q,) `values` with its 95 % interval."""
         low, high = np.quantile(self.means(values), [0.025, 0.975])
-        return f"{_short(values.mean(), '+')} [{_short(low, '+')}, {_short(high, '+')}]"
+        return f"{_short(values.mean(), '+')} [{_short(low)}, {_short(high)}]"
 
 
 def _short(value: float, sign: str = "") -> str:
