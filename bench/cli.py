@@ -279,13 +279,20 @@ def _export(results: Path, kind: str, out: Path | None) -> None:
     help="Passages of documents used beside the pairs; 0 for none.",
 )
 @click.option(
+    "--own-corpus",
+    is_flag=True,
+    help="Learn from the documents that the test queries ask for too: fit the corpus you have.",
+)
+@click.option(
     "--dense",
     type=_folder_type,
     help="Also write a linear map as a Dense module of sentence-transformers here.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--quiet", is_flag=True, help="Show no progress.")
-def _train(dataset: str, encoder: str, out: Path, form: str, quiet: bool, **chosen: Any) -> None:
+def _train(
+    dataset: str, encoder: str, out: Path, form: str, own_corpus: bool, quiet: bool, **chosen: Any
+) -> None:
     """Train with the Matryoshka objective on a dataset's training split.
 
     Prints the gain on held-out data. In a study, name an adaptor as the reducer adaptor:OUT, and a
@@ -301,14 +308,22 @@ def _train(dataset: str, encoder: str, out: Path, form: str, quiet: bool, **chos
                 f"--{min(unfit)} is for adaptors; "
                 "--form model uses the loss of sentence-transformers"
             )
-        print("\n".join(train_model(dataset, encoder, out, progress=progress, **given)))
+        print(
+            "\n".join(
+                train_model(
+                    dataset, encoder, out, own_corpus=own_corpus, progress=progress, **given
+                )
+            )
+        )
     else:
         from bench.training.adaptor import train
         from bench.training.fitting import Settings
 
         dense = given.pop("dense", None)
         settings = Settings(form=form, **given)
-        trained = train(dataset, encoder, out, settings, dense=dense, progress=progress)
+        trained = train(
+            dataset, encoder, out, settings, own_corpus=own_corpus, dense=dense, progress=progress
+        )
         print("\n".join(trained.lines()))
 
 

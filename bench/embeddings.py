@@ -33,6 +33,9 @@ _SAMPLE_TEXTS = 50
 """Query texts kept with the vectors, to time the encoding of single queries later."""
 _BLOCK = 65_536
 _LAYOUT = "1"
+"""Of the matrices."""
+_SET_LAYOUT = "2"
+"""Of the sets, which name matrices: a newer one encodes nothing again."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,8 @@ class Embeddings:
     """
     own: np.ndarray | None
     """(q,) int64: the document that a query is, excluded from its results; -1 for none."""
+    groups: list[str] | None
+    """The group of each query, (q,); None where unknown."""
     sample_texts: tuple[str, ...]
 
     @property
@@ -124,7 +129,7 @@ def embed(
     else:
         model = get_encoder(encoder)
         identity = model.identity
-    key = _digest(_LAYOUT, identity, data.fingerprint)
+    key = _digest(_SET_LAYOUT, identity, data.fingerprint)
     folder = cache / "sets" / key
     try:
         (cache / "matrices").mkdir(parents=True, exist_ok=True)
@@ -182,6 +187,7 @@ def open_embeddings(folder: Path, max_queries: int | None = None, seed: int = 0)
         query_ids=query_ids,
         qrels=None if qrels is None else {query: qrels[query] for query in query_ids},
         own=None if meta["own"] is None else np.array(meta["own"], dtype=np.int64)[asked],
+        groups=None if meta["groups"] is None else [meta["groups"][i] for i in asked],
         sample_texts=tuple(meta["sample_texts"]),
     )
 
@@ -236,6 +242,7 @@ def _make(
             for q in data.query_ids
         },
         "own": None if data.own is None else np.asarray(data.own).tolist(),
+        "groups": None if data.groups is None else list(data.groups),
         "sample_texts": list(islice(data.queries or (), _SAMPLE_TEXTS)),
     }
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")

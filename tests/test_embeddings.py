@@ -1,5 +1,6 @@
 """Embeddings are encoded once, resumed after an interruption and never confused."""
 
+import json
 import shutil
 
 import numpy as np
@@ -165,3 +166,22 @@ def test_relevant_pairs_leave_out_documents_that_are_not_in_the_corpus(
     rows, documents = found.relevant_pairs()
     assert rows.tolist() == [row for row in range(12) for _ in range(2)]
     assert documents[:2].tolist() == [0, 1]
+
+
+def test_groups_are_kept_and_sampled_with_the_queries(text_folder, tmp_path, counting):
+    grouped = tmp_path / "grouped"
+    shutil.copytree(text_folder, grouped)
+    lines = [json.loads(line) for line in (grouped / "queries.jsonl").read_text().splitlines()]
+    for i, line in enumerate(lines):
+        line["group"] = f"g{i // 3}"
+    (grouped / "queries.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    cache = tmp_path / "cache"
+    assert embed(f"beir:{text_folder}", "counting", cache=cache).groups is None
+    before = counting.encoded
+    found = embed(f"beir:{grouped}", "counting", cache=cache)
+    assert counting.encoded == before, "another set names the same matrices"
+    of = {line["_id"]: line["group"] for line in lines}
+    assert found.groups == [of[query] for query in found.query_ids]
+    some = embed(f"beir:{grouped}", "counting", cache=cache, max_queries=5, seed=1)
+    assert some.groups == [of[query] for query in some.query_ids]
+    assert len(some.groups) == 5

@@ -12,7 +12,7 @@ import pandas as pd
 from bench.backends import backends
 from bench.reducers import PREFIX, reducers
 from bench.results.rows import UNCOMPRESSED
-from bench.study.plan import parameters
+from bench.study.plan import BM25, parameters
 
 _SETTINGS = ("threads", "k", "clients")
 _SEED = "seed"
@@ -23,6 +23,8 @@ def label(row: pd.Series, varying: Collection[str] = ()) -> str:
 
     Shown are the parameters that the backend declares and those in `varying`.
     """
+    if row["backend"] == BM25:
+        return "BM25"
     shown = {*label_parameters(row["backend"]), *varying}
     parts = [f"{row['backend']} {row['dim']} d"]
     if row["reducer_kind"] != PREFIX:

@@ -50,6 +50,11 @@ class Dataset:
 
     Each such document is excluded from its own results. None if no query is a document.
     """
+    groups: Sequence[str] | None = None
+    """The group of each query, such as the source it was drawn from; None where unknown.
+
+    Queries of one group are alike, so intervals resample groups.
+    """
     synthetic: bool = False
     """True for generated vectors: for speed and scale only, without prefix structure."""
     notes: tuple[str, ...] = ()

@@ -23,6 +23,7 @@ from bench.errors import DataError
 class Beir(Source):
     """``corpus.jsonl``, ``queries.jsonl`` and graded ``qrels/SPLIT.tsv``.
 
+    If every scored query has a ``group`` in ``queries.jsonl``, the intervals resample the groups.
     Source: Thakur et al., BEIR, 2021.
     """
 
@@ -50,10 +51,10 @@ class Beir(Source):
             raise DataError(f"{corpus.path}: the corpus is empty")
         distinct(doc_ids, corpus.path, "document")
         queries_path = folder / "queries.jsonl"
-        queries = [
-            (query_id, _field(entry, "text", queries_path, query_id))
-            for query_id, entry in json_lines(queries_path)
-        ]
+        queries, group_of = [], {}
+        for query_id, entry in json_lines(queries_path):
+            queries.append((query_id, _field(entry, "text", queries_path, query_id)))
+            group_of[query_id] = _group(entry, queries_path, query_id)
         if not queries:
             raise DataError(f"{queries_path}: there are no queries")
         distinct([query_id for query_id, _ in queries], queries_path, "query")
@@ -69,6 +70,10 @@ class Beir(Source):
         )
         if own is not None:
             fingerprint.add("own documents are left out")
+        groups = [group_of[query_id] for query_id in qrels]
+        grouped = all(groups)
+        if grouped:
+            fingerprint.add("groups", *groups)
         return Dataset(
             name=f"beir:{argument}",
             fingerprint=fingerprint.hex(),
@@ -78,6 +83,7 @@ class Beir(Source):
             queries=[texts[query_id] for query_id in qrels],
             qrels=qrels,
             own=own,
+            groups=groups if grouped else None,
             notes=(*notes, *more),
         )
 
@@ -110,6 +116,13 @@ class _Documents:
 
     def __iter__(self) -> Iterator[str]:
         return (text for _, text in self.entries())
+
+
+def _group(entry: dict[str, Any], path: Path, query_id: str) -> str:
+    """Return the field `group` of a query, or of its `metadata`; empty for none."""
+    if "group" not in entry and isinstance(entry.get("metadata"), dict):
+        entry = entry["metadata"]
+    return _field(entry, "group", path, query_id, required=False)
 
 
 def _field(

@@ -88,6 +88,7 @@ class Pydoc(Source):
             documents=[entry.rest for entry in entries],
             queries=[entry.summary for entry in asked],
             qrels={entry.name: {entry.name: 1} for entry in asked},
+            groups=[entry.module for entry in asked],
             notes=(
                 f"the texts come from {versions}; results with other versions are not comparable",
             ),

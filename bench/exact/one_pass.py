@@ -110,6 +110,27 @@ def exact_search(
         ).run()
 
 
+def exact_ranks(
+    queries: np.ndarray,
+    corpus: np.ndarray,
+    dimensions: Sequence[int],
+    pairs: tuple[np.ndarray, np.ndarray],
+    *,
+    transform: Transform | None = None,
+    own: np.ndarray | None = None,
+    threads: int | None = None,
+) -> dict[int, np.ndarray]:
+    """Return the rank by cosine of each of `pairs` in the whole corpus, from 1, by dimension.
+
+    Arguments as for `exact_search`, whose `relevant` are the `pairs`; values are (p,) int64. No
+    neighbours are collected, which makes it the cheaper pass.
+    """
+    with threadpool_limits(1, user_api="blas"):
+        steps = sorted(set(dimensions))
+        found = _Pass(queries, corpus, steps, 0, "cosine", pairs, transform, own, threads).run()
+    return {d: ranks for d, (_, ranks) in found.relevant.items()}
+
+
 class _Blocks:
     """First positions of the blocks left to scan; threads take them in ascending order."""
 
@@ -185,10 +206,12 @@ class _Pass:
                 blocks.stop.set()  # after an interrupt, so that no thread goes on
             parts = [each.keys for each in scanned]
             longest = np.max([each.longest for each in scanned], axis=0)
-            settled = pool.map(
-                lambda j: self._settled(j, parts, longest[j]), range(len(self.steps))
-            )
-            nearest = dict(zip(self.steps, settled, strict=True))
+            nearest = {}
+            if self.k:
+                settled = pool.map(
+                    lambda j: self._settled(j, parts, longest[j]), range(len(self.steps))
+                )
+                nearest = dict(zip(self.steps, settled, strict=True))
         ranks = {} if self.pairs is None else self.pairs.ranks([each.above for each in scanned])
         return Exact(nearest, ranks)
 
@@ -225,10 +248,11 @@ class _Pass:
                     kernels.add_products(products, asked, documents, previous, d)
                     previous = d
                     weight = scale[j, :rows], shift[j, :rows]
-                    kernels.collect(
-                        products, *weight, start, self.keep,
-                        keys[j, group], counts[j, group], bars[j, group], self.shared[j, group],
-                    )  # fmt: skip
+                    if self.k:
+                        kernels.collect(
+                            products, *weight, start, self.keep,
+                            keys[j, group], counts[j, group], bars[j, group], self.shared[j, group],
+                        )  # fmt: skip
                     if self.pairs is not None and above is not None:
                         self.pairs.count(
                             products, weight, start, group, documents, j,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.exact.one_pass import exact_search
 from bench.measuring.jobs import Emit, ExactJob, Measured, QueryRows, Ready, Started, now
 from bench.measuring.prepared import ExactResults, fitted_reducer, opened
+from bench.measuring.subsets import subset_columns
 from bench.quality.scorer import Scorer
 from bench.reducers import PREFIX
 from bench.vectors import normalise
@@ -43,6 +44,7 @@ def run_exact(job: ExactJob, emit: Emit) -> None:
     scorer = Scorer(
         embeddings, ExactResults(job.full).ids(embeddings.full_dim), job.exact.data.seed
     )
+    subsets = subset_columns(job, embeddings) if job.subsets else {}
     for trial_id, trial in job.trials.items():
         emit(Started(trial_id=trial_id))
         started, ids = now(), results.ids(trial.dim)
@@ -55,6 +57,7 @@ def run_exact(job: ExactJob, emit: Emit) -> None:
             "bytes_per_vector": trial.dim * 4.0,
             **dict.fromkeys(_OF_EXACT_SEARCH, 1.0),
             "caution": reducer.caution(trial.dim),
+            **subsets.get(trial.dim, {}),
             **scored.row,
         }
         if "loss_dimension" in row:

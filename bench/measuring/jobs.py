@@ -105,6 +105,21 @@ class ExactJob(Message):
     """Key of plain truncation, whose results at the full dimension everything is compared with."""
     trials: dict[str, Trial]
     """By trial id; may be empty, if only the results are needed."""
+    subsets: int = 0
+    """Random permutations of the coordinates that the reducer is ranked among; 0 for none."""
+
+
+class Bm25Job(Message):
+    """Rank the documents of a text dataset by BM25, and score what was found."""
+
+    kind: Literal["bm25"] = "bm25"
+    cores: list[int]
+    dataset: str
+    """As the study names it; its texts are read again."""
+    full: ExactKey
+    """Key of plain truncation, whose results at the full dimension BM25 is compared with."""
+    trials: dict[str, Trial]
+    """One, by trial id."""
 
 
 class BuildJob(Message):
@@ -151,7 +166,7 @@ class BandwidthJob(Message):
     cores: list[int]
 
 
-Job = ExactJob | BuildJob | EncodeJob | BandwidthJob
+Job = ExactJob | Bm25Job | BuildJob | EncodeJob | BandwidthJob
 JOB: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])
 
 # ------------------------------------------------------------------------------------------ events

@@ -23,6 +23,7 @@ from bench.libraries import without_secrets
 from bench.measuring.jobs import (
     Answer,
     BandwidthJob,
+    Bm25Job,
     BuildJob,
     EncodeJob,
     ExactJob,
@@ -43,7 +44,7 @@ from bench.measuring.workload import Workload
 from bench.reducers import PLAIN
 from bench.results.rows import timed
 from bench.results.store import Store, load, load_queries
-from bench.study.plan import EXACT, Trial, parameters, plan
+from bench.study.plan import BM25, EXACT, Trial, parameters, plan
 from bench.study.reader import load_study
 from bench.study.schema import GRID, PARETO, SHORTLIST, Study
 
@@ -144,7 +145,13 @@ class _Run:
     # --------------------------------------------------------------------------------- measuring
 
     def _measure(self, work: Workload, groups: list[dict[str, Trial]]) -> None:
+        bm25 = [group for group in groups if _first(group).backend == BM25]
+        groups = [group for group in groups if group not in bm25]
         self._find_exact(work, groups)
+        for group in bm25:
+            full, name = work.full_key, work.embeddings.dataset
+            job = Bm25Job(cores=self.machine.cores, dataset=name, full=full, trials=group)
+            self._run_job(work, job, "BM25")
         timed_groups = [group for group in groups if _first(group).backend != EXACT]
         if not timed_groups:
             return
@@ -158,7 +165,7 @@ class _Run:
                 for trial_id, trial in group.items():
                     self._add_failure(work, trial_id, trial, "skipped", reason)
                 continue
-            job = BuildJob(
+            build = BuildJob(
                 cores=self.machine.cores[-first.threads :],
                 exact=work.exact_key(first.reducer, first.reducer_params),
                 full=work.full_key,
@@ -172,7 +179,7 @@ class _Run:
                 encode_ms_p50=encode_ms,
             )
             label = f"{first.backend} {first.dim} d {first.build_params}".strip()
-            self._run_job(work, job, label)
+            self._run_job(work, build, label)
 
     def _find_exact(self, work: Workload, groups: list[dict[str, Trial]]) -> None:
         """Run the exact pass of every reducer in `groups` whose results or rows are missing."""
@@ -184,6 +191,7 @@ class _Run:
                 exact=work.exact_key(reducer, params),
                 full=work.full_key,
                 trials=rows.get((reducer, params), {}),
+                subsets=self.study.subsets if reducer == PLAIN else 0,
             )
             results = ExactResults(job.exact)
             if job.trials or not results.exist():
@@ -221,7 +229,7 @@ class _Run:
             answers = [event.value for event in worker.events() if isinstance(event, Answer)]
         return answers[0] if answers else None
 
-    def _run_job(self, work: Workload, job: ExactJob | BuildJob, label: str) -> str:
+    def _run_job(self, work: Workload, job: ExactJob | Bm25Job | BuildJob, label: str) -> str:
         """Run the trials of a job; if a worker ends early, blame a trial and go on with the rest.
 
         Returns the last worker's error, empty if all went well.
@@ -270,7 +278,10 @@ class _Run:
             ids = work.embeddings.doc_ids
             rankings = [[ids[i] for i in found if i >= 0] for found in event.queries.found]
             columns = event.queries.columns()
-            if trial.clients == 1 and trial.backend != EXACT:
+            if (named := work.embeddings.groups) is not None:
+                group = dict(zip(work.embeddings.query_ids, named, strict=True))
+                columns["query_group"] = [group[query] for query in columns["query_id"]]
+            if trial.clients == 1 and trial.backend not in (EXACT, BM25):
                 self._remember(work, row, event.queries)
         self.store.add(row, columns, rankings)
         self.progress.finished(row["status"])

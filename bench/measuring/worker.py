@@ -20,11 +20,13 @@ from bench import machine
 from bench.backends import REFERENCE, SERVER, Backend, get_backend
 from bench.embeddings import Embeddings
 from bench.measuring import clock
+from bench.measuring.bm25 import run_bm25
 from bench.measuring.exact_pass import run_exact
 from bench.measuring.jobs import (
     JOB,
     Answer,
     BandwidthJob,
+    Bm25Job,
     BuildJob,
     Emit,
     EncodeJob,
@@ -70,6 +72,8 @@ def _run(job: Job, emit: Emit) -> None:
     match job:
         case ExactJob():
             run_exact(job, emit)
+        case Bm25Job():
+            run_bm25(job, emit)
         case BuildJob():
             run_build(job, emit)
         case EncodeJob():

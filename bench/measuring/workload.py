@@ -13,9 +13,19 @@ from bench.backends.precisions import FLOAT32
 from bench.embeddings import Embeddings
 from bench.errors import StudyError
 from bench.libraries import versions
+from bench.measuring.bm25 import PARAMETERS
 from bench.measuring.jobs import Data, ExactKey
 from bench.reducers import PLAIN, Reducer, get_reducer
-from bench.study.plan import EXACT, EXACT_DEPTH, Trial, exact_reducers, parameters, plan
+from bench.study.plan import (
+    BM25,
+    EXACT,
+    EXACT_DEPTH,
+    Trial,
+    canonical,
+    exact_reducers,
+    parameters,
+    plan,
+)
 from bench.study.schema import Study
 
 
@@ -96,6 +106,21 @@ class Workload:
                     threads=self.study.threads[0],
                 )
                 groups.setdefault((reducer, params), {})[self._id(trial)] = trial
+        # Without judgements, and without texts, there is nothing that BM25 could show.
+        if self.embeddings.encoder and self.embeddings.qrels is not None:
+            bm25 = Trial(
+                reducer="",
+                reducer_params="",
+                dim=0,
+                precision="",
+                backend=BM25,
+                build_params=canonical(PARAMETERS),
+                search_params="",
+                stages="",
+                k=depth,
+                threads=self.study.threads[0],
+            )
+            groups[BM25] = {self._id(bm25): bm25}
         for trial in plan(self.study):
             groups.setdefault(trial.build_key, {})[self._id(trial)] = trial
         return list(groups.values())
@@ -111,8 +136,12 @@ class Workload:
             "repeats": self.study.repeats,
             "versions": self._versions(trial),
             "machine": self.machine,
-            "reducer_key": self.reducer(trial.reducer, trial.reducer_params).key,
+            "reducer_key": "",
         }
+        if trial.backend != BM25:
+            key["reducer_key"] = self.reducer(trial.reducer, trial.reducer_params).key
+        if trial.backend == EXACT and trial.reducer == PLAIN:
+            key["subsets"] = self.study.subsets
         text = json.dumps(key, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
 
@@ -120,6 +149,11 @@ class Workload:
         """Return the columns of a trial's row that were known before it was measured."""
         name, _, version = server.partition(" ")
         found = self._versions(trial) | ({name: version} if name else {})
+        notes, kind = list(self.embeddings.notes), ""
+        if trial.backend != BM25:
+            reducer = self.reducer(trial.reducer, trial.reducer_params)
+            notes, kind = [*notes, reducer.note], reducer.kind
+        groups = self.embeddings.groups
         return {
             **asdict(trial),
             "study": self.study.name,
@@ -129,23 +163,28 @@ class Workload:
             "encoder": self.embeddings.encoder,
             "n_corpus": len(self.embeddings.corpus),
             "n_queries": len(self.embeddings.query_ids),
+            "n_groups": None if groups is None else len(set(groups)),
             "full_dim": self.embeddings.full_dim,
-            "reducer_kind": get_reducer(trial.reducer).kind,
+            "reducer_kind": kind,
             "component_bits": _bits(trial),
             "library_versions": json.dumps(found, sort_keys=True),
             "machine": self.machine,
-            "notes": "\n".join(self.embeddings.notes),
+            "notes": "\n".join(note for note in notes if note),
         }
 
     @staticmethod
     def _versions(trial: Trial) -> dict[str, str]:
         """Return the versions that a trial's figures depend on."""
+        if trial.backend == BM25:
+            return versions("numpy", "bm25s")
         library = [] if trial.backend == EXACT else [get_backend(trial.backend).module]
         return versions("numpy", "faiss", *library)
 
 
 def _bits(trial: Trial) -> float | None:
     """Return the bits per component of a trial's vectors; None if the index decides."""
+    if trial.backend == BM25:
+        return None
     if trial.backend == EXACT:
         return FLOAT32.bits
     return get_backend(trial.backend).precision_of(trial.precision).bits

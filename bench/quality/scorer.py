@@ -46,7 +46,7 @@ class Scorer:
         and `full_queries` (q, D) float32 of unit length save work if the caller has them already.
         """
         self.embeddings = embeddings
-        self.bootstrap = Bootstrap(len(embeddings.query_ids), seed)
+        self.bootstrap = Bootstrap(len(embeddings.query_ids), seed, groups=embeddings.groups)
         self.full_vectors = embeddings.corpus if full_vectors is None else full_vectors
         self.full_queries = normalise(embeddings.queries) if full_queries is None else full_queries
         self.full_ids = full_ids

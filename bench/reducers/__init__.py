@@ -81,6 +81,11 @@ class Reducer(ABC):
         """Warning from training time against this reducer at `dimension`; empty for none."""
         return ""
 
+    @property
+    def note(self) -> str:
+        """What a reader must know of this reducer's rows, one sentence; empty for nothing."""
+        return ""
+
     @abstractmethod
     def fit(self, corpus: np.ndarray) -> None:
         """Learn the map from `corpus`, deterministically.

@@ -106,15 +106,25 @@ class Adaptor(Reducer):
     def caution(self, dimension: int) -> str:
         """Warn if training showed no gain at the trained dimension nearest to `dimension`.
 
-        A gain is a significant one over both truncation and PCA on held-out data.
+        A gain is a significant one over truncation, PCA and whitened PCA on held-out data.
         """
         trained = self.meta["dimensions"]
         nearest = min(range(len(trained)), key=lambda i: abs(np.log(trained[i] / dimension)))
         if self.meta["better"][nearest]:
             return ""
         return (
-            f"not significantly better than both truncation and PCA at {trained[nearest]} d "
-            "on its held-out training data"
+            f"not significantly better than truncation, PCA and whitened PCA at "
+            f"{trained[nearest]} d on its held-out training data"
+        )
+
+    @property
+    def note(self) -> str:
+        if not self.meta.get("saw_test_documents", True):  # older ones saw them and did not say
+            return ""
+        return (
+            f"the adaptor {self.parameters['path'] or 'that ships'} learned from the documents "
+            f"that the test queries of {self.meta.get('dataset', 'its corpus')} ask for; on that "
+            "corpus its rows show a gain on a corpus one has, not on new documents"
         )
 
     def fit(self, corpus: np.ndarray) -> None:

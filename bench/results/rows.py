@@ -10,7 +10,7 @@ import pandas as pd
 from bench.backends.precisions import FLOAT32
 from bench.reducers import PREFIX
 from bench.results.schema import CONFIGURATION
-from bench.study.plan import EXACT, parameters
+from bench.study.plan import BM25, EXACT, parameters
 from bench.study.schema import DISK, VECTORS
 
 UNCOMPRESSED = FLOAT32.name
@@ -101,7 +101,7 @@ def exact_rows(frame: pd.DataFrame) -> pd.DataFrame:
 
 def bm25_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of BM25: quality of the words alone, one per text dataset and encoder."""
-    return frame[(frame["status"] == "ok") & (frame["backend"] == "bm25")]
+    return frame[(frame["status"] == "ok") & (frame["backend"] == BM25)]
 
 
 def plain(frame: pd.DataFrame) -> pd.DataFrame:

@@ -24,6 +24,8 @@ from bench.study.schema import (
 
 EXACT = "exact"
 """Value of the column `backend` for the exact pass: quality of every reducer, no times."""
+BM25 = "bm25"
+"""Value of the column `backend` for BM25: the words alone, without vectors, and no times."""
 EXACT_DEPTH = 100
 """Results per query of the exact pass: enough for every quality figure."""
 _MOST_TRIALS = 1_000_000

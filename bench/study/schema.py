@@ -156,6 +156,8 @@ class Study(_Strict):
     """Size of a seeded sample of the queries; all by default."""
     repeats: PositiveInt = 3
     """How often each query is timed."""
+    subsets: Annotated[int, Field(ge=0, strict=True)] = 199
+    """Random permutations of the coordinates that truncation is ranked among; 0 for none."""
     sweep: Literal["grid", "pareto"] = "grid"
     """``grid`` times every trial; ``pareto`` skips those that a few queries show dominated."""
     seed: Annotated[int, Field(ge=0)] = 0

@@ -19,7 +19,7 @@ import numpy as np
 from bench.embeddings import Embeddings
 from bench.errors import UsageError
 from bench.reducers.adaptor import Adaptor
-from bench.training.held_out import Split
+from bench.training.held_out import CHOOSING, Split
 from bench.vectors import normalise
 
 FORMS = ("linear", "residual")
@@ -128,14 +128,15 @@ class Fit:
         examples = max(len(split.rows), len(split.owners)) if self.uses_ranking else self.batch
         if examples < 2:
             raise UsageError(
-                "there are fewer than two training pairs or documents: nothing can be learned"
+                "there are fewer than two training pairs or documents: nothing can be learned "
+                "(documents that the test queries ask for are left out unless --own-corpus)"
             )
         self.optimiser = torch.optim.AdamW(
             self.parameters.values(), lr=settings.learning_rate, weight_decay=0.0
         )
 
     def run(self, steps: int, progress: Callable[[str], None]) -> int:
-        """Take up to `steps` steps, keep the best parameters on held-out data, return the steps.
+        """Take up to `steps` steps, keep the best on half of the held-out data, return the steps.
 
         Raises UsageError if training diverges.
         """
@@ -154,7 +155,8 @@ class Fit:
             self.optimiser.step()
             schedule.step()
             if step % every == 0 or step == steps:
-                values = self.split.by_query(unit_first(self.adaptor().map), self.dimensions, held)
+                map_ = unit_first(self.adaptor().map)
+                values = self.split.by_query(map_, self.dimensions, held, CHOOSING)
                 quality = float(np.mean([v.mean() for v in values.values()]))
                 progress(f"step {step}: loss {loss.item():.3f}, held-out quality {quality:.4f}")
                 if quality > best:

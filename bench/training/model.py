@@ -19,7 +19,7 @@ from bench.exact.one_pass import exact_topk
 from bench.libraries import extra
 from bench.quality.measures import relevance
 from bench.training.fitting import powers_of_two, warm_then_cosine
-from bench.training.held_out import MEASURE, held_out
+from bench.training.held_out import MEASURE, asked_documents, held_out
 
 _DEPTH = 10
 
@@ -34,13 +34,15 @@ def train_model(
     batch: int = 256,
     learning_rate: float | None = None,
     seed: int = 0,
+    own_corpus: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> list[str]:
     """Train `encoder` on the pairs of `dataset`'s training split and save it in folder `out`.
 
     The loss is MatryoshkaLoss over `dimensions` (by default powers of two) around a ranking loss;
     the other documents of a batch are the negatives. `learning_rate` defaults to that of
-    `Encoder.trainable`. Returns the summary: nDCG@10 on held-out pairs, before and after.
+    `Encoder.trainable`. Pairs whose document a test query asks for are left out unless
+    `own_corpus`. Returns the summary: nDCG@10 on held-out pairs, before and after.
     Raises UsageError on bad input. Source: Kusupati et al. 2022; MatryoshkaLoss and
     MultipleNegativesRankingLoss of sentence-transformers.
     """
@@ -62,12 +64,15 @@ def train_model(
     queries, qrels = data.queries, data.qrels
     documents = list(data.documents)
     position = {doc_id: i for i, doc_id in enumerate(data.doc_ids)}
-    held = held_out(len(documents), seed)
+    hidden = np.zeros(len(documents), bool)
+    if not own_corpus:
+        hidden = asked_documents(dataset, data.doc_ids)
+    held = held_out(len(documents), seed) & ~hidden
     pairs = [
         (i, position[doc_id])
         for i, query_id in enumerate(data.query_ids)
         for doc_id, grade in qrels[query_id].items()
-        if grade > 0 and doc_id in position
+        if grade > 0 and doc_id in position and not hidden[position[doc_id]]
     ]
     touched = {i for i, document in pairs if held[document]}
     train = [pair for pair in pairs if pair[0] not in touched]
@@ -75,7 +80,8 @@ def train_model(
     if len(train) < 2 or not asked:
         raise DataError(
             f"dataset '{dataset}' has {len(pairs)} training pairs: "
-            "too few to train on and to hold some out"
+            "too few to train on and to hold some out (pairs of documents that the test queries "
+            "ask for are left out unless --own-corpus)"
         )
 
     def curve() -> list[float]:

@@ -120,3 +120,18 @@ def test_a_split_that_is_absent_is_not_data_that_is_bad(tmp_path):
     with pytest.raises(DataError, match=r"train\.tsv:2") as error:
         load_dataset(f"beir:{tmp_path}", "train")
     assert not isinstance(error.value, MissingSplit)
+
+
+def test_groups_of_queries(tmp_path):
+    plain = folder(tmp_path)
+    assert plain.groups is None
+    own = QUERIES.replace(b'"?"', b'"?", "group": "g"')
+    data = folder(tmp_path, queries=own)
+    assert data.groups == ["g"], "queries that are not scored need none"
+    assert data.fingerprint != plain.fingerprint
+    inner = QUERIES.replace(b'"?"', b'"?", "metadata": {"group": "g"}')
+    assert folder(tmp_path, queries=inner).fingerprint == data.fingerprint
+    both = b"query-id\tcorpus-id\tscore\nq\t7\t1\nr\t7\t1\n"
+    assert folder(tmp_path, queries=own, qrels=both).groups is None, "not every query has one"
+    with pytest.raises(DataError, match="\"group\" of 'q' is missing or not text"):
+        folder(tmp_path, queries=QUERIES.replace(b'"?"', b'"?", "group": 3'))

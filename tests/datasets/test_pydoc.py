@@ -93,3 +93,12 @@ def test_the_ids_of_the_real_set_are_unique():
     data = load_dataset("pydoc", "all")
     assert len(set(data.doc_ids)) == len(data.doc_ids)
     assert set(data.query_ids) <= set(data.doc_ids)
+
+
+def test_the_group_of_a_query_is_its_module(source):
+    source(
+        m=function("f", "Count the green apples.", BODY.format("apples")),
+        n=function("g", "Count the ripe pears.", BODY.format("pears")),
+    )
+    data = load_dataset("pydoc", "all")
+    assert dict(zip(data.query_ids, data.groups, strict=True)) == {"m.f": "m", "n.g": "n"}

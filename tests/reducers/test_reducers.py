@@ -124,7 +124,7 @@ def test_an_adaptor_is_what_torch_computes(vectors, adaptor_folder):
 def test_an_adaptor_warns_where_its_training_found_it_no_better(vectors, adaptor_folder):
     reducer = fitted("adaptor", vectors, path=str(adaptor_folder))
     assert reducer.caution(8) == ""
-    assert "not significantly better than both truncation and PCA at 24 d" in reducer.caution(20)
+    assert "PCA and whitened PCA at 24 d" in reducer.caution(20)
 
 
 def test_bad_adaptors_are_reported_in_one_line(vectors, adaptor_folder, tmp_path):

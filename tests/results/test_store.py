@@ -42,7 +42,7 @@ def row(trial_id, **values):
 
 def asked(*ids):
     columns = {name: [0.5] * len(ids) for name in QUERIES.names}
-    return {**columns, "query_id": list(ids)}
+    return {**columns, "query_id": list(ids), "query_group": ["g"] * len(ids)}
 
 
 def test_parts_and_gathered_tables_read_the_same(tmp_path):

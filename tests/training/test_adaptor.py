@@ -61,8 +61,8 @@ def trained(folder, out, **chosen):
     from bench.training.fitting import Settings
 
     defaults = {"steps": 200, "batch": 128, "learning_rate": 5e-3, "dimensions": [8, 16, D]}
-    dense = chosen.pop("dense", None)
-    return train(f"vectors:{folder}", "", out, Settings(**{**defaults, **chosen}), dense=dense)
+    named = {name: chosen.pop(name) for name in ("dense", "own_corpus") if name in chosen}
+    return train(f"vectors:{folder}", "", out, Settings(**{**defaults, **chosen}), **named)
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +133,89 @@ def test_nothing_that_is_held_out_is_trained_on(folder):
     assert {data.query_ids[row] for row in split.rows}.isdisjoint(test)
 
 
+def asked_for(folder):
+    lines = (folder / "qrels" / "test.tsv").read_text().splitlines()[1:]
+    return {int(line.split("\t")[1]) for line in lines}
+
+
+def test_the_documents_of_the_test_queries_are_left_out(folder):
+    from bench.embeddings import embed
+    from bench.training.held_out import Split, asked_documents
+
+    data = embed(f"vectors:{folder}", None, split="train")
+    hidden, asked = asked_documents(f"vectors:{folder}", data.doc_ids), asked_for(folder)
+    assert set(np.flatnonzero(hidden).tolist()) == asked
+    split = Split(data, 0, hidden)
+    for positions in (split.documents, split.targets, split.own, split.held_documents):
+        assert len(positions)
+        assert asked.isdisjoint(positions.tolist())
+    assert len(split.documents) + len(split.held_documents) + len(asked) == len(data.corpus)
+
+
+def test_passages_of_hidden_documents_are_left_out(text_folder):
+    from bench.embeddings import embed
+    from bench.training.held_out import Split, asked_documents
+
+    dataset = f"beir:{text_folder}"
+    data = embed(dataset, "wordllama")
+    hidden = asked_documents(dataset, data.doc_ids)
+    assert hidden.sum() == 24
+    split = Split(data, 0, hidden)
+    texts = ["The first sentence tells something here. The second one says more of it."] * 60
+    split.add_passages(texts, "wordllama", 1000, 0, alone=True)
+    assert len(split.owners)
+    assert not hidden[split.owners].any()
+    assert not hidden[[int(owner) for q in split.held_passages.qrels.values() for owner in q]].any()
+    assert not len(split.rows)
+
+
+def test_what_an_adaptor_saw_is_written_and_said(folder, linear, tmp_path):
+    own = trained(folder, tmp_path, form="linear", steps=2, own_corpus=True)
+    metas = [json.loads((t.folder / "adaptor.json").read_text()) for t in (linear, own)]
+    assert [meta["saw_test_documents"] for meta in metas] == [False, True]
+    assert [meta["documents_left_out"] for meta in metas] == [len(asked_for(folder)), 0]
+    assert Adaptor(path=str(linear.folder)).note == ""
+    assert "on a corpus one has" in Adaptor(path=str(tmp_path)).note
+    assert any("the corpus" in line or "a corpus you have" in line for line in own.lines())
+
+
+def test_the_verdict_is_not_given_on_what_chose_the_checkpoint(folder):
+    from bench.embeddings import embed
+    from bench.training.held_out import CHOOSING, JUDGING, Split
+
+    split = Split(embed(f"vectors:{folder}", None, split="train"), 0)
+    halves = [split.held_pairs.half(which) for which in (CHOOSING, JUDGING)]
+    assert set(halves[0].ids).isdisjoint(halves[1].ids)
+    assert set(halves[0].ids) | set(halves[1].ids) == set(split.held_pairs.ids)
+    assert [len(half.ids) for half in halves] == [len(half.vectors) for half in halves]
+    documents = [max(int(d) for q in h.ids for d in h.qrels[q]) for h in halves[:1]]
+    assert documents[0] <= min(int(d) for q in halves[1].ids for d in halves[1].qrels[q])
+    values = [split.by_query(lambda v: v, [8], None, half)[8] for half in (CHOOSING, JUDGING)]
+    assert sum(map(len, values)) == len(split.own)
+
+
+def test_the_guard_knows_whitened_pca_and_corrects_for_the_dimensions(folder, monkeypatch):
+    from bench.embeddings import embed
+    from bench.training import adaptor as module
+    from bench.training.fitting import Settings
+
+    data = embed(f"vectors:{folder}", None, split="train")
+    nothing = np.zeros(len(data.corpus), bool)
+    chosen = Settings(form="linear", steps=5, batch=64, dimensions=[8, 16, D])
+    found = module.learn(data, None, chosen, nothing)
+    whitened = module.Pca(whiten=True)
+    whitened.fit(data.corpus)
+    same = Adaptor.of({"linear": whitened.axes})
+    found = module.Learned(same, found.split, found.settings, 5)
+    _, curves, better = module._compare(found, data)
+    assert curves["adaptor"] == pytest.approx(curves["pca_whitened"])
+    assert better == [False] * 3, "no better than itself, whatever truncation does"
+    p = iter([0.02, 0.001, 0.02] * 3)
+    monkeypatch.setattr(module, "RIVALS", ("truncate",))
+    monkeypatch.setattr(module.Bootstrap, "p_at_most_zero", lambda self, values: next(p))
+    assert module._compare(found, data)[2] == [False, True, False]
+
+
 def test_an_adaptor_in_a_study_and_a_recommendation_that_heeds_its_training(
     folder, linear, tmp_path
 ):
@@ -164,7 +247,7 @@ def test_an_adaptor_in_a_study_and_a_recommendation_that_heeds_its_training(
     ]
     assert cautions[0] == {""}
     assert all(
-        "not significantly better than both truncation and PCA" in caution
+        "not significantly better than truncation, PCA and whitened PCA" in caution
         for caution in cautions[1]
     )
     # Truncation is the same in both runs; other weights make another reducer.
@@ -176,7 +259,7 @@ def test_the_summary_lists_dimensions_without_a_gain(folder, tmp_path):
     found = trained(folder, tmp_path, steps=1, learning_rate=1e-6, form="linear")
     assert not all(found.better)
     assert any(
-        line.startswith("NOT significantly better than both truncation and PCA at")
+        line.startswith("NOT significantly better than truncation, PCA and whitened PCA at")
         for line in found.lines()
     )
 
@@ -285,6 +368,7 @@ def test_a_model_of_texts_is_trained_and_named_in_a_study(text_folder, tmp_path)
         steps=5,
         batch=8,
         dimensions=[16, 256],
+        own_corpus=True,
     )
     assert lines[-1].endswith(f'encoder = "st:{tmp_path / "model"}".')
     plain, model = get_encoder("wordllama"), get_encoder(f"st:{tmp_path / 'model'}")
