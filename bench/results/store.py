@@ -37,6 +37,7 @@ _ARROW = {
     "float": pa.float64(),
     "flag": pa.bool_(),
     "texts": pa.list_(pa.string()),
+    "floats": pa.list_(pa.float64()),
 }
 _SAME = [*CONFIGURATION, "dataset_fingerprint", "n_queries", "machine"]
 """Rows equal in these measured the same thing; the newest counts."""
@@ -77,6 +78,10 @@ class Store:
         """Return the status of each trial in the folder, by trial id; raises DamagedFile."""
         table = _gather(self.folder, "trials", ["trial_id", "status"])
         return dict(zip(table["trial_id"].to_pylist(), table["status"].to_pylist(), strict=True))
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """Return the row of each trial in the folder as it was stored, by trial id."""
+        return {row["trial_id"]: row for row in _gather(self.folder, "trials").to_pylist()}
 
     def add(
         self,
