@@ -93,6 +93,8 @@ class Answered:
     open loop the start is the moment the query was due."""
     results: dict[int, np.ndarray]
     """Position of a query → ids (1, k) int64."""
+    rest: np.ndarray
+    """The same for queries that were never due, asked afterwards; in no percentile."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,8 @@ def _received(end: Connection) -> Answered | Failed:
 
 
 def _gathered(reports: list[Answered], n_queries: int, closed: bool) -> Load:
-    positions, begun, ended = np.concatenate([report.searches for report in reports]).T
+    searches = np.concatenate([report.searches for report in reports])
+    positions, begun, ended = searches.T
     if not len(positions):
         raise RuntimeError("no query was due in the time: search for longer")
     if closed:
@@ -163,14 +166,14 @@ def _gathered(reports: list[Answered], n_queries: int, closed: bool) -> Load:
     if not within.any():
         raise RuntimeError("the clients' searches did not overlap in time: search for longer")
     taken = ended - begun
+    asked, starts, ends = np.concatenate([searches, *(report.rest for report in reports)]).T
+    every = ends - starts
     found = {position: ids for report in reports for position, ids in report.results.items()}
     return Load(
         nanoseconds=taken[within],
         qps=float(within.sum() / ((last - first) / 1e9)),
         results=[found[position] for position in range(n_queries)],
-        by_query=np.array(
-            [np.median(taken[positions == position]) for position in range(n_queries)]
-        ),
+        by_query=np.array([np.median(every[asked == position]) for position in range(n_queries)]),
     )
 
 
@@ -220,10 +223,14 @@ def _searched(
     due = None if arrivals is None else arrivals.due(client, clients, seconds)
     barrier.wait(_PATIENCE)
     rows = closed_loop(search, seconds, share) if due is None else open_loop(search, due)
-    # At a low rate some queries were never due; their results are scored, their times do not count.
-    for turn in range(len(rows), share):
-        search(turn)
-    return Answered(np.array(rows, dtype=np.int64).reshape(-1, 3), results)
+    # At a low rate some queries were never due, but their results are scored too.
+    left, done = max(0, share - len(rows)), len(rows)
+    rest = closed_loop(lambda turn: search(done + turn), 0.0, left)
+    return Answered(_table(rows), results, _table(rest))
+
+
+def _table(rows: list[tuple[int, int, int]]) -> np.ndarray:
+    return np.array(rows, dtype=np.int64).reshape(-1, 3)
 
 
 Turn = Callable[[int], int]
