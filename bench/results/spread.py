@@ -89,7 +89,7 @@ def _pooled(frame: pd.DataFrame, column: str) -> Spread:
 
 
 def _several(values: object) -> bool:
-    return isinstance(values, list | np.ndarray) and len(values) > 1
+    return isinstance(values, list | tuple) and len(values) > 1
 
 
 def widened(frame: pd.DataFrame) -> pd.DataFrame:
@@ -119,7 +119,7 @@ def widened(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _count(values: object) -> int:
-    return max(len(values), 1) if isinstance(values, list | np.ndarray) else 1
+    return max(len(values), 1) if isinstance(values, list | tuple) else 1
 
 
 def with_process(row: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

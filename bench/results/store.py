@@ -125,7 +125,8 @@ def load(folder: str | Path, all_machines: bool = False) -> pd.DataFrame:
 
     If a configuration was measured with several library versions, only the newest row counts.
     Rows of other machines than the last one are left out unless `all_machines`: their times do not
-    belong in one figure (`other_machines` names them). Derived columns are added. Raises UsageError
+    belong in one figure (`other_machines` names them). Derived columns are added, and bounds of
+    times hold what another run finds (`bench.results.spread`). Lists are tuples. Raises UsageError
     if there is no trial, DamagedFile if a table cannot be read.
     """
     frame = _newest(folder)
@@ -173,6 +174,9 @@ def _newest(folder: str | Path) -> pd.DataFrame:
             f"{folder} holds no measured trial yet; "
             f"`python -m bench run STUDY.toml --out {folder}` measures"
         )
+    for column in (c.name for c in _COLUMNS["trials"] if c.type == "floats"):
+        # Unlike an array, a tuple is one value to pandas: it is hashed, compared and never missing.
+        frame[column] = [None if x is None else tuple(x.tolist()) for x in frame[column]]
     return frame.sort_values("started_at", kind="stable").drop_duplicates(_SAME, keep="last")
 
 
