@@ -13,12 +13,12 @@ import numpy as np
 
 WARM_UP = 100
 """Most queries asked ahead of a timed block, all of them others than the block's."""
-WARM_UP_SECONDS = 0.005
+WARM_UP_SECONDS = 0.003
 """No further query is asked to warm up after this long. A search that is longer reads so much that
 a few leave the caches as many would."""
 LEAST_WARM_UP = 2
-ROUNDS = 15
-"""Rounds aimed at. Each is a block of the search and one of the reference."""
+ROUNDS = 10
+"""Least number of rounds aimed at. Each is a block of the search and one of the reference."""
 LEAST_BLOCK = 20
 """Fewest queries in a block of the search, if there are as many."""
 REFERENCE_SECONDS = 0.01

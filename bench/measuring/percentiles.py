@@ -31,7 +31,7 @@ def quantile_interval(
     their samples disagree about which side of the quantile they lie on (the design effect of
     clusters; Woodruff 1952). `independent`: the count itself, if it is known.
     """
-    from scipy.stats import binom
+    from scipy.special import bdtr  # scipy.stats takes a second to import, in every worker
 
     repeats, queries = values.shape
     if independent is None:
@@ -40,8 +40,9 @@ def quantile_interval(
         spread = share * (1 - share) / variance if variance > 0 else 1.0
         independent = int(queries * np.clip(spread, 1, repeats))
     tail = (1 - LEVEL) / 2
-    first = int(binom.ppf(tail, independent, share))
-    last = int(binom.ppf(1 - tail, independent, share)) + 1
+    cumulative = bdtr(np.arange(independent + 1), independent, share)
+    first = int(np.searchsorted(cumulative, tail))
+    last = int(np.searchsorted(cumulative, 1 - tail)) + 1
     ranked = np.sort(values, axis=None)
 
     def at(rank: int) -> float:

@@ -57,9 +57,9 @@ class Spread:
         """
         if not self.degrees:
             return 0.0
-        from scipy.stats import t
+        from scipy.special import stdtrit  # scipy.stats takes a second to import
 
-        quantile = float(t.ppf((1 + LEVEL) / 2, self.degrees))
+        quantile = float(stdtrit(self.degrees, (1 + LEVEL) / 2))
         # A median varies more than a mean, by this much at most; of two they are the same.
         median = 1.0 if processes < 3 else math.sqrt(math.pi / 2)
         return quantile * self.deviation * median * math.sqrt(2 / processes)
