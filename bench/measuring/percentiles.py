@@ -31,8 +31,6 @@ def quantile_interval(
     their samples disagree about which side of the quantile they lie on (the design effect of
     clusters; Woodruff 1952). `independent`: the count itself, if it is known.
     """
-    from scipy.special import bdtr  # scipy.stats takes a second to import, in every worker
-
     repeats, queries = values.shape
     if independent is None:
         below = (values <= np.quantile(values, share)).mean(axis=0)
@@ -40,7 +38,7 @@ def quantile_interval(
         spread = share * (1 - share) / variance if variance > 0 else 1.0
         independent = int(queries * np.clip(spread, 1, repeats))
     tail = (1 - LEVEL) / 2
-    cumulative = bdtr(np.arange(independent + 1), independent, share)
+    cumulative = _binomial(independent, share)
     first = int(np.searchsorted(cumulative, tail))
     last = int(np.searchsorted(cumulative, 1 - tail)) + 1
     ranked = np.sort(values, axis=None)
@@ -49,6 +47,18 @@ def quantile_interval(
         return float(ranked[max(-(-rank * len(ranked) // independent) - 1, 0)])
 
     return (at(first) if first > 0 else None), (at(last) if last <= independent else None)
+
+
+def _binomial(count: int, share: float) -> np.ndarray:
+    """Return the distribution function at 0…count, float64.
+
+    Not scipy's, whose import takes a worker longer than a trial.
+    """
+    ranks = np.arange(count + 1)
+    factorials = np.concatenate([[0.0], np.cumsum(np.log(ranks[1:]))])
+    chosen = factorials[count] - factorials - factorials[::-1]
+    logs = chosen + ranks * np.log(share) + ranks[::-1] * np.log1p(-share)
+    return np.asarray(np.cumsum(np.exp(logs)))
 
 
 def bounded(
