@@ -14,7 +14,7 @@ from bench.reducers import PREFIX, reducers
 from bench.results.rows import UNCOMPRESSED
 from bench.study.plan import BM25, parameters
 
-_SETTINGS = ("threads", "k", "clients")
+_SETTINGS = ("threads", "k", "clients", "arrival")
 _SEED = "seed"
 
 
@@ -65,7 +65,7 @@ def labels(frame: pd.DataFrame) -> pd.Series:
 
 
 def varying(frame: pd.DataFrame) -> set[str]:
-    """Return the parameters and settings (threads, k, clients) that differ among the rows."""
+    """Return the parameters, and of threads, k, clients and arrival those, that differ by row."""
     found = {column for column in _SETTINGS if frame[column].nunique() > 1}
     for column in ("build_params", "search_params"):
         values: dict[str, set[str]] = {}

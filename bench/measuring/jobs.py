@@ -131,6 +131,9 @@ class BuildJob(Message):
     full: ExactKey
     trials: dict[str, Trial]
     """By trial id; all have the same `build_key`."""
+    process: int = 0
+    """How many processes measured these trials before. From the second on only times are taken, and
+    in every other one the reference is built first."""
     repeats: int
     budget_seconds: float
     """No further repeat of the timed queries begins after this long."""
@@ -196,6 +199,14 @@ class Measured(Message):
     """Name and version of the server that was queried; empty for what runs in the worker."""
 
 
+class TimedAgain(Message):
+    """A further process timed a trial; `row` holds the columns of its times."""
+
+    event: Literal["timed again"] = "timed again"
+    trial_id: str
+    row: Row
+
+
 class ServerGone(Message):
     """The server died; the trials left need a new worker."""
 
@@ -217,7 +228,7 @@ class Failed(Message):
     error: str
 
 
-Event = Ready | Started | Measured | ServerGone | Answer | Failed
+Event = Ready | Started | Measured | TimedAgain | ServerGone | Answer | Failed
 EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 Emit = Callable[[Event], None]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -15,8 +15,11 @@ from bench.backends import Backend
 from bench.backends.precisions import FLOAT32
 from bench.embeddings import Embeddings
 from bench.measuring import clock
-from bench.measuring.clients import Ask, under_load
+from bench.measuring.buffers import aligned, singles
+from bench.measuring.clients import OPEN_SECONDS, Arrivals, Ask, under_load
+from bench.measuring.clock import Paired
 from bench.measuring.jobs import BuildJob, QueryRows
+from bench.measuring.percentiles import bounded, percentiles, quantile_interval
 from bench.measuring.prepared import ExactResults, StoredVectors
 from bench.measuring.pruning import Rival, prune
 from bench.measuring.search import Index, Search, without_own
@@ -24,11 +27,14 @@ from bench.quality.intervals import median_interval
 from bench.quality.measures import overlap
 from bench.quality.scorer import DEPTH, Scorer, cosines
 from bench.reducers import PREFIX, Reducer, get_reducer
-from bench.study.plan import Trial, parameters
+from bench.results.spread import PROCESS_COLUMNS, SPEEDUP
+from bench.study.plan import CLOSED, Trial, parameters
 from bench.vectors import normalise, truncate
 
 _SCOUTED = 64
 """Queries whose median latency decides whether a configuration is worth timing."""
+_BATCH_SECONDS = 0.05
+"""No further call with all queries is made after this long."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +65,9 @@ class Measure:
         self.embeddings = embeddings
         self.built = built
         self.full_queries = normalise(embeddings.queries)
-        self.queries = reducer.reduce(self.full_queries, job.index.dim)
-        stored_queries = reducer.reduce(self.full_queries, embeddings.full_dim)
+        self.full_singles = singles(self.full_queries)
+        self.queries = aligned(reducer.reduce(self.full_queries, job.index.dim))
+        stored_queries = aligned(reducer.reduce(self.full_queries, embeddings.full_dim))
         results = ExactResults(job.exact)
         self.index = Index(
             backend=built.backend,
@@ -72,6 +79,7 @@ class Measure:
             full_dim=embeddings.full_dim,
             own=embeddings.own,
         )
+        self.throughput: dict[Trial, float] = {}
         self.exact = results.ids(job.index.dim)
         full_ids = ExactResults(job.full).ids(embeddings.full_dim)
         self.scorer = Scorer(embeddings, full_ids, self.seed, built.full_vectors, self.full_queries)
@@ -98,7 +106,7 @@ class Measure:
     def dominated(self) -> dict[str, str]:
         """Return why each dominated trial is skipped, by id; empty unless `sweep` is pareto."""
         # Load tests are always measured: the times of one client do not predict them.
-        trials = {i: trial for i, trial in self.job.trials.items() if trial.clients == 1}
+        trials = {i: trial for i, trial in self.job.trials.items() if not trial.is_load}
         if not self.job.pareto or min((t.k for t in trials.values()), default=0) < DEPTH:
             return {}
         candidates, costs = {}, {}
@@ -128,7 +136,7 @@ class Measure:
         """Measure one trial; return columns of its row and of its queries."""
         search = Search(self.index, trial)
         measured, results, by_query = (
-            self._under_load(search) if trial.clients > 1 else self._alone(search)
+            self._under_load(search) if trial.is_load else self._alone(search)
         )
         ids = self._checked(results, search.asked)
         built, threads = self.built.columns, machine.threads_running()
@@ -140,6 +148,7 @@ class Measure:
             "bytes_per_vector": self._bytes_per_vector(search, built["index_bytes"]),
             **measured,
             "encode_ms_p50": self.job.encode_ms_p50,
+            "allocator": machine.allocator(),
             "threads_seen": threads,
             "threads_started": max(0, threads - self.built.threads_before),
         }
@@ -155,42 +164,72 @@ class Measure:
         )
         return {**row, **scored.row}, queries
 
-    def _alone(self, search: Search) -> tuple[dict[str, Any], list[np.ndarray], np.ndarray]:
-        """Time one query after the other; return columns, ids per query, median times (q,) ns."""
-        job, n_queries = self.job, len(self.queries)
-        singles = [self.full_queries[i : i + 1] for i in range(n_queries)]
+    def times(self, trial: Trial) -> dict[str, Any]:
+        """Time one trial in a further process; return the columns of its times alone."""
+        search = Search(self.index, trial)
+        columns = self._times(search)[0]
+        search.close()
+        return columns
+
+    def _times(self, search: Search) -> tuple[dict[str, Any], Paired]:
+        """Time one query after the other, and exact search in between; return columns, times."""
+        job, full = self.job, self.full_singles
 
         def reference(i: int) -> np.ndarray:
-            return self.built.reference.search(singles[i], search.asked)
+            return self.built.reference.search(full[i], search.asked)
 
-        latency = clock.time_queries(
-            search.one, n_queries, job.repeats, job.budget_seconds, search.before()
-        )
-        speedups = clock.paired_speedup(
-            search.one, reference, n_queries, self.seed, search.before()
-        )
-        batches = []
-        for _ in range(job.repeats):
-            begun = time.perf_counter_ns()
-            search.run(slice(None))
-            batches.append((time.perf_counter_ns() - begun) / 1e9)
-        speedup, speedup_low, speedup_high = median_interval(speedups, self.seed)
-        percentiles = _percentiles(latency.nanoseconds)
+        found = clock.time_beside(
+            search.one, reference, len(self.queries), job.repeats, job.budget_seconds,
+            search.before(),
+        )  # fmt: skip
+        columns = percentiles(found.nanoseconds)
+        columns |= bounded(SPEEDUP, *median_interval(found.speedups, self.seed))
+        lists = {listed: [columns[name]] for name, listed in PROCESS_COLUMNS.items()}
+        return {**columns, **lists, "repeats_done": len(found.nanoseconds)}, found
+
+    def _alone(self, search: Search) -> tuple[dict[str, Any], list[np.ndarray], np.ndarray]:
+        """Time one query after the other; return columns, ids per query, median times (q,) ns."""
+        columns, found = self._times(search)
+        nanoseconds = found.nanoseconds
         row = {
-            **percentiles,
-            "qps": 1e9 / float(latency.nanoseconds.mean()),
-            "batch_qps": n_queries / float(np.median(batches)),
+            **columns,
+            **self._cold_ms(search),
+            "qps": 1e9 / float(nanoseconds.mean()),
+            "batch_qps": len(self.queries) / self._batch_seconds(search),
             "rescore_ms_p50": self._rescore_ms(search),
             "server_ms_p50": None if search.stages else self._server_ms(search),
-            "speedup_vs_exact": speedup,
-            "speedup_vs_exact_low": speedup_low,
-            "speedup_vs_exact_high": speedup_high,
-            "bandwidth_fraction": self._bandwidth(search, percentiles["latency_ms_p50"]),
+            "bandwidth_fraction": self._bandwidth(search, columns["latency_ms_p50"]),
         }
-        return row, latency.results, np.median(latency.nanoseconds, axis=0)
+        return row, found.results, np.median(nanoseconds, axis=0)
+
+    def _cold_ms(self, search: Search) -> dict[str, float | None]:
+        """Return the median time of a query from cold caches with its interval, ms."""
+        taken = clock.time_cold(
+            search.one, len(self.queries), self.evict, self.seed, search.before()
+        )
+        low, high = quantile_interval(taken[None, :] / 1e6, 0.5)
+        return bounded("latency_cold_ms_p50", float(np.median(taken) / 1e6), low, high)
+
+    @cached_property
+    def evict(self) -> machine.CacheEviction:
+        """Empties the processor's caches; its buffer is shared by the trials."""
+        return machine.CacheEviction()
+
+    def _batch_seconds(self, search: Search) -> float:
+        """Return the median time of all queries in one call, s; a long one is made once."""
+        taken: list[float] = []
+        while len(taken) < self.job.repeats and sum(taken) < _BATCH_SECONDS:
+            begun = time.perf_counter_ns()
+            search.all()
+            taken.append((time.perf_counter_ns() - begun) / 1e9)
+        return float(np.median(taken))
 
     def _under_load(self, search: Search) -> tuple[dict[str, Any], list[np.ndarray], np.ndarray]:
-        """Do as `_alone` while many clients query, without figures that need a single client."""
+        """Do as `_alone` while many clients query, without figures that need a single client.
+
+        Where the trial has an arrival rate, it is a share of what the same clients reach when each
+        sends its next query as soon as it can; that is measured first, once for all shares.
+        """
         trial = search.trial
         ask = Ask(
             self.index.backend,
@@ -200,8 +239,18 @@ class Measure:
             search.multi.shortlist if search.stages else None,
             self.job.machine_cores,
         )
-        load = under_load(ask, trial.clients)
-        return {**_percentiles(load.nanoseconds), "qps": load.qps}, load.results, load.by_query
+        closed = replace(trial, arrival=CLOSED)
+        if trial.arrival == CLOSED:
+            load = under_load(ask, trial.clients)
+            self.throughput[closed] = load.qps
+        else:
+            if closed not in self.throughput:
+                self.throughput[closed] = under_load(ask, trial.clients).qps
+            rate = trial.arrival * self.throughput[closed]
+            load = under_load(ask, trial.clients, OPEN_SECONDS, Arrivals(rate, self.seed))
+        nanoseconds = load.nanoseconds[None, :]
+        columns = percentiles(nanoseconds, min(len(self.queries), nanoseconds.size))
+        return {**columns, "qps": load.qps}, load.results, load.by_query
 
     def _server_ms(self, search: Search) -> float | None:
         reported = self.index.backend.server_ms(self.index.queries[:_SCOUTED], search.asked)
@@ -284,15 +333,6 @@ class Measure:
                 read += kept * (step.dimension - start) * 4
                 kept, start = step.keep, step.dimension
         return read / (p50_ms / 1e3) / self.job.bandwidth
-
-
-def _percentiles(nanoseconds: np.ndarray) -> dict[str, float]:
-    p50, p95, p99 = np.percentile(nanoseconds / 1e6, [50, 95, 99])
-    return {
-        "latency_ms_p50": float(p50),
-        "latency_ms_p95": float(p95),
-        "latency_ms_p99": float(p99),
-    }
 
 
 def _plus(size: int | None, more: int) -> int | None:

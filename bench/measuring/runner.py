@@ -34,6 +34,7 @@ from bench.measuring.jobs import (
     Rival,
     ServerGone,
     Started,
+    TimedAgain,
     now,
 )
 from bench.measuring.prepared import ExactResults
@@ -43,11 +44,16 @@ from bench.measuring.supervisor import GRACE_SECONDS, Worker
 from bench.measuring.workload import Workload
 from bench.reducers import PLAIN
 from bench.results.rows import timed
+from bench.results.spread import with_process
 from bench.results.store import Store, load, load_queries
 from bench.study.plan import BM25, EXACT, Trial, parameters, plan
 from bench.study.reader import load_study
 from bench.study.schema import GRID, PARETO, SHORTLIST, Study
 
+SPREAD_PROCESSES = 3
+"""Fewest processes of the first index of each backend, to know how far processes differ."""
+SPREAD_BUILD_SECONDS = 60.0
+"""An index that takes longer to build is not built again for that."""
 BUDGET_SECONDS = 5.0
 """No further repeat of a trial's timed queries begins after this long."""
 
@@ -96,12 +102,13 @@ class _Run:
         self.study = study
         self.store = store
         self.show = progress
+        self.rows = store.rows()
         # A full-grid run measures what an earlier `sweep = "pareto"` run pruned.
         again = {"pruned"} if study.sweep == GRID else set()
         self.done = {
             trial_id
-            for trial_id, status in store.done().items()
-            if status == "ok" or not (retry or status in again)
+            for trial_id, row in self.rows.items()
+            if row["status"] == "ok" or not (retry or row["status"] in again)
         }
         self.rivals: dict[str, list[Rival]] = {}
         memory = psutil.virtual_memory().total
@@ -131,6 +138,11 @@ class _Run:
             for work, groups in zip(sets, left, strict=True):
                 if groups:
                     self._measure(work, groups)
+            # Further processes come in passes over the whole study, so that what changes from
+            # minute to minute is in their spread too.
+            for process in range(1, max(self.study.processes, SPREAD_PROCESSES)):
+                for work in sets:
+                    self._measure_again(work, process)
         self.store.gather()
 
     def _workload(self, dataset: str, encoder: str | None) -> Workload:
@@ -165,21 +177,60 @@ class _Run:
                 for trial_id, trial in group.items():
                     self._add_failure(work, trial_id, trial, "skipped", reason)
                 continue
-            build = BuildJob(
-                cores=self.machine.cores[-first.threads :],
-                exact=work.exact_key(first.reducer, first.reducer_params),
-                full=work.full_key,
-                trials=group,
-                repeats=self.study.repeats,
-                budget_seconds=BUDGET_SECONDS,
-                pareto=self.study.sweep == PARETO,
-                rivals=self._rivals(work),
-                bandwidth=self.machine.bandwidth,
-                machine_cores=self.machine.cores,
-                encode_ms_p50=encode_ms,
+            build = self._build_job(work, group).model_copy(
+                update={"rivals": self._rivals(work), "encode_ms_p50": encode_ms}
             )
-            label = f"{first.backend} {first.dim} d {first.build_params}".strip()
-            self._run_job(work, build, label)
+            self._run_job(work, build, _label(first))
+
+    def _build_job(self, work: Workload, group: dict[str, Trial]) -> BuildJob:
+        first = _first(group)
+        return BuildJob(
+            cores=self.machine.cores[-first.threads :],
+            exact=work.exact_key(first.reducer, first.reducer_params),
+            full=work.full_key,
+            trials=group,
+            repeats=self.study.repeats,
+            budget_seconds=BUDGET_SECONDS,
+            pareto=self.study.sweep == PARETO,
+            rivals=[],
+            bandwidth=self.machine.bandwidth,
+            machine_cores=self.machine.cores,
+            encode_ms_p50=None,
+        )
+
+    def _measure_again(self, work: Workload, process: int) -> None:
+        """Build and time, in one more process each, the indexes that `process` have timed so far.
+
+        An error leaves the rows as they are; the next run of the study tries again.
+        """
+        firsts: dict[str, dict[str, Trial]] = {}
+        for group in work.groups:
+            trial = _first(group)
+            if trial.backend in (EXACT, BM25):
+                continue
+            least = SPREAD_PROCESSES if firsts.setdefault(trial.backend, group) is group else 1
+            again = {i: trial for i, trial in group.items() if self._lacks(i, process, least)}
+            if not again:
+                continue
+            self.progress.now(f"{_label(trial)}, process {process + 1}")
+            job = self._build_job(work, again).model_copy(update={"process": process})
+            with Worker(job, self.study.timeout_seconds, self.machine.memory_limit) as worker:
+                for event in worker.events():
+                    if isinstance(event, TimedAgain):
+                        self._add_process(event)
+
+    def _lacks(self, trial_id: str, process: int, least: int) -> bool:
+        """Return whether exactly `process` processes have timed a trial, of more that are to."""
+        row = self.rows.get(trial_id, {})
+        if len(row.get("process_speedup") or []) != process:
+            return False
+        cheap = row["build_seconds"] <= SPREAD_BUILD_SECONDS
+        return process < max(self.study.processes, least if cheap else 1)
+
+    def _add_process(self, event: TimedAgain) -> None:
+        row = self.rows[event.trial_id]
+        row |= with_process(row, event.row)
+        self.store.add(row)
 
     def _find_exact(self, work: Workload, groups: list[dict[str, Trial]]) -> None:
         """Run the exact pass of every reducer in `groups` whose results or rows are missing."""
@@ -281,9 +332,10 @@ class _Run:
             if (named := work.embeddings.groups) is not None:
                 group = dict(zip(work.embeddings.query_ids, named, strict=True))
                 columns["query_group"] = [group[query] for query in columns["query_id"]]
-            if trial.clients == 1 and trial.backend not in (EXACT, BM25):
+            if not trial.is_load and trial.backend not in (EXACT, BM25):
                 self._remember(work, row, event.queries)
         self.store.add(row, columns, rankings)
+        self.rows[event.trial_id] = row
         self.progress.finished(row["status"])
 
     def _add_failure(
@@ -326,6 +378,10 @@ class _Run:
         rival = _rival(by_query, row["latency_ms_p50"], row["bytes_per_vector"])
         if rival:
             self.rivals[work.embeddings.key].append(rival)
+
+
+def _label(trial: Trial) -> str:
+    return f"{trial.backend} {trial.dim} d {trial.build_params}".strip()
 
 
 def _first(group: dict[str, Trial]) -> Trial:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from bench.backends import Backend
+from bench.measuring.buffers import singles
 from bench.measuring.prepared import StoredVectors
 from bench.measuring.stages import Cold, MultiStage, steps
 from bench.study.plan import Trial, parameters
@@ -27,6 +29,16 @@ class Index:
     full_dim: int
     own: np.ndarray | None
     """(q,) int64: the document identical to each query, to leave out; None if there are none."""
+
+    @cached_property
+    def singles(self) -> list[np.ndarray]:
+        """Each of `queries`, (1, ·), at a cache line of its own."""
+        return singles(self.queries)
+
+    @cached_property
+    def stored_singles(self) -> list[np.ndarray]:
+        """Each of `stored_queries`, (1, D), at a cache line of its own."""
+        return singles(self.stored_queries)
 
     @property
     def extra(self) -> int:
@@ -67,18 +79,23 @@ class Search:
         """Bytes that later stages keep in memory."""
         return 0 if self.cold else self.second_bytes
 
-    def run(self, rows: slice) -> np.ndarray:
-        """Search for the queries at `rows`; return ids (r, asked) int64, best first, -1 pads."""
-        queries = self.index.queries[rows]
+    def all(self) -> np.ndarray:
+        """Search for all queries in one call; return ids (q, asked) int64, best first, -1 pads."""
+        queries = self.index.queries
         if self.native:
             return self.index.backend.search_stages(queries, self.multi.shortlist, self.asked)
         if self.stages:
-            return self.multi.search(queries, self.index.stored_queries[rows])
+            return self.multi.search(queries, self.index.stored_queries)
         return self.index.backend.search(queries, self.asked)
 
     def one(self, position: int) -> np.ndarray:
-        """Search for one query: the call that is timed."""
-        return self.run(slice(position, position + 1))
+        """Search for one query: the call that is timed; return ids (1, asked) int64."""
+        query = self.index.singles[position]
+        if self.native:
+            return self.index.backend.search_stages(query, self.multi.shortlist, self.asked)
+        if self.stages:
+            return self.multi.search(query, self.index.stored_singles[position])
+        return self.index.backend.search(query, self.asked)
 
     def exhaustive(self, nearest: np.ndarray) -> np.ndarray:
         """Return this trial's results if its index returned `nearest`, (q, ≥k) int64."""

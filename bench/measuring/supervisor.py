@@ -22,6 +22,15 @@ GRACE_SECONDS = 60.0
 """Time to load and reduce, before the first trial's own time-out counts."""
 
 
+def worker_environment(threads: int) -> dict[str, str]:
+    """Return the environment of a worker: thread pools held, large blocks in huge pages."""
+    return {
+        **os.environ,
+        **machine.thread_environment(threads),
+        **machine.malloc_environment(os.environ),
+    }
+
+
 class Worker:
     """One worker process: `events` yields its reports, `status` and `error` are how it ended."""
 
@@ -42,7 +51,7 @@ class Worker:
             stdout=self.errors,
             stderr=self.errors,
             pass_fds=[write],
-            env={**os.environ, **machine.thread_environment(len(self.job.cores))},
+            env=worker_environment(len(self.job.cores)),
             # A separate session: Ctrl-C reaches the runner alone, and killing it ends all children.
             start_new_session=True,
         )

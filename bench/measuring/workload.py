@@ -134,6 +134,7 @@ class Workload:
             "queries": self.study.queries,
             "seed": self.study.seed,
             "repeats": self.study.repeats,
+            "processes": self.study.processes,
             "versions": self._versions(trial),
             "machine": self.machine,
             "reducer_key": "",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.results.schema import COLUMNS, Column
+from bench.results.spread import widened
 
 
 @dataclass(frozen=True)
@@ -46,5 +47,6 @@ ALL_COLUMNS = COLUMNS | {each.column.name: each.column for each in DERIVED}
 
 
 def with_derived(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the trials with every derived column added."""
+    """Return the trials with bounds that cover another run, and every derived column added."""
+    frame = widened(frame)
     return frame.assign(**{each.column.name: each.of(frame) for each in DERIVED})

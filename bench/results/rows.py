@@ -10,7 +10,7 @@ import pandas as pd
 from bench.backends.precisions import FLOAT32
 from bench.reducers import PREFIX
 from bench.results.schema import CONFIGURATION
-from bench.study.plan import BM25, EXACT, parameters
+from bench.study.plan import BM25, CLOSED, EXACT, parameters
 from bench.study.schema import DISK, VECTORS
 
 UNCOMPRESSED = FLOAT32.name
@@ -64,23 +64,30 @@ def groups(frame: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
 
 
 def answered(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return successful rows with a latency, whatever the number of clients."""
+    """Return successful rows with a latency, whatever the number of clients or the loop."""
     return frame[(frame["status"] == "ok") & frame["latency_ms_p50"].notna()]
 
 
 def timed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return successful, timed, single-client rows; load tests are in `loads`."""
+    """Return successful, timed rows of one client in a closed loop; load tests are in `loads`."""
     rows = answered(frame)
-    return rows[rows["clients"] == 1]
+    return rows[(rows["clients"] == 1) & (rows["arrival"] == CLOSED)]
+
+
+def arrivals(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return successful rows of the open loop: queries arrive at a fixed rate."""
+    rows = answered(frame)
+    return rows[rows["arrival"] != CLOSED]
 
 
 def loads(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of load tests, with the single-client rows of the same configurations.
+    """Return the rows of closed-loop load tests, with those of one client beside them.
 
     One configuration is kept per backend, reducer, precision, dimension and choice of stages: the
     fastest with one client among those within 0.01 of the best quality.
     """
     rows = answered(frame)
+    rows = rows[rows["arrival"] == CLOSED]
     setting = [c for c in CONFIGURATION if c != "clients"]
     rows = rows[rows.groupby(setting, dropna=False)["clients"].transform("max") > 1]
     kept = []

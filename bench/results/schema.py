@@ -14,7 +14,7 @@ from typing import Any, Literal
 from bench.errors import near_miss
 from bench.quality.measures import MEASURES
 
-Type = Literal["text", "int", "float", "flag", "texts"]
+Type = Literal["text", "int", "float", "flag", "texts", "floats"]
 Group = Literal[
     "identity", "data", "configuration", "quality", "time", "memory", "provenance", "query"
 ]
@@ -24,6 +24,7 @@ _PYTHON: dict[str, tuple[type, ...]] = {
     "float": (float, int),
     "flag": (bool,),
     "texts": (list,),
+    "floats": (list,),
 }
 
 HISTORY = {
@@ -187,6 +188,15 @@ TRIAL_COLUMNS = (
         before=1,
     ),
     Column(
+        "arrival",
+        "float",
+        "configuration",
+        "open loop: queries arrive at random at this share of the throughput that the same clients "
+        "reach in a closed loop; 0 for the closed loop, where each asks when it has its answer",
+        since=6,
+        before=0.0,
+    ),
+    Column(
         "reducer_kind",
         "text",
         "data",
@@ -289,9 +299,11 @@ TRIAL_COLUMNS = (
         "latency_ms_p50",
         "float",
         "time",
-        "median time of one query, ms: one at a time, only the search inside the clock, over all "
-        "repeats and clients",
+        "median time of one query with warm caches, ms: one at a time, only the search inside the "
+        "clock, over all repeats and clients; with `arrival`, from the moment it was due",
         better="lower",
+        interval=True,
+        interval_since=6,
         page=True,
         heading="p50 ms",
     ),
@@ -301,6 +313,8 @@ TRIAL_COLUMNS = (
         "time",
         "95th percentile of the same times, ms",
         better="lower",
+        interval=True,
+        interval_since=6,
         page=True,
         heading="p95 ms",
     ),
@@ -308,9 +322,39 @@ TRIAL_COLUMNS = (
         "latency_ms_p99",
         "float",
         "time",
-        "99th percentile of the same times, ms",
+        "99th percentile of the same times, ms: it rests on one query in a hundred, ten of 1,000; "
+        "its upper bound is empty below 368 queries, too few to give one",
         better="lower",
+        interval=True,
+        interval_since=6,
         page=True,
+    ),
+    Column(
+        "latency_cold_ms_p50",
+        "float",
+        "time",
+        "median time of one query from cold processor caches, ms: about twenty queries, each once; "
+        "the bounds are order statistics within one process",
+        since=6,
+        better="lower",
+        interval=True,
+    ),
+    *(
+        Column(
+            f"process_latency_ms_p{percent}",
+            "floats",
+            "time",
+            f"`latency_ms_p{percent}` of each process that built and measured the index",
+            since=6,
+        )
+        for percent in (50, 95, 99)
+    ),
+    Column(
+        "repeats_done",
+        "int",
+        "time",
+        "how often each query was timed: below the study's `repeats` if it took too long",
+        since=6,
     ),
     Column(
         "qps",
@@ -358,13 +402,20 @@ TRIAL_COLUMNS = (
         "speedup_vs_exact",
         "float",
         "time",
-        "times faster than exact search at the full dimension: median of paired rounds in one "
-        "process",
+        "times faster than exact search at the full dimension, both with warm caches: median over "
+        "rounds, each a block of the timed queries beside a block of exact search",
         better="higher",
         interval=True,
         page=True,
         heading="× exact",
         form=".1f",
+    ),
+    Column(
+        "process_speedup",
+        "floats",
+        "time",
+        "`speedup_vs_exact` of each process that built and measured the index",
+        since=6,
     ),
     Column(
         "bandwidth_fraction",
@@ -414,6 +465,13 @@ TRIAL_COLUMNS = (
     Column("threads_seen", "int", "provenance", "threads of the process while it searched"),
     Column(
         "threads_started", "int", "provenance", "threads that the library itself started", since=3
+    ),
+    Column(
+        "allocator",
+        "text",
+        "provenance",
+        "settings of the memory allocator and of huge pages while it was measured",
+        since=6,
     ),
     Column(
         "caution",

@@ -37,6 +37,7 @@ _ARROW = {
     "float": pa.float64(),
     "flag": pa.bool_(),
     "texts": pa.list_(pa.string()),
+    "floats": pa.list_(pa.float64()),
 }
 _SAME = [*CONFIGURATION, "dataset_fingerprint", "n_queries", "machine"]
 """Rows equal in these measured the same thing; the newest counts."""
@@ -77,6 +78,10 @@ class Store:
         """Return the status of each trial in the folder, by trial id; raises DamagedFile."""
         table = _gather(self.folder, "trials", ["trial_id", "status"])
         return dict(zip(table["trial_id"].to_pylist(), table["status"].to_pylist(), strict=True))
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """Return the row of each trial in the folder as it was stored, by trial id."""
+        return {row["trial_id"]: row for row in _gather(self.folder, "trials").to_pylist()}
 
     def add(
         self,
@@ -120,7 +125,8 @@ def load(folder: str | Path, all_machines: bool = False) -> pd.DataFrame:
 
     If a configuration was measured with several library versions, only the newest row counts.
     Rows of other machines than the last one are left out unless `all_machines`: their times do not
-    belong in one figure (`other_machines` names them). Derived columns are added. Raises UsageError
+    belong in one figure (`other_machines` names them). Derived columns are added, and bounds of
+    times hold what another run finds (`bench.results.spread`). Lists are tuples. Raises UsageError
     if there is no trial, DamagedFile if a table cannot be read.
     """
     frame = _newest(folder)
@@ -168,6 +174,9 @@ def _newest(folder: str | Path) -> pd.DataFrame:
             f"{folder} holds no measured trial yet; "
             f"`python -m bench run STUDY.toml --out {folder}` measures"
         )
+    for column in (c.name for c in _COLUMNS["trials"] if c.type == "floats"):
+        # Unlike an array, a tuple is one value to pandas: it is hashed, compared and never missing.
+        frame[column] = [None if x is None else tuple(x.tolist()) for x in frame[column]]
     return frame.sort_values("started_at", kind="stable").drop_duplicates(_SAME, keep="last")
 
 

@@ -28,6 +28,8 @@ BM25 = "bm25"
 """Value of the column `backend` for BM25: the words alone, without vectors, and no times."""
 EXACT_DEPTH = 100
 """Results per query of the exact pass: enough for every quality figure."""
+CLOSED = 0.0
+"""Value of `Trial.arrival` if each client asks as soon as it has its last answer."""
 _MOST_TRIALS = 1_000_000
 
 
@@ -46,6 +48,13 @@ class Trial:
     k: int
     threads: int
     clients: int = 1
+    arrival: float = CLOSED
+    """Arrivals per second, as a share of the throughput of the closed loop."""
+
+    @property
+    def is_load(self) -> bool:
+        """Whether client processes query it: several at once, or at a fixed rate."""
+        return self.clients > 1 or self.arrival != CLOSED
 
     @property
     def build_key(self) -> tuple[Any, ...]:
@@ -141,12 +150,11 @@ def _expand(configuration: Configuration, study: Study) -> Iterable[Trial]:
         stages = configuration.stages.swept(backend) if configuration.stages else [{}]
         # A second stage no longer than the first adds nothing.
         stages = [stage for stage in stages if stage.get(DIMENSION, dim + 1) > dim]
-        for precision, build, stage, search, k, clients in itertools.product(
-            precisions, builds, stages, searches, study.k, configuration.clients
+        arrivals = [CLOSED, *configuration.arrivals]
+        for precision, build, stage, search, k, clients, arrival in itertools.product(
+            precisions, builds, stages, searches, study.k, configuration.clients, arrivals
         ):
-            if clients > 1 and stage and not stage.get(NATIVE):
-                continue  # a rescore outside the server is the application's own, not a load on it
-            yield Trial(
+            trial = Trial(
                 reducer,
                 reducer_params,
                 dim,
@@ -158,4 +166,8 @@ def _expand(configuration: Configuration, study: Study) -> Iterable[Trial]:
                 k,
                 threads,
                 clients,
+                arrival,
             )
+            if trial.is_load and stage and not stage.get(NATIVE):
+                continue  # a rescore outside the server is the application's own, not a load on it
+            yield trial

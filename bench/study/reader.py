@@ -120,6 +120,8 @@ def _check(configuration: Configuration) -> None:
             raise StudyError(
                 f"clients = {clients} is for servers, and '{name}' is none: leave it out"
             )
+        if configuration.arrivals and backend.kind != SERVER:
+            raise StudyError(f"arrivals are for servers, and '{name}' is none: leave them out")
     for choice in configuration.reducer:
         reducer_grid(choice)
 

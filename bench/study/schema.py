@@ -52,6 +52,11 @@ PositiveInts = Annotated[
     BeforeValidator(listed, json_schema_input_type=PositiveInt | list[PositiveInt]),
     Field(min_length=1),
 ]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Shares = Annotated[
+    list[Share],
+    BeforeValidator(listed, json_schema_input_type=Share | list[Share]),
+]
 Flags = Annotated[
     list[bool],
     BeforeValidator(listed, json_schema_input_type=bool | list[bool]),
@@ -132,7 +137,9 @@ class Configuration(_Strict):
     dimensions: PositiveInts | None = None
     """Dimensions of this table; those of the study by default."""
     clients: PositiveInts = [1]
-    """Processes that query a server at once."""
+    """Processes that query a server at once, each as soon as it has its last answer."""
+    arrivals: Shares = []
+    """Open loop besides: queries arrive at random at these shares of that throughput, as 0.5."""
 
 
 class Study(_Strict):
@@ -158,6 +165,10 @@ class Study(_Strict):
     """How often each query is timed."""
     subsets: Annotated[int, Field(ge=0, strict=True)] = 199
     """Random permutations of the coordinates that truncation is ranked among; 0 for none."""
+    processes: PositiveInt = 1
+    """Fresh processes that each index is built and timed in; the price is as many times longer.
+    The first index of each backend has three at least, to know how far processes differ, unless it
+    takes over a minute to build. The figures are the median over the processes."""
     sweep: Literal["grid", "pareto"] = "grid"
     """``grid`` times every trial; ``pareto`` skips those that a few queries show dominated."""
     seed: Annotated[int, Field(ge=0)] = 0

@@ -15,7 +15,9 @@ import bench
 from bench.backends import SERVER, Backend
 from bench.errors import UsageError
 from bench.measuring import clients
-from bench.measuring.clients import Ask, Failed, under_load
+from bench.measuring.clients import Arrivals, Ask, Failed, closed_loop, open_loop, under_load
+from bench.results.rows import arrivals, loads, timed
+from bench.study.plan import plan
 from bench.study.reader import load_study
 from bench.vectors import normalise
 
@@ -91,6 +93,97 @@ def test_the_cause_comes_before_clients_that_only_waited(asked, monkeypatch, wai
         under_load(asked, 2, seconds=0.0)
 
 
+# --------------------------------------------------------------------------------- the open loop
+
+
+class Stalls:
+    """A server on a clock of the test's own: 1 ms a query, and 100 ms of nothing every 2 s."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def clock(self):
+        return round(self.now * 1e9)
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+    def spin(self):
+        self.now += 1e-5
+        return self.clock()
+
+    def search(self, turn):
+        since = self.now % 2
+        self.now += 0.001 + max(0.0, 0.1 - since if since < 0.1 else 0.0)
+        return turn % 10
+
+
+def times_ms(rows):
+    _, begun, ended = np.array(rows).T
+    return (ended - begun) / 1e6
+
+
+def test_an_open_loop_sees_the_stall_that_a_closed_loop_hides():
+    closed, fixed = Stalls(), Stalls()
+    hidden = times_ms(closed_loop(closed.search, 20, 1, closed.clock))
+    due = Arrivals(0.5 * len(hidden) / 20, 0).due(0, 1, 20)
+    seen = times_ms(open_loop(fixed.search, due, fixed.spin, fixed.sleep))
+    assert np.percentile(hidden, 99) < 2
+    assert np.percentile(seen, 99) > 80
+    assert hidden.max() == pytest.approx(101, abs=1), "it is there, once in two seconds"
+
+
+def test_latency_runs_from_the_moment_a_query_was_due():
+    server = Stalls()
+    server.now = 1.0
+    due = np.array([0, 100_000, 200_000, 10_000_000])
+    rows = open_loop(server.search, due, server.spin, server.sleep)
+    assert [position for position, _, _ in rows] == [0, 1, 2, 3]
+    # Three due within 0.2 ms are answered one after the other; the last comes when all is quiet.
+    np.testing.assert_allclose(times_ms(rows), [1, 1.9, 2.8, 1], atol=0.1)
+    assert rows[3][1] - rows[0][1] == 10_000_000
+
+
+def test_arrivals_are_a_poisson_process_shared_by_the_clients():
+    clients, seconds, rate = 4, 50, 200.0
+    due = [Arrivals(rate, 7).due(client, clients, seconds) for client in range(clients)]
+    together = np.sort(np.concatenate(due))
+    assert len(together) == pytest.approx(rate * seconds, rel=0.05)
+    gaps = np.diff(together) / 1e9
+    assert gaps.std() == pytest.approx(gaps.mean(), rel=0.1)
+    assert together[-1] < seconds * 1e9
+    assert not np.array_equal(due[0], due[1])
+    np.testing.assert_array_equal(due[0], Arrivals(rate, 7).due(0, clients, seconds))
+
+
+@pytest.mark.parametrize("clients", [1, 2])
+def test_client_processes_keep_to_the_rate_and_answer_every_query(asked, clients):
+    load = under_load(asked, clients, 0.5, Arrivals(40, seed=1))
+    expected = sum(len(Arrivals(40, 1).due(c, clients, 0.5)) for c in range(clients))
+    assert len(load.nanoseconds) == expected
+    assert len(load.results) == len(asked.queries)
+    assert load.nanoseconds.min() >= SLEEP * 1e9
+
+
+def test_arrivals_are_trials_of_their_own_beside_the_closed_loop(tmp_path):
+    text = (
+        'name = "s"\ndataset = "synthetic:n=100,d=8"\ndimensions = [8]\n'
+        '[[configurations]]\nbackend = "{}"\nclients = [1, 2]\narrivals = {}\n'
+    )
+    path = tmp_path / "study.toml"
+    path.write_text(text.format("pgvector-hnsw", "[0.5, 0.9]") + "search = { ef = 40 }\n")
+    trials = plan(load_study(path))
+    found = [(t.clients, t.arrival) for t in trials if t.build_params == trials[0].build_params]
+    assert found == [(c, a) for c in (1, 2) for a in (0.0, 0.5, 0.9)]
+    assert [t.is_load for t in trials[:6]] == [False, True, True, True, True, True]
+    path.write_text(text.format("faiss-flat", "0.5").replace("[1, 2]", "1"))
+    with pytest.raises(UsageError, match="arrivals are for servers, and 'faiss-flat' is none"):
+        load_study(path)
+    path.write_text(text.format("pgvector-hnsw", "1.5"))
+    with pytest.raises(UsageError, match="arrivals"):
+        load_study(path)
+
+
 def test_clients_are_for_servers(tmp_path):
     study = tmp_path / "study.toml"
     study.write_text(
@@ -131,6 +224,20 @@ def test_a_real_server_under_load(study, tmp_path):
     assert (rows["latency_ms_p99"] >= rows["latency_ms_p50"]).all()
     assert rows.loc[1, "speedup_vs_exact"] > 0
     assert np.isnan(rows.loc[3, "speedup_vs_exact"])
+
+
+@pytest.mark.needs_postgres
+def test_a_real_server_at_a_fixed_rate(study, tmp_path):
+    frame = bench.run(
+        study("search = { ef = [40] }\narrivals = [0.3]\n"), tmp_path / "out", progress=False
+    )
+    rows = frame[frame["backend"] == "pgvector-hnsw"]
+    assert list(rows["status"]) == ["ok", "ok"], list(rows["error"])
+    assert timed(frame)["arrival"].tolist() == [0.0]
+    assert loads(frame).empty
+    fixed = arrivals(frame).iloc[0]
+    assert fixed["latency_ms_p50"] > 0
+    assert fixed["qps"] < rows[rows["arrival"] == 0]["qps"].item()
 
 
 @pytest.mark.needs_postgres

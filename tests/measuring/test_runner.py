@@ -13,8 +13,10 @@ import psutil
 import pytest
 
 from bench.errors import UsageError
+from bench.measuring import runner
 from bench.measuring.runner import run
 from bench.results.schema import CONFIGURATION
+from bench.results.spread import pooled
 from bench.results.store import Store, load, load_queries
 from tests.measuring.packages import command, install
 
@@ -181,6 +183,73 @@ def test_a_wider_study_measures_only_what_is_new(finished):
     wider = run(path, out, ["dimensions=[8, 16, 20, 32]"], progress=False)
     assert set(frame["trial_id"]) < set(wider["trial_id"])
     assert set(wider.loc[~wider["trial_id"].isin(frame["trial_id"]), "dim"]) == {16}
+
+
+def counts(frame):
+    """Processes that timed each row, by backend and dimension, the most."""
+    rows = frame[frame["backend"] != "exact"]
+    found = rows["process_speedup"].map(len).groupby([rows["backend"], rows["dim"]]).max()
+    return found.to_dict()
+
+
+def test_the_first_index_of_each_backend_tells_how_far_processes_differ(finished):
+    frame = finished[2]
+    timed = frame[(frame["backend"] != "exact") & (frame["dim"] != 16)]
+    assert counts(timed) == {
+        (backend, dim): 3 if dim == 8 else 1
+        for backend in ("faiss-flat", "faiss-hnsw")
+        for dim in (8, 20, 32)
+    }
+    assert pooled(timed)["speedup_vs_exact"].degrees == 2 * 2
+    for _, row in timed.iterrows():
+        assert row["speedup_vs_exact"] == np.median(row["process_speedup"])
+        assert row["latency_ms_p50"] == np.median(row["process_latency_ms_p50"])
+        for figure in ("latency_ms_p50", "speedup_vs_exact", "latency_cold_ms_p50"):
+            assert row[f"{figure}_low"] <= row[figure] <= row[f"{figure}_high"], figure
+    assert (timed["repeats_done"] == 1).all()
+    assert timed["allocator"].str.contains("transparent_hugepage|MALLOC").all()
+
+
+@pytest.mark.slow
+def test_a_run_that_was_cut_short_measures_the_processes_that_are_left(
+    tmp_path, vector_folder, monkeypatch
+):
+    path = study_file(tmp_path, vector_folder)
+    override = ["dimensions=[8]", "reducers=['truncate']"]
+    again = runner._Run._measure_again
+
+    def cut(self, work, process):
+        if process == 2:
+            raise KeyboardInterrupt
+        again(self, work, process)
+
+    monkeypatch.setattr(runner._Run, "_measure_again", cut)
+    with pytest.raises(KeyboardInterrupt):
+        run(path, tmp_path / "out", override, progress=False)
+    before = load(tmp_path / "out")
+    assert set(counts(before).values()) == {2}
+    monkeypatch.undo()
+    after = run(path, tmp_path / "out", override, progress=False)
+    assert set(counts(after).values()) == {3}
+    assert set(after["trial_id"]) == set(before["trial_id"])
+    first = after["process_speedup"].map(lambda found: None if found is None else list(found[:2]))
+    was = before["process_speedup"].map(lambda found: None if found is None else list(found))
+    assert first.tolist() == was.tolist()
+    assert len(load_queries(tmp_path / "out")) == len(after) * 40
+
+
+@pytest.mark.slow
+def test_an_index_that_takes_long_to_build_is_built_as_often_as_the_study_says(
+    tmp_path, vector_folder, monkeypatch
+):
+    monkeypatch.setattr(runner, "SPREAD_BUILD_SECONDS", -1.0)
+    path = study_file(tmp_path, vector_folder)
+    override = ["dimensions=[8]", "reducers=['truncate']"]
+    once = run(path, tmp_path / "once", override, progress=False)
+    assert set(counts(once).values()) == {1}
+    twice = run(path, tmp_path / "twice", [*override, "processes=2"], progress=False)
+    assert set(counts(twice).values()) == {2}
+    assert not set(once["trial_id"]) & set(twice["trial_id"])
 
 
 @pytest.fixture

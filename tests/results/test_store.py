@@ -1,6 +1,7 @@
 """The store: whole rows or none, and clear words about tables that cannot be read."""
 
 import errno
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -236,3 +237,14 @@ def test_a_table_whose_columns_are_not_ours_is_named(tmp_path, change):
     pq.write_table(table, tmp_path / "trials.parquet")
     with pytest.raises(DamagedFile, match=r"trials\.parquet is "):
         load(tmp_path / "trials.parquet")
+
+
+def test_a_list_of_numbers_is_one_value_of_the_frame(tmp_path):
+    store = Store(tmp_path)
+    store.add(row("a", dim=8, process_speedup=[1.5, 2.0]))
+    store.add(row("b", dim=16))
+    assert store.rows()["a"]["process_speedup"] == [1.5, 2.0]
+    frame = load(tmp_path)
+    assert frame["process_speedup"].tolist() == [(1.5, 2.0), None]
+    assert frame["process_speedup"].isna().tolist() == [False, True]
+    json.dumps(frame["process_speedup"].tolist())
