@@ -28,7 +28,7 @@ REFERENCE_MOST, REFERENCE_LEAST = 20, 2
 COLD_QUERIES = 20
 COLD_LEAST = 6
 """Fewest queries whose median has a 95 % interval."""
-COLD_SECONDS = 0.1
+COLD_SECONDS = 0.05
 """No further query is asked from cold caches after this long, beyond the fewest."""
 
 Search = Callable[[int], np.ndarray]

@@ -154,7 +154,9 @@ class Measure:
         }
         search.close()
         exact_ids = search.exhaustive(self.exact)
-        precise_ids = None if self.precise is None else search.exhaustive(self.precise)
+        precise_ids: np.ndarray | None = exact_ids
+        if self.precise is not self.exact:
+            precise_ids = None if self.precise is None else search.exhaustive(self.precise)
         recall = self._ann_recall(ids, exact_ids, search)
         scored = self.scorer.score(ids, exact_ids, precise_ids, recall, self._is_full(search))
         queries = QueryRows(

@@ -19,7 +19,7 @@ from bench.files import whole
 from bench.measuring.jobs import ExactJob
 
 DEPTH = 10
-PAIRS = 500
+PAIRS = 300
 """About as many relevant pairs are ranked, so that 199 permutations take seconds."""
 DOCUMENTS = 16_384
 """A larger corpus is sampled: permutations and truncation are scored on the same documents."""

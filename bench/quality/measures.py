@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -26,14 +26,18 @@ TIE_TOLERANCE = 1e-5
 
 
 def relevance(
-    ids: np.ndarray, query_ids: Sequence[str], qrels: Qrels, depth: int
+    ids: np.ndarray,
+    query_ids: Sequence[str],
+    qrels: Qrels,
+    depth: int,
+    measures: Collection[str] = MEASURES.keys(),
 ) -> dict[str, np.ndarray]:
     """Score each query's results against graded judgements.
 
     `ids` (q, k) int64, best first, -1 pads; `qrels` names documents by ``str(position)``. `depth`
-    is the number of results requested. Returns (q,) float64 for each measure that needs no more
-    than that. The order of `ids` is the ranking, ties included. A document returned twice counts
-    once, at its first place. Source: pytrec_eval through ir-measures (reciprocal rank at a
+    is the number of results requested. Returns (q,) float64 for each of `measures` that needs no
+    more than that. The order of `ids` is the ranking, ties included. A document returned twice
+    counts once, at its first place. Source: pytrec_eval through ir-measures (reciprocal rank at a
     cut-off: MS MARCO's scorer).
     """
     import ir_measures
@@ -41,7 +45,7 @@ def relevance(
     columns = {
         ir_measures.parse_measure(f"{_IR_MEASURES[name.partition('_')[0]]}@{needed}"): name
         for name, needed in MEASURES.items()
-        if needed <= depth
+        if needed <= depth and name in measures
     }
     scores = {name: np.zeros(len(query_ids)) for name in columns.values()}
     if not columns:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,7 @@ from bench.vectors import normalise
 DEPTH = 10
 """Depth of ANN recall and fidelity, as in the names of their columns."""
 _KEPT = ("ndcg_at_10", "recall_at_10")
+_NDCG = ("ndcg_at_10",)
 _ALL = (1.0, 1.0, 1.0)
 """A share that is 1 by definition, not by luck."""
 
@@ -50,7 +53,7 @@ class Scorer:
         self.full_vectors = embeddings.corpus if full_vectors is None else full_vectors
         self.full_queries = normalise(embeddings.queries) if full_queries is None else full_queries
         self.full_ids = full_ids
-        self.full_ndcg = self._relevance(self.full_ids[:, :DEPTH]).get("ndcg_at_10")
+        self.full_ndcg = self._relevance(self.full_ids[:, :DEPTH], _NDCG).get("ndcg_at_10")
         self.nearest = self._full_scores(self.full_ids[:, :DEPTH])
 
     def score(
@@ -76,7 +79,9 @@ class Scorer:
         if self.full_ndcg is not None and "ndcg_at_10" in judged:
             ndcg = judged["ndcg_at_10"]
             exact_ndcg = self.mean_ndcg(exact_ids)
-            precise_ndcg = float("nan") if precise_ids is None else self.mean_ndcg(precise_ids)
+            precise_ndcg = exact_ndcg
+            if precise_ids is not exact_ids:
+                precise_ndcg = math.nan if precise_ids is None else self.mean_ndcg(precise_ids)
             kept = _ALL if is_full else self.bootstrap.ratio(ndcg, self.full_ndcg)
             row |= _with_interval("retained_ndcg_at_10", kept)
             row |= {
@@ -98,7 +103,7 @@ class Scorer:
 
     def mean_ndcg(self, ids: np.ndarray) -> float:
         """Return the mean nDCG@10 of results (q, ≥10)."""
-        return float(self._relevance(ids[:, :DEPTH])["ndcg_at_10"].mean())
+        return float(self._relevance(ids[:, :DEPTH], _NDCG)["ndcg_at_10"].mean())
 
     def by_query(self, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Return the quality of the queries at `rows` with results (r, k), (r,) float64.
@@ -107,14 +112,18 @@ class Scorer:
         """
         if self.embeddings.qrels is not None:
             query_ids = [self.embeddings.query_ids[i] for i in rows]
-            return relevance(ids, query_ids, self.embeddings.qrels, ids.shape[1])["ndcg_at_10"]
+            qrels = self.embeddings.qrels
+            return relevance(ids, query_ids, qrels, ids.shape[1], _NDCG)["ndcg_at_10"]
         scores = cosines(self.full_queries[rows], self.full_vectors, ids[:, :DEPTH])
         return overlap(ids, scores, self.nearest[rows], DEPTH)
 
-    def _relevance(self, ids: np.ndarray) -> dict[str, np.ndarray]:
+    def _relevance(
+        self, ids: np.ndarray, measures: Collection[str] = MEASURES.keys()
+    ) -> dict[str, np.ndarray]:
         if self.embeddings.qrels is None or ids.shape[1] < min(MEASURES.values()):
             return {}
-        return relevance(ids, self.embeddings.query_ids, self.embeddings.qrels, ids.shape[1])
+        asked, qrels = self.embeddings.query_ids, self.embeddings.qrels
+        return relevance(ids, asked, qrels, ids.shape[1], measures)
 
     def _full_scores(self, ids: np.ndarray) -> np.ndarray:
         return cosines(self.full_queries, self.full_vectors, ids)

@@ -18,7 +18,7 @@ from bench.datasets import load_dataset
 from bench.embeddings import Embeddings, embed
 from bench.errors import MissingSplit, UsageError
 from bench.libraries import extra
-from bench.quality.intervals import LEVEL, Bootstrap
+from bench.quality.intervals import Bootstrap
 from bench.reducers.adaptor import Adaptor, save_adaptor, save_dense
 from bench.reducers.pca import Pca
 from bench.training.fitting import (
@@ -53,7 +53,7 @@ class Trained:
     chose nothing."""
     better: list[bool]
     """Whether the adaptor beats every one of `RIVALS` at each dimension: one-sided paired tests at
-    2.5 %, corrected by Holm over the dimensions."""
+    2.5 %; the bounds hold for all rivals and dimensions at once."""
     steps: int
     seconds: float
     own_corpus: bool = False
@@ -244,8 +244,6 @@ def _with_defaults(settings: Settings, data: Embeddings) -> Settings:
 
 def _compare(found: Learned, data: Embeddings) -> tuple[str, dict[str, list[float]], list[bool]]:
     """Compare with the untrained maps at each dimension, on data that chose nothing."""
-    from statsmodels.stats.multitest import multipletests
-
     split, dimensions = found.split, list(found.settings.dimensions)
     held = split.held_pairs or split.held_passages
     pca, whitened = Pca(), Pca(whiten=True)
@@ -261,12 +259,13 @@ def _compare(found: Learned, data: Embeddings) -> tuple[str, dict[str, list[floa
         name: split.by_query(unit_first(map_), dimensions, held, JUDGING)
         for name, map_ in maps.items()
     }
-    bootstrap = Bootstrap(len(values["adaptor"][dimensions[0]]))
-    p = [
-        max(bootstrap.p_at_most_zero(values["adaptor"][d] - values[rival][d]) for rival in RIVALS)
-        for d in dimensions
-    ]
-    better = multipletests(p, alpha=(1 - LEVEL) / 2, method="holm")[0].tolist()
+    own, others = (
+        np.stack([values[name][d] for d in dimensions for name in names])
+        for names in (["adaptor"] * len(RIVALS), RIVALS)
+    )
+    bounds = Bootstrap(own.shape[1]).differences(own, others)
+    least = bounds.low.reshape(len(dimensions), len(RIVALS)).min(axis=1)
+    better = [bool(low > 0) for low in least]
     curves = {
         name: [float(by_dimension[d].mean()) for d in dimensions]
         for name, by_dimension in values.items()
