@@ -11,6 +11,7 @@ import pandas as pd
 from bench.analysis.certainty import Certainty
 from bench.analysis.comparisons import Finding, comparisons
 from bench.analysis.labels import label
+from bench.analysis.spread import band
 from bench.analysis.tables import (
     FEW_QUERIES,
     SYNTHETIC,
@@ -273,11 +274,26 @@ def _plural(count: Any, word: str) -> str:
     return word if count == 1 else f"{word}s"
 
 
+def _spread(frame: pd.DataFrame) -> Iterator[Finding]:
+    """Say how far two runs of one index are apart: differences below that mean nothing."""
+    bands = {figure: band(frame, figure) for figure in ("latency_ms_p50", "speedup_vs_exact")}
+    latency, speedup = bands.values()
+    if latency is None or speedup is None:
+        return
+    text = (
+        f"Two processes that time one index differ by up to ±{latency.share:.1%} in the median "
+        f"latency and ±{speedup.share:.1%} in the speed-up (95 % of them, from indexes timed in "
+        "several processes). The bounds of times hold that."
+    )
+    yield Finding("spread", text, {name: each and each.share for name, each in bands.items()})
+
+
 _CAVEATS = (_synthetic, _notes, _few_queries, _mixed)
 _COSTS = (
     _precision,
     _stages,
     _native_rescore,
+    _spread,
     _speed,
     _transport,
     _load,

@@ -48,9 +48,7 @@ class Verdict:
     def _power(self) -> str:
         if not self.not_shown:
             return ""
-        shown = [
-            f"{self.low[d]:.1%} at {d} d" for d in self.not_shown if self.low[d] > 0
-        ]
+        shown = [f"{self.low[d]:.1%} at {d} d" for d in self.not_shown if self.low[d] > 0]
         more = [
             f"{queries_text(self.needed[d])} for {d} d"
             for d in self.not_shown

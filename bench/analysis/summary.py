@@ -24,14 +24,16 @@ from bench.analysis.tables import (
     equal_quality,
     evenly,
     front,
+    subset_band,
     truncation,
     worth_showing,
 )
 from bench.reducers import BASELINE, LEARNED, ROTATION
 from bench.results.derived import ALL_COLUMNS
-from bench.results.rows import exact_rows, groups, plain, quality_of, timed
+from bench.results.rows import bm25_rows, exact_rows, groups, quality_of, timed
 from bench.results.store import load, load_queries, other_machines
 
+_OF_TIMES = ALL_COLUMNS["latency_ms_p50"].form
 _OPTIONAL = ("ann_recall_at_10", "ann_recall_at_10_worst_tenth")
 """Columns of the front that a narrow terminal leaves out, with the bounds of intervals."""
 
@@ -164,9 +166,8 @@ def _dimensions(frame: pd.DataFrame) -> list[Table]:
     quality, table = quality_of(frame), dimension_table(frame)
     own, controls = truncation(table), curves(table, BASELINE)
     headings = ["dim", "truncation [95 %]", "keeps % [95 %]"]
-    subsets = plain(exact_rows(frame)).drop_duplicates("dim", keep="last").set_index("dim")
-    shows_subsets = subsets["subsets"].notna().any()
-    headings += ["random subsets, 95 % of them"] if shows_subsets else []
+    subsets = subset_band(frame)
+    headings += ["random subsets, 95 % of them"] if len(subsets) else []
     headings += [f"{name.replace('_', ' ')}, least–most" for name in controls]
     rows = []
     for dim, row in own.iterrows():
@@ -175,15 +176,18 @@ def _dimensions(frame: pd.DataFrame) -> list[Table]:
             _interval(row["quality"], row["low"], row["high"]),
             _share(row["retained"], row["retained_low"], row["retained_high"]),
         ]
-        if shows_subsets:
-            middle, low, high = (
-                subsets.loc[dim, f"subsets_{c}"] for c in ("median", "low", "high")
-            )
-            cells.append(_interval(middle, low, high) if pd.notna(middle) else "–")
+        if len(subsets):
+            found = subsets.loc[dim] if dim in subsets.index else None
+            cells.append("–" if found is None else _interval(*found[["median", "low", "high"]]))
         for control in controls.values():
             found = control.loc[dim] if dim in control.index else None
             cells.append("–" if found is None else _range(found))
         rows.append((*cells, f"{row['bytes']:,.0f}"))
+    for _, row in bm25_rows(frame).tail(1).iterrows():
+        shown = _interval(row[quality.column], row[quality.low], row[quality.high])
+        kept = (row[c] for c in (quality.retained, quality.retained_low, quality.retained_high))
+        blank = ["–"] * (len(headings) - 3)
+        rows.append(("BM25", shown, _share(*kept), *blank, "–"))
     title = f"What a dimension costs: {quality.label} of exact search"
     tables = [Table(title, (*headings, "bytes"), rows)]
     others = curves(table, ROTATION, LEARNED)
@@ -249,7 +253,8 @@ def _front(frame: pd.DataFrame, best: pd.DataFrame, wide: bool, most: int | None
         cells = [named[i], number(row[quality.column]), _share(*kept)]
         for column in listed:
             value = number(row[column.name], column.form)
-            if column.interval and wide:
+            # A terminal has no room for every interval: times have theirs on the page.
+            if column.interval and wide and not (most and column.form == _OF_TIMES):
                 bounds = (row[f"{column.name}_low"], row[f"{column.name}_high"])
                 value += f" [{', '.join(number(bound, column.form) for bound in bounds)}]"
             cells.append(value)

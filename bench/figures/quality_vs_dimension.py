@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.analysis.tables import curves, dimension_table, truncation
+from bench.analysis.tables import curves, dimension_table, subset_band, truncation
 from bench.figures._style import (
     Look,
     dimension_axis,
@@ -17,13 +17,15 @@ from bench.figures._style import (
     set_titles,
 )
 from bench.reducers import PLAIN, PREFIX
-from bench.results.rows import exact_rows, groups, quality_of
+from bench.results.rows import bm25_rows, exact_rows, groups, quality_of
 
 TITLE = "Quality against dimension"
 CAPTION = (
     "Higher is better. Search is exact, so no index lowers the quality. "
-    "The shaded bands are the 95 % interval of truncation and the range over seeds of the others. "
-    "Matryoshka training helps only where truncation lies above random subsets."
+    "The bands are the 95 % interval of truncation over queries, and in grey 95 % of the random "
+    "subsets of as many coordinates, at their paired distance from truncation. "
+    "Above the grey band, the order of the coordinates is worth something. "
+    "The dashed line is BM25, which needs no vectors."
 )
 
 
@@ -39,6 +41,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             own = truncation(table)
             name = f"{reducer_name(PLAIN, PREFIX)}, 95 % interval"
             _line(axis, own, name, {**reducer_look(PLAIN), "zorder": 3}, band=True)
+            _draw_controls(axis, part)
             for variant, curve in curves(table).items():
                 name, several = reducer_name(variant, ""), bool((curve["seeds"] > 1).any())
                 name += ", range over seeds" if several else ""
@@ -48,6 +51,17 @@ def draw(frame: pd.DataFrame) -> Figure:
             axis.set_ylabel(f"{quality_of(part).label} of exact search")
         set_titles(figure, axes, parts)
     return figure
+
+
+def _draw_controls(axis: Axes, part: pd.DataFrame) -> None:
+    subsets, words = subset_band(part), bm25_rows(part)
+    if len(subsets):
+        name = "random subsets, 95 % of them"
+        edges = subsets.index, subsets["low"], subsets["high"]
+        axis.fill_between(*edges, color="0.6", alpha=0.5, lw=0, label=name)
+    if len(words):
+        found = words[quality_of(part).column].iloc[-1]
+        axis.axhline(found, color="black", ls="--", lw=1, label="BM25")
 
 
 def _line(axis: Axes, curve: pd.DataFrame, name: str, style: Look, band: bool) -> None:

@@ -158,7 +158,9 @@ class Measure:
         if self.precise is not self.exact:
             precise_ids = None if self.precise is None else search.exhaustive(self.precise)
         recall = self._ann_recall(ids, exact_ids, search)
-        scored = self.scorer.score(ids, exact_ids, precise_ids, recall, self._is_full(search))
+        scored = self.scorer.score(
+            ids, exact_ids, precise_ids, recall, self._is_full(search), self._is_exact(search)
+        )
         queries = QueryRows(
             query_id=self.embeddings.query_ids,
             latency_ms=(by_query / 1e6).tolist(),
@@ -296,14 +298,17 @@ class Measure:
             raise ValueError(f"search returned id {ids[outside][0]}, outside 0…{n - 1}")
         return without_own(ids, self.index.own)
 
+    def _is_exact(self, search: Search) -> bool:
+        """Return whether the index compares every vector at full precision."""
+        return self.built.backend.exact and search.trial.precision == FLOAT32.name
+
     def _is_full(self, search: Search) -> bool:
         """Return whether the trial is what all are compared with: exact search, nothing cut."""
-        trial, backend = search.trial, self.built.backend
+        trial = search.trial
         return (
-            backend.exact
+            self._is_exact(search)
             and get_reducer(trial.reducer).kind == PREFIX
             and trial.dim == self.embeddings.full_dim
-            and trial.precision == FLOAT32.name
             and not search.stages
         )
 

@@ -63,6 +63,7 @@ class Scorer:
         precise_ids: np.ndarray | None,
         ann_recall: np.ndarray | None = None,
         is_full: bool = False,
+        is_exact: bool = False,
     ) -> Scored:
         """Score results (q, k) int64.
 
@@ -70,6 +71,7 @@ class Scorer:
         `exact_ids` in float32, `precise_ids` at the trial's precision (None if unavailable).
         `ann_recall` (q,) float64 is the trial's recall per query, if it is known. `is_full`: the
         results are those that everything is compared with, so they keep all by definition.
+        `is_exact`: the search compares every vector, so its recall is 1 by definition.
         """
         row: dict[str, float] = {}
         judged = self._relevance(ids)
@@ -96,7 +98,8 @@ class Scorer:
             row |= _with_interval("fidelity_at_10", kept) | _worst("fidelity_at_10", fidelity)
         if ann_recall is not None:
             by_query["ann_recall_at_10"] = ann_recall
-            row |= _with_interval("ann_recall_at_10", self.bootstrap.mean(ann_recall))
+            found = _ALL if is_exact else self.bootstrap.mean(ann_recall)
+            row |= _with_interval("ann_recall_at_10", found)
             row |= _worst("ann_recall_at_10", ann_recall)
         lists = {name: values.tolist() for name, values in by_query.items()}
         return Scored(row, {**lists, "found": ids.tolist()})

@@ -1,0 +1,129 @@
+"""The recommendation: how often what it names truly keeps less than was asked for.
+
+Promise tested: in at most 5 % of samples of queries, although the cheapest is chosen among hundreds.
+The first grid is made: 23 indexes with 16 settings each, near-exact, whose misses lose the relevant
+document; a cheaper setting misses more. The others are a study's own configurations (`--results`),
+whose queries are drawn again. "each alone" is the rule before: the interval of each configuration
+by itself, without a correction for choosing and without the pseudo-query.
+
+``python -m tests.experiments.selection [--samples 200] [--results DIR …]``
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.analysis.certainty import keeps_all
+from bench.quality.intervals import Bootstrap
+from bench.results.rows import exact_rows, plain, timed
+from bench.results.store import load, load_queries
+
+SIZES = (100, 300, 1000)
+INDEXES, SETTINGS = 23, 16
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Configurations among which the cheapest is chosen."""
+
+    name: str
+    truth: np.ndarray
+    """(K,) share that each truly keeps."""
+    cost: np.ndarray
+    """(K,) bytes, or any other order of cheapness."""
+    draw: Callable[[int, np.random.Generator], tuple[np.ndarray, np.ndarray]]
+    """Returns (K, n) values and (n,) values of exact search, of n new queries."""
+    whole: np.ndarray
+    """(K,) bool: exact search of whole vectors, which keeps all by definition."""
+
+
+def near_exact() -> Grid:
+    rng = np.random.default_rng(0)
+    spread = np.exp(rng.normal(0, 0.3, INDEXES))
+    misses = np.outer(spread, np.geomspace(0.12, 0.0004, SETTINGS)).ravel()
+    index = np.repeat(np.arange(INDEXES), SETTINGS)
+
+    def draw(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        found = rng.random(n) < 0.5
+        full = np.where(found, 1 / np.log2(np.minimum(rng.geometric(0.45, n), 10) + 1), 0)
+        # The settings of an index miss the same queries, the wider ones fewer of them.
+        difficulty = rng.random((INDEXES, n))
+        return full * (difficulty[index] >= misses[:, None]), full
+
+    name = f"{INDEXES} indexes × {SETTINGS} settings, near-exact"
+    return Grid(name, 1 - misses, -misses, draw, np.zeros(len(misses), bool))
+
+
+def of_study(folder: Path) -> Grid:
+    frame, queries = load(folder), load_queries(folder)
+    rows = timed(frame)
+    wide = queries.pivot_table(
+        index="query_id", columns="trial_id", values="ndcg_at_10", sort=False
+    )
+    full_rows = plain(exact_rows(frame))
+    full_id = full_rows[full_rows["dim"] == full_rows["full_dim"]]["trial_id"].iloc[-1]
+    values, full = wide[list(rows["trial_id"])].to_numpy(float).T, wide[full_id].to_numpy(float)
+
+    def draw(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        drawn = rng.integers(0, len(full), n)
+        return values[:, drawn], full[drawn]
+
+    truth = values.mean(axis=1) / full.mean()
+    whole = keeps_all(rows).to_numpy()
+    return Grid(f"{folder.name}, its own {len(rows)}", truth, rows["bytes_per_vector"].to_numpy(float),
+                draw, whole)  # fmt: skip
+
+
+def simultaneous(values: np.ndarray, full: np.ndarray, seed: int) -> np.ndarray:
+    return Bootstrap(len(full), seed).ratios(values, full).low
+
+
+def alone(values: np.ndarray, full: np.ndarray, seed: int) -> np.ndarray:
+    n = len(full)
+    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=1000)
+    weights = weights.astype(np.float32)
+    return np.quantile((weights @ values.T) / (weights @ full)[:, None], 0.025, axis=0)
+
+
+def short(
+    grid: Grid, size: int, asked: float, samples: int, bounds: Callable
+) -> tuple[float, float]:
+    """Return how often the chosen one truly falls short, and how often any is chosen."""
+    rng = np.random.default_rng([size, int(1000 * asked)])
+    wrong = chosen = 0
+    for seed in range(samples):
+        values, full = grid.draw(size, rng)
+        low = np.where(grid.whole, 1.0, 0.0)
+        low[~grid.whole] = bounds(values[~grid.whole], full, seed)
+        fit = np.flatnonzero(low >= asked)
+        if len(fit):
+            best = fit[np.argmin(grid.cost[fit])]
+            chosen += 1
+            wrong += not grid.whole[best] and grid.truth[best] < asked
+    return wrong / samples, chosen / samples
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--samples", type=int, default=200)
+    parser.add_argument("--results", type=Path, nargs="*", default=[])
+    given = parser.parse_args()
+    print(
+        f"{given.samples} samples each; % that recommend what truly falls short (% that recommend)"
+    )
+    print(f"{'':48}{'asked':>7}" + "".join(f"{size:>12,} q" for size in SIZES))
+    for grid in [near_exact(), *map(of_study, given.results)]:
+        for name, bounds in (("", simultaneous), (" each alone", alone)):
+            for asked in (0.95, 0.98):
+                cells = [short(grid, size, asked, given.samples, bounds) for size in SIZES]
+                text = "".join(f"{100 * a:7.1f} ({100 * b:3.0f})" for a, b in cells)
+                print(f"{grid.name + name:48}{asked:7.0%}{text}")
+
+
+if __name__ == "__main__":
+    main()
