@@ -33,7 +33,7 @@ from bench.results.derived import ALL_COLUMNS
 from bench.results.rows import bm25_rows, exact_rows, groups, quality_of, timed
 from bench.results.store import load, load_queries, other_machines
 
-_OF_TIMES = ALL_COLUMNS["latency_ms_p50"].form
+_LATENCIES = ("latency_ms_p50", "latency_ms_p95")
 _OPTIONAL = ("ann_recall_at_10", "ann_recall_at_10_worst_tenth")
 """Columns of the front that a narrow terminal leaves out, with the bounds of intervals."""
 
@@ -254,7 +254,7 @@ def _front(frame: pd.DataFrame, best: pd.DataFrame, wide: bool, most: int | None
         for column in listed:
             value = number(row[column.name], column.form)
             # A terminal has no room for every interval: times have theirs on the page.
-            if column.interval and wide and not (most and column.form == _OF_TIMES):
+            if column.interval and wide and not (most and column.name in _LATENCIES):
                 bounds = (row[f"{column.name}_low"], row[f"{column.name}_high"])
                 value += f" [{', '.join(number(bound, column.form) for bound in bounds)}]"
             cells.append(value)

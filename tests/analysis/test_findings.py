@@ -6,6 +6,7 @@ import pytest
 from bench.analysis.certainty import Certainty
 from bench.analysis.comparisons import compared
 from bench.analysis.findings import findings
+from bench.analysis.spread import band
 from bench.analysis.tables import (
     front,
 )
@@ -148,3 +149,27 @@ def test_a_databases_own_rescore_is_compared_with_ours(frame, queries):
     (found,) = of_kind(pd.concat([frame, own], ignore_index=True), "native_rescore", queries)
     assert found.values == {"backend": "faiss-flat", "ratio": pytest.approx(2)}
     assert not of_kind(frame, "native_rescore", queries)
+
+
+def test_two_processes_of_one_index_tell_how_far_times_are_apart(frame, queries):
+    (found,) = of_kind(frame, "spread", queries)
+    for figure, share in found.values.items():
+        assert share == pytest.approx(band(frame, figure).share)
+    single = frame.assign(
+        process_latency_ms_p50=[None] * len(frame), process_speedup=[None] * len(frame)
+    )
+    assert not of_kind(single, "spread", queries)
+
+
+def test_bm25_is_compared_with_the_whole_vectors(frame, queries):
+    whole = exact_at(frame, "truncate", 32)
+    words = frame[frame["trial_id"] == whole].assign(trial_id="words", backend="bm25", dim=0)
+    own = queries[queries["trial_id"] == whole].assign(trial_id="words", ndcg_at_10=1.0)
+    weak = queries.assign(
+        ndcg_at_10=queries["ndcg_at_10"].where(queries["trial_id"] != whole, 0.2)
+    )
+    both = pd.concat([frame, words.assign(ndcg_at_10=1.0)], ignore_index=True)
+    (found,) = of_kind(both, "bm25", pd.concat([weak, own]))
+    assert found.values["word"] == "better"
+    assert "BM25 is better by +0.800" in found.text
+    assert not of_kind(frame, "bm25", queries)

@@ -9,6 +9,7 @@ from bench.analysis.tables import (
     equal_quality,
     savings,
     stored,
+    subset_band,
     truncation,
 )
 from bench.results.rows import (
@@ -76,3 +77,14 @@ def test_equal_quality_has_the_fastest_and_the_smallest_of_each_index(frame):
     found = table.set_index("level")
     assert list(found["fastest"]) == [shown[0], shown[0], shown[1], shown[1]]
     assert list(found["smallest"]) == [shown[1]] * 4
+
+
+def test_random_subsets_are_drawn_at_their_distance_from_truncation(frame):
+    rows = (frame["backend"] == "exact") & (frame["reducer"] == "truncate") & (frame["dim"] == 8)
+    names = ["subsets", "subsets_quality", "subsets_median", "subsets_low", "subsets_high"]
+    frame.loc[rows, names] = [199, 0.5, 0.4, 0.3, 0.6]
+    frame.loc[(frame["backend"] == "exact") & (frame["dim"] != 8), "subsets"] = None
+    own = frame.loc[rows, "ndcg_at_10"].iloc[0]
+    band = subset_band(frame)
+    assert list(band.index) == [8]
+    assert band.loc[8].tolist() == pytest.approx([own - 0.1, own - 0.2, own + 0.1])

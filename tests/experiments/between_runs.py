@@ -38,7 +38,7 @@ def runs(study: str, count: int, overrides: list[str]) -> list[pd.DataFrame]:
             f"speed-up {speedup.deviation:.3f} ({speedup.degrees} degrees of freedom)",
             flush=True,
         )
-        found.append(frame.set_index(KEY))
+        found.append(frame.set_index(KEY).sort_index())
     return found
 
 
