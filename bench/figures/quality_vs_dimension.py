@@ -22,8 +22,8 @@ from bench.results.rows import bm25_rows, exact_rows, groups, quality_of
 TITLE = "Quality against dimension"
 CAPTION = (
     "Higher is better. Search is exact, so no index lowers the quality. "
-    "The bands are the 95 % interval of truncation over queries, and in grey 95 % of the random "
-    "subsets of as many coordinates, at their paired distance from truncation. "
+    "The coloured band is the 95 % interval of truncation over queries. "
+    "The grey one holds 95 % of the random subsets, at their paired distance from truncation. "
     "Above the grey band, the order of the coordinates is worth something. "
     "The dashed line is BM25, which needs no vectors."
 )

@@ -12,10 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:  # a worker needs no pandas, and its import takes half a second
+    import pandas as pd
 
 LEVEL = 0.95
 SPEEDUP = "speedup_vs_exact"

@@ -165,9 +165,7 @@ def test_bm25_is_compared_with_the_whole_vectors(frame, queries):
     whole = exact_at(frame, "truncate", 32)
     words = frame[frame["trial_id"] == whole].assign(trial_id="words", backend="bm25", dim=0)
     own = queries[queries["trial_id"] == whole].assign(trial_id="words", ndcg_at_10=1.0)
-    weak = queries.assign(
-        ndcg_at_10=queries["ndcg_at_10"].where(queries["trial_id"] != whole, 0.2)
-    )
+    weak = queries.assign(ndcg_at_10=queries["ndcg_at_10"].where(queries["trial_id"] != whole, 0.2))
     both = pd.concat([frame, words.assign(ndcg_at_10=1.0)], ignore_index=True)
     (found,) = of_kind(both, "bm25", pd.concat([weak, own]))
     assert found.values["word"] == "better"

@@ -228,7 +228,8 @@ def _results(folder: Path, rng: random.Random) -> None:
             "notes": "[]",
         }
         queries = {column: [0.5] * 5 for column in QUERIES.names} | {
-            "query_id": [f"q{i}" for i in range(5)]
+            "query_id": [f"q{i}" for i in range(5)],
+            "query_group": ["g"] * 5,
         }
         store.add(row, queries, [["d1", "d2"]] * 5)
     if rng.random() < 0.5:
