@@ -34,7 +34,8 @@ def draw(frame: pd.DataFrame) -> Figure:
 
     Raises NothingToShow if there is no such row.
     """
-    parts = [part for _, part in groups(needed(exact_rows(frame), "no row of the exact pass"))]
+    needed(exact_rows(frame), "no row of the exact pass")
+    parts = [part for _, part in groups(frame) if len(exact_rows(part))]
     with panels(len(parts), columns=2, height=4) as (figure, axes):
         for axis, part in zip(axes, parts, strict=True):
             table = dimension_table(part)

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.text import Text
 
 from bench import registry
-from bench.analysis.tables import dimension_table, stored, truncation
+from bench.analysis.tables import dimension_table, stored, subset_band, truncation
 from bench.backends import backends
 from bench.errors import NothingToShow, UsageError
 from bench.figures import draw_all, figures, save_all
@@ -226,3 +226,17 @@ def test_a_figure_of_another_package_comes_last_and_its_errors_are_seen(frame, m
     theirs["a_map"].draw = broken
     with pytest.raises(UsageError, match="bad input"):
         draw_all(frame)
+
+
+def test_bm25_and_the_band_of_random_subsets_stand_beside_truncation(frame):
+    full = frame.query("backend == 'exact' and reducer == 'truncate' and dim == 32")
+    words = full.assign(trial_id="words", backend="bm25", dim=0, ndcg_at_10=0.77)
+    both = pd.concat([frame, words], ignore_index=True)
+    axes = draw_all(both)["quality_vs_dimension"].axes[0]
+    lines = {line.get_label(): line for line in axes.lines}
+    assert set(lines["BM25"].get_ydata()) == {0.77}
+    band = subset_band(both)
+    (drawn,) = [part for part in axes.collections if "random subsets" in part.get_label()]
+    heights = drawn.get_paths()[0].vertices[:, 1]
+    assert heights.min() == pytest.approx(band["low"].min())
+    assert heights.max() == pytest.approx(band["high"].max())
