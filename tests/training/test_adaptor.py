@@ -15,6 +15,7 @@ from bench.cli import commands
 from bench.errors import DataError, UsageError
 from bench.exact.one_pass import exact_topk
 from bench.measuring.runner import run
+from bench.quality.intervals import Bounds
 from bench.quality.measures import relevance
 from bench.reducers.adaptor import Adaptor
 from bench.results.store import load_queries
@@ -194,7 +195,7 @@ def test_the_verdict_is_not_given_on_what_chose_the_checkpoint(folder):
     assert sum(map(len, values)) == len(split.own)
 
 
-def test_the_guard_knows_whitened_pca_and_corrects_for_the_dimensions(folder, monkeypatch):
+def test_the_guard_asks_for_a_bound_above_every_untrained_map(folder, monkeypatch):
     from bench.embeddings import embed
     from bench.training import adaptor as module
     from bench.training.fitting import Settings
@@ -210,10 +211,16 @@ def test_the_guard_knows_whitened_pca_and_corrects_for_the_dimensions(folder, mo
     _, curves, better = module._compare(found, data)
     assert curves["adaptor"] == pytest.approx(curves["pca_whitened"])
     assert better == [False] * 3, "no better than itself, whatever truncation does"
-    p = iter([0.02, 0.001, 0.02] * 3)
-    monkeypatch.setattr(module, "RIVALS", ("truncate",))
-    monkeypatch.setattr(module.Bootstrap, "p_at_most_zero", lambda self, values: next(p))
-    assert module._compare(found, data)[2] == [False, True, False]
+    of_pairs = []
+
+    def differences(self, own, others):
+        of_pairs.append(own.shape)
+        low = np.array([[0.1, 0.1, 0.1], [0.1, -0.1, 0.1], [0.1, 0.1, 0.0]]).ravel()
+        return Bounds(low, low, low, 2.0)
+
+    monkeypatch.setattr(module.Bootstrap, "differences", differences)
+    assert module._compare(found, data)[2] == [True, False, False]
+    assert [shape[0] for shape in of_pairs] == [9], "three maps at three dimensions are one family"
 
 
 def test_an_adaptor_in_a_study_and_a_recommendation_that_heeds_its_training(
