@@ -191,8 +191,8 @@ TRIAL_COLUMNS = (
         "arrival",
         "float",
         "configuration",
-        "open loop: queries arrive at random at this share of the throughput that the same clients "
-        "reach in a closed loop; 0 for the closed loop, where each asks when it has its answer",
+        "share of the closed-loop throughput at which queries arrive at random; 0 for the closed "
+        "loop",
         since=6,
         before=0.0,
     ),
@@ -226,8 +226,7 @@ TRIAL_COLUMNS = (
         "ann_recall_at_10",
         "float",
         "quality",
-        "agreement with exact float32 search at the same dimension and stages; ties within a "
-        "relative 1e-5 count",
+        "agreement with exact float32 search at the same dimension and stages; near-ties count",
         better="higher",
         interval=True,
         interval_since=6,
@@ -299,8 +298,7 @@ TRIAL_COLUMNS = (
         "latency_ms_p50",
         "float",
         "time",
-        "median time of one query with warm caches, ms: one at a time, only the search inside the "
-        "clock, over all repeats and clients; with `arrival`, from the moment it was due",
+        "median time of one query with warm caches, ms; with `arrival`, from when it was due",
         better="lower",
         interval=True,
         interval_since=6,
@@ -322,8 +320,7 @@ TRIAL_COLUMNS = (
         "latency_ms_p99",
         "float",
         "time",
-        "99th percentile of the same times, ms: it rests on one query in a hundred, ten of 1,000; "
-        "its upper bound is empty below 368 queries, too few to give one",
+        "99th percentile, ms: of 1,000 queries it rests on ten; no upper bound below 368",
         better="lower",
         interval=True,
         interval_since=6,
@@ -333,8 +330,7 @@ TRIAL_COLUMNS = (
         "latency_cold_ms_p50",
         "float",
         "time",
-        "median time of one query from cold processor caches, ms: about twenty queries, each once; "
-        "the bounds are order statistics within one process",
+        "median time of some twenty queries, each from cold processor caches, ms",
         since=6,
         better="lower",
         interval=True,
@@ -402,8 +398,7 @@ TRIAL_COLUMNS = (
         "speedup_vs_exact",
         "float",
         "time",
-        "times faster than exact search at the full dimension, both with warm caches: median over "
-        "rounds, each a block of the timed queries beside a block of exact search",
+        "times faster than exact search at the full dimension: median of rounds, warm caches",
         better="higher",
         interval=True,
         page=True,
