@@ -32,9 +32,11 @@ from bench.files import cache_folder, whole
 _SAMPLE_TEXTS = 50
 """Query texts kept with the vectors, to time the encoding of single queries later."""
 _BLOCK = 65_536
+_UNIT = 1e-6
+"""Largest distance of a length from 1 that rounding to float32 explains."""
 _LAYOUT = "1"
 """Of the matrices."""
-_SET_LAYOUT = "2"
+_SET_LAYOUT = "3"
 """Of the sets, which name matrices: a newer one encodes nothing again."""
 
 
@@ -53,6 +55,8 @@ class Embeddings:
     notes: tuple[str, ...]
     corpus: np.ndarray
     """(n, D) float32, memory-mapped."""
+    unit: bool
+    """Whether every corpus vector is of unit length already, to within rounding."""
     queries: np.ndarray
     """(q, D) float32."""
     query_ids: list[str]
@@ -183,6 +187,7 @@ def open_embeddings(folder: Path, max_queries: int | None = None, seed: int = 0)
         synthetic=meta["synthetic"],
         notes=tuple(meta["notes"]),
         corpus=corpus,
+        unit=meta["unit"],
         queries=np.asarray(queries[asked]),
         query_ids=query_ids,
         qrels=None if qrels is None else {query: qrels[query] for query in query_ids},
@@ -233,6 +238,7 @@ def _make(
         "synthetic": data.synthetic,
         "notes": [*data.notes, *zeros],
         "corpus": corpus,
+        "unit": _is_unit(np.load(cache / "matrices" / f"{corpus}.npy", mmap_mode="r")),
         "queries": queries,
         "query_ids": list(data.query_ids),
         "qrels": None
@@ -341,6 +347,11 @@ def _store_vectors(cache: Path, vectors: np.ndarray) -> str:
 def _blocks(vectors: np.ndarray) -> Iterator[np.ndarray]:
     for start in range(0, len(vectors), _BLOCK):
         yield np.ascontiguousarray(vectors[start : start + _BLOCK], dtype=np.float32)
+
+
+def _is_unit(vectors: np.ndarray) -> bool:
+    squares = (np.einsum("ij,ij->i", b, b, dtype=np.float64) for b in _blocks(vectors))
+    return all(bool((np.abs(np.sqrt(each) - 1) <= _UNIT).all()) for each in squares)
 
 
 def _has_shape(path: Path, shape: tuple[int, ...]) -> bool:

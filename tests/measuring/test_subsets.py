@@ -33,6 +33,7 @@ def data():
         synthetic=False,
         notes=(),
         corpus=corpus,
+        unit=False,
         queries=queries,
         query_ids=[f"q{i}" for i in range(40)],
         qrels=dict(zip((f"q{i}" for i in range(40)), grades, strict=True)),
