@@ -8,19 +8,54 @@ import gc
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import psutil
 
 
-def unique_bytes() -> int:
-    """Return free memory to the system, then return this process's unique set size (USS), bytes."""
+def unique_bytes(besides: Path | None = None) -> int:
+    """Return free memory to the system, then return this process's unique set size (USS), bytes.
+
+    Pages of files under `besides` do not count.
+    """
     gc.collect()
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
-    return int(psutil.Process().memory_full_info().uss)
+    if besides is None or not _SMAPS.exists():
+        return int(psutil.Process().memory_full_info().uss)
+    own = str(besides.resolve()) + os.sep
+    mappings = (pages for _, path, pages in _mappings() if not path.startswith(own))
+    return sum(pages["Private_Clean"] + pages["Private_Dirty"] for pages in mappings)
+
+
+def huge_bytes(address: int) -> int:
+    """Return how much of the mapping at `address` lies in huge pages, bytes; 0 if unknown."""
+    for addresses, _, pages in _mappings() if _SMAPS.exists() else ():
+        if address in addresses:
+            return pages["AnonHugePages"] + pages.get("FilePmdMapped", 0)
+    return 0
+
+
+_SMAPS = Path("/proc/self/smaps")
+
+
+def _mappings() -> Iterator[tuple[range, str, dict[str, int]]]:
+    """Yield the addresses, the file and the memory, bytes by kind, of each mapping."""
+    addresses, path, pages = range(0), "", dict[str, int]()
+    for line in _SMAPS.read_text(errors="replace").splitlines():
+        fields = line.split(maxsplit=5)
+        if fields[-1] == "kB":
+            pages[fields[0].rstrip(":")] = int(fields[1]) * 1024
+        elif "-" in fields[0]:
+            if pages:
+                yield addresses, path, pages
+            first, _, last = fields[0].partition("-")
+            addresses, pages = range(int(first, 16), int(last, 16)), {}
+            path = fields[5] if len(fields) > 5 else ""
+    if pages:
+        yield addresses, path, pages
 
 
 def reset_peak() -> None:

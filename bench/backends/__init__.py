@@ -130,6 +130,13 @@ class Backend(ABC):
         cannot hold this d.
         """
 
+    def build_in_place(self, vectors: np.ndarray) -> None:
+        """As `build`, but search `vectors` where they lie, if the backend can; else copy them.
+
+        They are float32, possibly a memory map, and stay unchanged while the index is used.
+        """
+        self.build(vectors)
+
     def configure(self, **parameters: Any) -> None:
         """Set the search parameters, without a rebuild."""
 

@@ -43,6 +43,13 @@ class FaissBackend(Backend):
         read = faiss().read_index_binary if self.precision == "binary" else faiss().read_index
         self.index = read(str(folder / "index"))
 
+    def size_bytes(self) -> int:
+        """Return the bytes of the serialised index, counted as faiss writes them to nowhere."""
+        library, sizes = faiss(), list[int]()
+        write = library.write_index_binary if self.precision == "binary" else library.write_index
+        write(self.index, library.PyCallbackIOWriter(lambda part: sizes.append(len(part))))
+        return sum(sizes)
+
     @property
     def code_bytes(self) -> int:
         """Bytes per stored vector."""

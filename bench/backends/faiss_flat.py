@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from bench.backends import needs_vectors, packed_signs
+from bench.backends import batches, needs_vectors, packed_signs
 from bench.backends._faiss import SCALAR, FaissBackend, faiss, train_alone
 from bench.backends.precisions import (
     BFLOAT16,
@@ -17,6 +20,10 @@ from bench.backends.precisions import (
     INT4,
     INT8,
 )
+
+
+_ROWS = 16_384
+"""Vectors encoded at a time."""
 
 
 class FaissFlat(FaissBackend):
@@ -31,33 +38,65 @@ class FaissFlat(FaissBackend):
     summary = "exhaustive (faiss IndexFlatIP, scalar quantisers, IndexBinaryFlat)"
     precisions = (FLOAT32, FLOAT16, BFLOAT16, INT8, INT4, BINARY, BINARY_ASYMMETRIC)
     exact = True
+    in_place: np.ndarray | None = None
 
     def build(self, vectors: np.ndarray) -> None:
-        library, d = faiss(), vectors.shape[1]
+        library, (n, d) = faiss(), vectors.shape
         product = library.METRIC_INNER_PRODUCT
-        if self.precision == "float32":
-            self.index = library.IndexFlatIP(d)
-        elif self.precision == "binary":
-            vectors = packed_signs(vectors)
-            self.index = library.IndexBinaryFlat(8 * vectors.shape[1])
-        elif self.precision == "binary_asymmetric":
-            needs_vectors(vectors)
-            vectors = _padded(vectors)
-            self.index = _signs(vectors.shape[1])
+        if self.precision == "binary":
+            self.index = library.IndexBinaryFlat(8 * (-(-d // 8)))
+            self._fill(self.index.xb, n, packed_signs, vectors)
         elif self.precision == "int8":
             kind = library.ScalarQuantizer.QT_8bit_direct_signed
             self.index = library.IndexScalarQuantizer(d, kind, product)
             low, high = vectors.min(axis=0), vectors.max(axis=0)
             self.step = (high - low) / 254
-            centred = vectors - (low + high) / 2
-            vectors = np.clip(np.rint(centred / np.where(self.step > 0, self.step, 1)), -127, 127)
-        elif self.precision in SCALAR:
-            self.index = self.ranged(library.IndexScalarQuantizer(d, self.scalar(), product))
-        if not self.index.is_trained:
-            train_alone(self.index, vectors)
-        self.index.add(vectors)
+            self._fill(self.index.codes, n, self._int8(low, high), vectors)
+        elif self.precision == "binary_asymmetric":
+            needs_vectors(vectors)
+            self.index = _signs(d + -d % 4)
+            for _, block in batches(vectors, _ROWS):
+                self.index.add(_padded(block))
+        else:
+            self.index = library.IndexFlatIP(d)
+            if self.precision in SCALAR:
+                self.index = self.ranged(library.IndexScalarQuantizer(d, self.scalar(), product))
+            if not self.index.is_trained:
+                train_alone(self.index, vectors)
+            # In one call: an index that grows doubles its memory.
+            self.index.add(vectors)
+
+    def build_in_place(self, vectors: np.ndarray) -> None:
+        self.in_place = vectors
+
+    def _int8(self, low: np.ndarray, high: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """Return the function that quantises a block, as faiss stores its codes."""
+        centre, step = (low + high) / 2, np.where(self.step > 0, self.step, 1)
+        return lambda block: np.clip(np.rint((block - centre) / step), -127, 127) + 128
+
+    def _fill(
+        self,
+        codes: Any,
+        n: int,
+        encode: Callable[[np.ndarray], np.ndarray],
+        vectors: np.ndarray,
+    ) -> None:
+        """Write the codes of (n, d) vectors into the index, block by block.
+
+        `codes` is the index's own memory.
+        """
+        width = self.code_bytes
+        codes.resize(n * width)
+        self.index.ntotal = n
+        if n:
+            held = faiss().rev_swig_ptr(codes.data(), n * width).reshape(n, width)
+            for start, block in batches(vectors, _ROWS):
+                held[start : start + len(block)] = encode(block)
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
+        if self.in_place is not None:
+            product = faiss().METRIC_INNER_PRODUCT
+            return np.asarray(faiss().knn(queries, self.in_place, k, product)[1])
         if self.precision == "int8":
             # Neither the centre of the ranges nor the query's length changes the order of scores.
             folded = queries * self.step
@@ -66,6 +105,12 @@ class FaissFlat(FaissBackend):
         elif self.precision == "binary_asymmetric":
             queries = _padded(queries)
         return super().search(queries, k)
+
+    def size_bytes(self) -> int:
+        scales = io.BytesIO()
+        if self.precision == "int8":
+            np.save(scales, self.step)
+        return super().size_bytes() + scales.tell()
 
     def save(self, folder: Path) -> None:
         super().save(folder)

@@ -74,7 +74,7 @@ class Measure:
             queries=stored_queries if built.backend.full_width else self.queries,
             stored_queries=stored_queries,
             stored=StoredVectors(
-                reducer, embeddings.corpus, built.full_vectors, results.path.with_suffix(".npy")
+                reducer, embeddings, built.full_vectors, results.path.with_suffix(".npy")
             ),
             full_dim=embeddings.full_dim,
             own=embeddings.own,
@@ -93,9 +93,11 @@ class Measure:
         precision, depth = self.job.index.precision, self.exact.shape[1] + self.index.extra
         if precision == FLOAT32.name:
             return self.exact
-        flat = type(self.built.reference)
+        flat, built = type(self.built.reference), self.built.backend
         found: np.ndarray | None
-        if precision in flat.precision_names():
+        if isinstance(built, flat):
+            found = built.search(self.queries, depth)
+        elif precision in flat.precision_names():
             index = flat(precision)
             index.build(self.built.vectors)
             found = index.search(self.queries, depth)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import zipfile
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from bench.embeddings import Embeddings, open_embeddings
 from bench.exact.one_pass import Exact
 from bench.files import whole
+from bench.measuring import mapped
 from bench.measuring.jobs import Data, ExactKey
 from bench.reducers import PLAIN, PREFIX, Reducer, get_reducer
 from bench.study.plan import parameters
@@ -23,7 +25,9 @@ _ROWS = 16_384
 
 def opened(data: Data) -> Embeddings:
     """Open the embeddings of a job."""
-    return open_embeddings(data.folder, max_queries=data.max_queries, seed=data.seed)
+    embeddings = open_embeddings(data.folder, max_queries=data.max_queries, seed=data.seed)
+    mapped.as_read(embeddings.corpus)
+    return embeddings
 
 
 def fitted_reducer(key: ExactKey, embeddings: Embeddings) -> Reducer:
@@ -49,12 +53,57 @@ def plain() -> Reducer:
     return get_reducer(PLAIN)()
 
 
-def reduced(reducer: Reducer, corpus: np.ndarray, dimension: int) -> np.ndarray:
-    """Return the whole corpus at `dimension`, (n, d) float32 unit length, read in blocks."""
-    vectors = np.empty((len(corpus), dimension), dtype=np.float32)
+def reduced(reducer: Reducer, embeddings: Embeddings, dimension: int) -> np.ndarray:
+    """Return the whole corpus at `dimension`, (n, d) float32 unit length, made in blocks.
+
+    Large ones are mapped: from the file of all full vectors, or from one without a name.
+    """
+    shape = len(embeddings.corpus), dimension
+    uncut = reducer.kind == PREFIX and dimension == embeddings.full_dim
+    if uncut and not mapped.is_small(*shape):
+        return unit_vectors(embeddings)
+    blocks = _reduced_blocks(reducer, embeddings.corpus, dimension)
+    return mapped.filled(shape, blocks, embeddings.folder)
+
+
+def _reduced_blocks(
+    reducer: Reducer, corpus: np.ndarray, dimension: int
+) -> Iterator[np.ndarray]:
     for start in range(0, len(corpus), _ROWS):
-        rows = slice(start, start + _ROWS)
-        vectors[rows] = truncate(reducer.map(normalise(corpus[rows])), dimension)
+        yield truncate(reducer.map(normalise(corpus[start : start + _ROWS])), dimension)
+
+
+def unit_vectors(embeddings: Embeddings) -> np.ndarray:
+    """Return the whole corpus at the full dimension, (n, D) float32 unit length.
+
+    Large vectors are the mapped ones themselves if those are of unit length, or else a mapped file
+    that the first worker makes; in both cases the page cache holds them once for all.
+    """
+    n, full = embeddings.corpus.shape
+    if mapped.is_small(n, full):
+        return reduced(plain(), embeddings, full)
+    vectors = embeddings.corpus
+    if not embeddings.unit:
+        vectors = _kept(embeddings.folder / "unit.npy", plain(), embeddings)
+    mapped.in_huge_pages(vectors)
+    return np.asarray(vectors)
+
+
+def _kept(path: Path, reducer: Reducer, embeddings: Embeddings) -> np.memmap:
+    """Return a map of the corpus mapped to all D dimensions, unit length; the first call makes it.
+
+    (n, D) float32.
+    """
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        shape = embeddings.corpus.shape
+        with whole(path) as partial, partial.open("wb") as file:
+            np.lib.format.write_array_header_1_0(
+                file, {"descr": "<f4", "fortran_order": False, "shape": shape}
+            )
+            for block in _reduced_blocks(reducer, embeddings.corpus, shape[1]):
+                file.write(memoryview(block).cast("B"))
+    vectors: np.memmap = np.load(path, mmap_mode="r")
     return vectors
 
 
@@ -97,28 +146,37 @@ class ExactResults:
 class StoredVectors:
     """The mapped vectors at the full dimension, which later stages of a search score."""
 
-    def __init__(self, reducer: Reducer, corpus: np.ndarray, full: np.ndarray, path: Path) -> None:
-        """`corpus` (n, D) as encoded, `full` (n, D) unit length; `path` caches mapped rows."""
+    def __init__(
+        self, reducer: Reducer, embeddings: Embeddings, full: np.ndarray, path: Path
+    ) -> None:
+        """`full` (n, D) are the unit vectors; `path` names the file of mapped rows."""
         self._reducer = reducer
-        self._corpus = corpus
+        self._embeddings = embeddings
         self._full = full
         self._path = path
 
     @cached_property
     def memory(self) -> np.ndarray:
-        """(n, D) float32 unit length."""
+        """(n, D) float32 unit length; large ones are mapped from a file."""
         if self._reducer.kind == PREFIX:
             return self._full
-        return reduced(self._reducer, self._corpus, self._corpus.shape[1])
+        if mapped.is_small(*self._embeddings.corpus.shape):
+            return reduced(self._reducer, self._embeddings, self._embeddings.full_dim)
+        return np.asarray(_kept(self._path, self._reducer, self._embeddings))
 
     def disk(self) -> tuple[np.memmap, bool]:
-        """Return a memory map (n, D) float32, and whether its rows are of unit length."""
-        if self._reducer.kind == PREFIX and isinstance(self._corpus, np.memmap):
-            return self._corpus, False
-        if not self._path.exists():
-            with whole(self._path) as partial:
-                np.save(partial, self.memory)
-        return np.load(self._path, mmap_mode="r"), True
+        """Return a memory map (n, D) float32, and whether its rows are of unit length.
+
+        Its pages are dropped before each search, so no file that the reference reads will do.
+        """
+        corpus = self._embeddings.corpus
+        if (
+            self._reducer.kind == PREFIX
+            and isinstance(corpus, np.memmap)
+            and mapped.is_small(*corpus.shape)
+        ):
+            return corpus, False
+        return _kept(self._path, self._reducer, self._embeddings), True
 
 
 def _named(arrays: dict[str, np.ndarray]) -> dict[str, Any]:

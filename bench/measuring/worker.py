@@ -19,7 +19,7 @@ import numpy as np
 from bench import machine
 from bench.backends import REFERENCE, SERVER, Backend, get_backend
 from bench.embeddings import Embeddings
-from bench.measuring import clock
+from bench.measuring import clock, mapped
 from bench.measuring.bm25 import run_bm25
 from bench.measuring.exact_pass import run_exact
 from bench.measuring.jobs import (
@@ -42,10 +42,9 @@ from bench.measuring.jobs import (
     now,
 )
 from bench.measuring.measure import Built, Measure
-from bench.measuring.prepared import fitted_reducer, opened, plain, reduced
+from bench.measuring.prepared import fitted_reducer, opened, reduced, unit_vectors
 from bench.reducers import Reducer
 from bench.study.plan import parameters
-from bench.vectors import truncate
 
 
 def main() -> None:
@@ -149,23 +148,28 @@ def _built(
     index, full_dim = job.index, embeddings.full_dim
     # What is built second may lie elsewhere in memory, so the order alternates.
     full_vectors = _reference(reference, embeddings) if job.process % 2 else None
-    vectors = reduced(reducer, embeddings.corpus, full_dim if backend.full_width else index.dim)
-    before = machine.unique_bytes()
+    vectors = reduced(reducer, embeddings, full_dim if backend.full_width else index.dim)
+    mapped.populate(vectors)
+    before = machine.unique_bytes(embeddings.folder)
     machine.reset_peak()
+    resident = machine.peak_bytes()
     begun = time.perf_counter_ns()
     backend.build(vectors, **parameters(index.build_params))
     build_seconds = (time.perf_counter_ns() - begun) / 1e9
     peak = machine.peak_bytes()
+    memory = max(0, machine.unique_bytes(embeddings.folder) - before)
+    mapped.release(vectors)
     here = backend.kind != SERVER  # a server's memory belongs to another process
+    known = peak is not None and resident is not None
     columns = {
         "build_seconds": build_seconds,
-        "memory_bytes": max(0, machine.unique_bytes() - before) if here else None,
-        "peak_memory_bytes": max(0, peak - before) if here and peak is not None else None,
+        "memory_bytes": memory if here else None,
+        "peak_memory_bytes": max(memory, peak - resident) if here and known else None,
         "index_bytes": backend.size_bytes(),
         "caution": reducer.caution(index.dim),
     }
     if backend.full_width:
-        vectors = truncate(vectors, index.dim)
+        vectors = reduced(reducer, embeddings, index.dim)
     if full_vectors is None:
         full_vectors = _reference(reference, embeddings)
     return Built(backend, reference, vectors, full_vectors, threads_before, columns)
@@ -173,8 +177,11 @@ def _built(
 
 def _reference(reference: Backend, embeddings: Embeddings) -> np.ndarray:
     """Build exact search at the full dimension; return its vectors, (n, D) float32."""
-    vectors = reduced(plain(), embeddings.corpus, embeddings.full_dim)
-    reference.build(vectors)
+    vectors = unit_vectors(embeddings)
+    if mapped.is_small(*vectors.shape):
+        reference.build(vectors)
+    else:
+        reference.build_in_place(vectors)
     return vectors
 
 
