@@ -6,7 +6,9 @@ or takes too much memory, the trial under way gets that status. A new worker run
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,7 @@ from bench.measuring.jobs import (
 from bench.measuring.prepared import ExactResults
 from bench.measuring.progress import Progress
 from bench.measuring.pruning import undominated
-from bench.measuring.supervisor import GRACE_SECONDS, Worker
+from bench.measuring.supervisor import Worker
 from bench.measuring.workload import Workload
 from bench.reducers import PLAIN
 from bench.results.rows import timed
@@ -146,8 +148,9 @@ class _Run:
         self.store.gather()
 
     def _workload(self, dataset: str, encoder: str | None) -> Workload:
-        seed, show = self.study.seed, self.show
+        seed, show, begun = self.study.seed, self.show, time.time()
         found = embed(dataset, encoder, max_queries=self.study.queries, seed=seed, progress=show)
+        self.store.log("embed", dataset, begun)
         return Workload(self.study, found, self.machine.name)
 
     def _left(self, work: Workload) -> list[dict[str, Trial]]:
@@ -212,9 +215,8 @@ class _Run:
             again = {i: trial for i, trial in group.items() if self._lacks(i, process, least)}
             if not again:
                 continue
-            self.progress.now(f"{_label(trial)}, process {process + 1}")
             job = self._build_job(work, again).model_copy(update={"process": process})
-            with Worker(job, self.study.timeout_seconds, self.machine.memory_limit) as worker:
+            with self._worker(job, f"{_label(trial)}, process {process + 1}") as worker:
                 for event in worker.events():
                     if isinstance(event, TimedAgain):
                         self._add_process(event)
@@ -274,11 +276,18 @@ class _Run:
 
     def _ask(self, job: Job, label: str) -> float | None:
         """Run a job that answers with one number; None if it failed."""
-        self.progress.now(label)
-        limit = self.study.timeout_seconds + GRACE_SECONDS
-        with Worker(job, limit, self.machine.memory_limit) as worker:
+        with self._worker(job, label) as worker:
             answers = [event.value for event in worker.events() if isinstance(event, Answer)]
         return answers[0] if answers else None
+
+    @contextmanager
+    def _worker(self, job: Job, label: str) -> Iterator[Worker]:
+        """Run a worker under the study's limits, and log what it took."""
+        self.progress.now(label)
+        begun = time.time()
+        with Worker(job, self.study.timeout_seconds, self.machine.memory_limit) as worker:
+            yield worker
+        self.store.log(job.kind, label, begun, worker.peak_bytes)
 
     def _run_job(self, work: Workload, job: ExactJob | Bm25Job | BuildJob, label: str) -> str:
         """Run the trials of a job; if a worker ends early, blame a trial and go on with the rest.
@@ -287,10 +296,9 @@ class _Run:
         """
         left = dict(job.trials)
         while True:
-            self.progress.now(label)
             job = job.model_copy(update={"trials": left})
             under_way, ready, again = "", False, False
-            with Worker(job, self.study.timeout_seconds, self.machine.memory_limit) as worker:
+            with self._worker(job, label) as worker:
                 for event in worker.events():
                     match event:
                         case Ready():

@@ -41,6 +41,8 @@ class Worker:
         self.memory_limit = memory_limit
         self.status = "ok"
         self.error = ""
+        self.peak_bytes = 0
+        """Most anonymous memory seen, bytes."""
 
     def __enter__(self) -> Worker:
         read, write = os.pipe()
@@ -84,7 +86,9 @@ class Worker:
                 elif time.monotonic() > deadline:
                     self._end("timeout", f"took longer than {self.timeout:g} s")
                     return
-                if self._memory() > self.memory_limit:
+                held = self._memory()
+                self.peak_bytes = max(self.peak_bytes, held)
+                if held > self.memory_limit:
                     limit = self.memory_limit / 2**30
                     self._end("out_of_memory", f"took more than {limit:.1f} GiB")
                     return

@@ -8,6 +8,8 @@ gathers them. Readers see both, so nothing measured is lost or read twice.
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,8 @@ from bench.results.schema import (
     checked,
 )
 
+TASKS = "tasks.jsonl"
+"""What each piece of a run took, one line each, in the order of their ends."""
 _VERSION_KEY = b"matryoshka-bench.schema"
 _ARROW = {
     "text": pa.string(),
@@ -110,6 +114,21 @@ class Store:
         # The trial's own part comes last: without it the trial does not count as measured.
         table = pa.table({c: [row.get(c)] for c in TRIALS.names}, schema=TRIALS)
         _write(table, self.parts / f"{name}.trials.parquet")
+
+    def log(self, task: str, label: str, begun: float, worker_bytes: int = 0) -> None:
+        """Add a line to ``tasks.jsonl``: what a piece of the run took, and when it began.
+
+        `begun` in seconds since 1970; `worker_bytes` is the most memory of its own a worker held.
+        """
+        line = {
+            "task": task,
+            "label": label,
+            "begun": begun,
+            "seconds": time.time() - begun,
+            "worker_bytes": worker_bytes,
+        }
+        with (self.folder / TASKS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
 
     def gather(self) -> None:
         """Move the parts into the two tables."""
