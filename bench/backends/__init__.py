@@ -130,6 +130,13 @@ class Backend(ABC):
         cannot hold this d.
         """
 
+    def built(self) -> int | None:
+        """Return how many vectors are indexed so far; None if the library does not tell.
+
+        Called from another thread during `build`, for the progress that is shown.
+        """
+        return None
+
     def build_in_place(self, vectors: np.ndarray) -> None:
         """As `build`, but search `vectors` where they lie, if the backend can; else copy them.
 

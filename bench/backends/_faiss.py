@@ -28,7 +28,10 @@ class FaissBackend(Backend):
     module = "faiss"
     install = "pip install faiss-cpu"
     licence = "MIT"
-    index: Any
+    index: Any = None
+
+    def built(self) -> int | None:
+        return None if self.index is None else int(self.index.ntotal)
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
         if self.precision == "binary":
@@ -79,6 +82,12 @@ def train_alone(index: Any, vectors: np.ndarray) -> None:
         index.train(vectors)
     finally:
         library.omp_set_num_threads(threads)
+
+
+def reserve(codes: Any, count: int) -> None:
+    """Give an empty vector of faiss's room for `count` elements, so that it need not grow."""
+    codes.resize(count)
+    codes.resize(0)
 
 
 def with_every_cell(lists: Any, search: Callable[[], np.ndarray]) -> np.ndarray:

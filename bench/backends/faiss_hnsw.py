@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from bench.backends import packed_signs
-from bench.backends._faiss import FaissBackend, faiss, train_alone
+from bench.backends import batches, packed_signs
+from bench.backends._faiss import FaissBackend, faiss, reserve, train_alone
 from bench.backends.precisions import BFLOAT16, BINARY, FLOAT16, FLOAT32, INT4, INT8
+
+
+_ROWS = 1_000_000
+"""Vectors added at a time. faiss orders those of one call by their level in the graph."""
 
 
 class FaissHnsw(FaissBackend):
@@ -31,7 +37,20 @@ class FaissHnsw(FaissBackend):
             train_alone(self.ranged(library.downcast_index(self.index.storage)), vectors)
             self.index.is_trained = True
         self.index.hnsw.efConstruction = ef_construction
-        self.index.add(vectors)
+        if len(vectors) <= _ROWS:
+            self.index.add(vectors)
+            return
+        # In blocks, to tell how far it is. An index that grows takes twice the memory for a moment.
+        reserve(self._codes(), len(vectors) * self.code_bytes)
+        reserve(self.index.hnsw.neighbors, len(vectors) * (2 * M + 2))
+        for _, block in batches(vectors, _ROWS):
+            self.index.add(block)
+
+    def _codes(self) -> Any:
+        """Return faiss's vector of the stored codes."""
+        if self.precision == "binary":
+            return faiss().downcast_IndexBinary(self.index.storage).xb
+        return faiss().downcast_index(self.index.storage).codes
 
     def configure(self, *, ef: int) -> None:
         self.index.hnsw.efSearch = ef

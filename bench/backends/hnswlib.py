@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ class Hnswlib(Backend):
     build_grid = {"M": [16, 32], "ef_construction": [200], "seed": [100]}
     search_grid = {"ef": [16, 32, 64, 128, 256, 512]}
     label_parameters = ("M", "ef")
+    index: Any = None
 
     def build(self, vectors: np.ndarray, *, M: int, ef_construction: int, seed: int) -> None:
         import hnswlib
@@ -28,6 +30,9 @@ class Hnswlib(Backend):
         self.index.init_index(len(vectors), ef_construction=ef_construction, M=M, random_seed=seed)
         self.index.set_num_threads(self.threads)
         self.index.add_items(vectors)
+
+    def built(self) -> int | None:
+        return self.index.get_current_count() if self.index else None
 
     def configure(self, *, ef: int) -> None:
         self.ef = ef

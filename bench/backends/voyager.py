@@ -39,9 +39,10 @@ class Voyager(Backend):
         )
         # Float8 divides -1…1 into 127 steps each way, for every component alike.
         # Stretch the vectors to use the whole range.
-        largest = max(float(np.abs(vectors).max()), 1e-9)
+        largest = max(float(vectors.max()), -float(vectors.min()), 1e-9)
         self.scale = np.float32(1.0 if plain else 1 / largest)
-        self.index.add_items(vectors * self.scale, num_threads=self.threads)
+        scaled = vectors if plain else vectors * self.scale
+        self.index.add_items(scaled, num_threads=self.threads)
 
     def configure(self, *, ef: int) -> None:
         self.ef = ef

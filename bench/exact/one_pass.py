@@ -84,11 +84,13 @@ def exact_search(
     transform: Transform | None = None,
     own: np.ndarray | None = None,
     threads: int | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Exact:
     """Do as `exact_topk`; in the same pass find the score and rank of each relevant document.
 
     `relevant` is (rows (p,), ids (p,)) int64: pairs of a query's position and a document's. A rank
-    counts the whole corpus, without the query's own document. Raises as `exact_topk` does, and
+    counts the whole corpus, without the query's own document. `progress` is called, from any thread
+    but from one at a time, with the number of documents scanned so far. Raises as `exact_topk` does, and
     ValueError for a pair outside the queries or the corpus.
     """
     full = queries.shape[1]
@@ -107,7 +109,7 @@ def exact_search(
     with threadpool_limits(1, user_api="blas"):
         return _Pass(
             queries, corpus, sorted(set(dimensions)), k, metric, relevant, transform, own, threads
-        ).run()
+        ).run(progress)
 
 
 def exact_ranks(
@@ -134,8 +136,11 @@ def exact_ranks(
 class _Blocks:
     """First positions of the blocks left to scan; threads take them in ascending order."""
 
-    def __init__(self, n_documents: int) -> None:
+    def __init__(self, n_documents: int, progress: Callable[[int], None] | None) -> None:
         self.stop = threading.Event()
+        self.scanned = 0
+        self.progress = progress
+        self.lock = threading.Lock()
         self.starts: queue.SimpleQueue[int] = queue.SimpleQueue()
         for start in range(0, n_documents, _DOCUMENTS):
             self.starts.put(start)
@@ -145,6 +150,13 @@ class _Blocks:
         with contextlib.suppress(queue.Empty):
             while not self.stop.is_set():
                 yield self.starts.get_nowait()
+
+    def done(self, rows: int) -> None:
+        """Count a block of `rows` documents."""
+        if self.progress is not None:
+            with self.lock:
+                self.scanned += rows
+                self.progress(self.scanned)
 
 
 @dataclass(frozen=True)
@@ -197,8 +209,8 @@ class _Pass:
             self.transform(converted) if self.transform else converted, dtype=np.float32
         )
 
-    def run(self) -> Exact:
-        blocks = _Blocks(len(self.corpus))
+    def run(self, progress: Callable[[int], None] | None = None) -> Exact:
+        blocks = _Blocks(len(self.corpus), progress)
         with ThreadPoolExecutor(self.threads) as pool:
             try:
                 scanned = list(pool.map(self._scan_or_stop, [blocks] * self.threads))
@@ -258,6 +270,7 @@ class _Pass:
                             products, weight, start, group, documents, j,
                             squares[j, :rows].max(), above[j],
                         )  # fmt: skip
+            blocks.done(rows)
         filled = np.arange(2 * self.keep) < counts[:, :, None]
         return _Scanned(np.where(filled, keys, 0), np.sqrt(longest), above)
 

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from bench.exact.one_pass import exact_search
-from bench.measuring.jobs import Emit, ExactJob, Measured, QueryRows, Ready, Started, now
+from bench.measuring.jobs import (
+    Emit,
+    ExactJob,
+    Measured,
+    Progressed,
+    QueryRows,
+    Ready,
+    Started,
+    now,
+)
 from bench.measuring.prepared import ExactResults, fitted_reducer, opened
 from bench.measuring.subsets import subset_columns
 from bench.quality.scorer import Scorer
@@ -17,6 +29,22 @@ _OF_EXACT_SEARCH = (
     "ann_recall_at_10_worst_tenth",
     "ann_recall_at_10_p5",
 )
+
+
+_TOLD_SECONDS = 0.5
+
+
+def _telling(total: int, emit: Emit) -> Callable[[int], None]:
+    """Return a function that reports now and then how many of `total` documents are scanned."""
+    told = time.monotonic()
+
+    def tell(done: int) -> None:
+        nonlocal told
+        if time.monotonic() - told > _TOLD_SECONDS:
+            told = time.monotonic()
+            emit(Progressed(done=done, total=total))
+
+    return tell
 
 
 def run_exact(job: ExactJob, emit: Emit) -> None:
@@ -36,6 +64,7 @@ def run_exact(job: ExactJob, emit: Emit) -> None:
             else lambda block: reducer.map(normalise(block)),
             own=embeddings.own,
             relevant=(rows, documents),
+            progress=_telling(len(embeddings.corpus), emit),
         )
         results.save(found, len(embeddings.corpus), rows)
     emit(Ready())

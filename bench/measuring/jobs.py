@@ -169,7 +169,22 @@ class BandwidthJob(Message):
     cores: list[int]
 
 
-Job = ExactJob | Bm25Job | BuildJob | EncodeJob | BandwidthJob
+class ProbeJob(Message):
+    """Build and search small indexes, to estimate what a study takes; the answer is `Probed`."""
+
+    kind: Literal["probe"] = "probe"
+    cores: list[int]
+    n: int
+    """Documents of the corpus: no probe is larger."""
+    full_dim: int
+    dimensions: list[int]
+    """Dimensions of an exact pass to be timed; none for no pass."""
+    indexes: list[Trial]
+    searches: list[list[str]]
+    """The search parameters to time over each index."""
+
+
+Job = ExactJob | Bm25Job | BuildJob | EncodeJob | BandwidthJob | ProbeJob
 JOB: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])
 
 # ------------------------------------------------------------------------------------------ events
@@ -220,6 +235,42 @@ class Answer(Message):
     value: float
 
 
+class IndexProbe(Message):
+    """What a small index took, at one or two sizes."""
+
+    backend: str
+    precision: str
+    build_params: str
+    dim: int
+    sizes: list[int]
+    """Vectors indexed; each list below has an entry for each."""
+    build_seconds: list[float]
+    index_bytes: list[float]
+    query_seconds: dict[str, list[float]]
+    """Median of a query, by search parameters."""
+
+
+class Probed(Message):
+    """The answer to a `ProbeJob`; an index whose library failed is missing."""
+
+    event: Literal["probed"] = "probed"
+    indexes: list[IndexProbe]
+    pairs_per_second: float
+    """(Query, document) pairs that the exact pass scores; 0 if it was not timed."""
+    bandwidth: float
+    """Memory bandwidth of one thread, bytes per second."""
+    seconds: float
+    """What the probes took, without the start of the worker."""
+
+
+class Progressed(Message):
+    """Part of a long task is done."""
+
+    event: Literal["progressed"] = "progressed"
+    done: int
+    total: int
+
+
 class Failed(Message):
     """An exception ended the worker."""
 
@@ -228,7 +279,9 @@ class Failed(Message):
     error: str
 
 
-Event = Ready | Started | Measured | TimedAgain | ServerGone | Answer | Failed
+Event = (
+    Ready | Started | Measured | TimedAgain | ServerGone | Answer | Probed | Progressed | Failed
+)
 EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 Emit = Callable[[Event], None]
 

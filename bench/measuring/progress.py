@@ -21,6 +21,7 @@ class Progress:
 
     def __init__(self, total: int, held: int, show: bool) -> None:
         self.total = total
+        self.label = ""
         self.counts = Counter[str]()
         self.console = Console(stderr=True, quiet=not show)
         if held:
@@ -54,7 +55,12 @@ class Progress:
 
     def now(self, label: str) -> None:
         """Show `label` as the work under way."""
+        self.label = label
         self.bar.update(self.task, description=label)
+
+    def part(self, done: int, total: int) -> None:
+        """Show how much of the work under way is done."""
+        self.bar.update(self.task, description=f"{self.label}, {done / max(total, 1):.0%}")
 
     def finished(self, status: str) -> None:
         """Count one trial."""

@@ -31,6 +31,7 @@ from bench.measuring.jobs import (
     ExactJob,
     Job,
     Measured,
+    Progressed,
     QueryRows,
     Ready,
     Rival,
@@ -307,6 +308,8 @@ class _Run:
                             under_way = event.trial_id
                         case ServerGone():
                             again = True
+                        case Progressed():
+                            self.progress.part(event.done, event.total)
                         case Measured():
                             self._add(work, event, left[event.trial_id])
                             left = {i: t for i, t in left.items() if i != event.trial_id}

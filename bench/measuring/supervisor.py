@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import machine
-from bench.measuring.jobs import EVENT, Event, Failed, Job
+from bench.measuring.jobs import EVENT, Event, ExactJob, Failed, Job, Progressed
 
 _POLL_SECONDS = 0.1
 GRACE_SECONDS = 60.0
@@ -82,7 +82,9 @@ class Worker:
                             self.status, self.error = event.status, event.error
                         else:
                             yield event
-                        deadline = time.monotonic() + self.timeout
+                        # A build that goes on and on counts against its trial all the same.
+                        if not isinstance(event, Progressed) or isinstance(self.job, ExactJob):
+                            deadline = time.monotonic() + self.timeout
                 elif time.monotonic() > deadline:
                     self._end("timeout", f"took longer than {self.timeout:g} s")
                     return

@@ -11,7 +11,10 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import assert_never
 
 import numpy as np
@@ -35,6 +38,8 @@ from bench.measuring.jobs import (
     Failed,
     Job,
     Measured,
+    ProbeJob,
+    Progressed,
     Ready,
     ServerGone,
     Started,
@@ -43,8 +48,12 @@ from bench.measuring.jobs import (
 )
 from bench.measuring.measure import Built, Measure
 from bench.measuring.prepared import fitted_reducer, opened, reduced, unit_vectors
+from bench.measuring.probe import run_probe
 from bench.reducers import Reducer
 from bench.study.plan import parameters
+
+
+_TOLD_SECONDS = 1.0
 
 
 def main() -> None:
@@ -80,6 +89,8 @@ def _run(job: Job, emit: Emit) -> None:
             emit(Answer(value=_encode_ms(job)))
         case BandwidthJob():
             emit(Answer(value=machine.memory_bandwidth()))
+        case ProbeJob():
+            run_probe(job, emit)
         case _:
             assert_never(job)
 
@@ -106,7 +117,7 @@ def run_build(job: BuildJob, emit: Emit) -> None:
     threads_before = machine.threads_running()
     backend.load()
     reducer = fitted_reducer(job.exact, embeddings)
-    built = _built(job, embeddings, reducer, backend, reference(), threads_before)
+    built = _built(job, embeddings, reducer, backend, reference(), threads_before, emit)
     server = backend.server_version()
     emit(Ready())
     measure = Measure(job, embeddings, reducer, built)
@@ -143,6 +154,7 @@ def _built(
     backend: Backend,
     reference: Backend,
     threads_before: int,
+    emit: Emit,
 ) -> Built:
     """Reduce the vectors, build index and reference, measure time and memory of the build."""
     index, full_dim = job.index, embeddings.full_dim
@@ -154,7 +166,8 @@ def _built(
     machine.reset_peak()
     resident = machine.peak_bytes()
     begun = time.perf_counter_ns()
-    backend.build(vectors, **parameters(index.build_params))
+    with _telling(backend.built, len(vectors), emit):
+        backend.build(vectors, **parameters(index.build_params))
     build_seconds = (time.perf_counter_ns() - begun) / 1e9
     peak = machine.peak_bytes()
     memory = max(0, machine.unique_bytes(embeddings.folder) - before)
@@ -173,6 +186,26 @@ def _built(
     if full_vectors is None:
         full_vectors = _reference(reference, embeddings)
     return Built(backend, reference, vectors, full_vectors, threads_before, columns)
+
+
+@contextmanager
+def _telling(done: Callable[[], int | None], total: int, emit: Emit) -> Iterator[None]:
+    """Report now and then, from another thread, how many of `total` are done."""
+    ended = threading.Event()
+
+    def tell() -> None:
+        while not ended.wait(_TOLD_SECONDS):
+            count = done()
+            if count is not None:
+                emit(Progressed(done=count, total=total))
+
+    teller = threading.Thread(target=tell)
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()
 
 
 def _reference(reference: Backend, embeddings: Embeddings) -> np.ndarray:
