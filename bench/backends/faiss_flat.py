@@ -21,7 +21,6 @@ from bench.backends.precisions import (
     INT8,
 )
 
-
 _ROWS = 16_384
 """Vectors encoded at a time."""
 

@@ -10,7 +10,6 @@ from bench.backends import batches, packed_signs
 from bench.backends._faiss import FaissBackend, faiss, reserve, train_alone
 from bench.backends.precisions import BFLOAT16, BINARY, FLOAT16, FLOAT32, INT4, INT8
 
-
 _ROWS = 1_000_000
 """Vectors added at a time. faiss orders those of one call by their level in the graph."""
 

@@ -89,8 +89,8 @@ def exact_search(
     """Do as `exact_topk`; in the same pass find the score and rank of each relevant document.
 
     `relevant` is (rows (p,), ids (p,)) int64: pairs of a query's position and a document's. A rank
-    counts the whole corpus, without the query's own document. `progress` is called, from any thread
-    but from one at a time, with the number of documents scanned so far. Raises as `exact_topk` does, and
+    counts the whole corpus, without the query's own document. `progress` is called with the number
+    of documents scanned so far, by one thread at a time. Raises as `exact_topk` does, and
     ValueError for a pair outside the queries or the corpus.
     """
     full = queries.shape[1]

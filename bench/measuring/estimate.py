@@ -7,6 +7,7 @@ factor of two either way. What the parts took in the end is in ``tasks.jsonl``.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -74,14 +75,15 @@ class Probes:
         )
 
     def near(self, trial: Trial) -> list[IndexProbe]:
-        """Return the probes of an index like that of `trial`, by dimension."""
-        same = [
-            probe
-            for probe in self.indexes
-            if (probe.backend, probe.precision, probe.build_params)
-            == (trial.backend, trial.precision, trial.build_params)
-        ]
-        return sorted(same, key=lambda probe: probe.dim)
+        """Return the probes of the indexes most like that of `trial`, by dimension."""
+        alike: dict[int, list[IndexProbe]] = {}
+        for probe in self.indexes:
+            if probe.backend == trial.backend:
+                shared = 2 * (probe.precision == trial.precision)
+                shared += probe.build_params == trial.build_params
+                alike.setdefault(shared, []).append(probe)
+        likest = alike[max(alike)] if alike else []
+        return sorted(likest, key=lambda probe: probe.dim)
 
 
 def probed_indexes(groups: Iterable[dict[str, Trial]]) -> dict[str, list[tuple[Trial, list[str]]]]:
@@ -90,22 +92,21 @@ def probed_indexes(groups: Iterable[dict[str, Trial]]) -> dict[str, list[tuple[T
     One of the smallest and one of the largest dimension per backend, precision and build
     parameters. Each library gets a process of its own, since some cannot share one.
     """
-    firsts: dict[Any, dict[int, list[Trial]]] = {}
+    alike: dict[Any, dict[int, list[Trial]]] = {}
     for group in groups:
         trials = list(group.values())
         backend = None if trials[0].backend in (EXACT, BM25) else get_backend(trials[0].backend)
         if backend is None or backend.kind != LIBRARY or not backend.available():
             continue
         key = trials[0].backend, trials[0].precision, trials[0].build_params
-        firsts.setdefault(key, {}).setdefault(trials[0].dim, trials)
+        alike.setdefault(key, {}).setdefault(trials[0].dim, trials)
+    # The largest dimension of everything first: the probes end when their time is over.
+    ordered = [by_dim[max(by_dim)] for by_dim in alike.values()]
+    ordered += [by_dim[min(by_dim)] for by_dim in alike.values() if len(by_dim) > 1]
     found: dict[str, list[tuple[Trial, list[str]]]] = {}
-    for by_dim in firsts.values():
-        for dim in sorted({min(by_dim), max(by_dim)}):
-            trials = by_dim[dim]
-            searches = sorted({trial.search_params for trial in trials})
-            found.setdefault(get_backend(trials[0].backend).module, []).append(
-                (trials[0], searches)
-            )
+    for trials in ordered:
+        searches = sorted({trial.search_params for trial in trials})
+        found.setdefault(get_backend(trials[0].backend).module, []).append((trials[0], searches))
     return found
 
 
@@ -129,8 +130,30 @@ def estimate(
     return merged(found)
 
 
+def too_large(work: Workload, group: dict[str, Trial], probes: Probes, limit: float) -> str:
+    """Return why an index cannot be built with `limit` bytes of memory, or "" if it may fit.
+
+    Only what is sure counts: the bytes of the index, by its size over fewer vectors, and those of
+    the vectors that are copied.
+    """
+    costs, trial = _Costs(work, probes), _first(group)
+    needed, scratch = costs.index_bytes(trial), costs.scratch_bytes(trial)
+    if needed + _BASE_BYTES > limit:
+        return (
+            f"not tried: an index of {needed / 2**30:.1f} GiB does not fit into the "
+            f"{limit / 2**30:.1f} GiB that a worker may take"
+        )
+    free = shutil.disk_usage(work.embeddings.folder).free
+    if scratch > free:
+        return (
+            f"not tried: the vectors at {trial.dim} d need {scratch / 2**30:.1f} GiB of disk, and "
+            f"{free / 2**30:.1f} GiB are free; make room, or set MATRYOSHKA_BENCH_CACHE"
+        )
+    return ""
+
+
 def merged(estimates: Iterable[Estimate]) -> list[Estimate]:
-    """Join estimates of the same part: times add up, the largest memory counts."""
+    """Join estimates of the same part: times add up, the most memory and disk counts."""
     parts: dict[str, Estimate] = {}
     for each in estimates:
         held = parts.setdefault(each.part, Estimate(each.part))
@@ -139,7 +162,7 @@ def merged(estimates: Iterable[Estimate]) -> list[Estimate]:
             held.trials + each.trials,
             held.seconds + each.seconds,
             max(held.memory_bytes, each.memory_bytes),
-            held.disk_bytes + each.disk_bytes,
+            max(held.disk_bytes, each.disk_bytes),
         )
     return list(parts.values())
 
@@ -193,16 +216,19 @@ class _Costs:
         """Estimate one index with its trials."""
         trial = _first(group)
         build, size = self._built(trial)
-        reduced = 4.0 * self.n * trial.dim
-        is_small = mapped.is_small(self.n, trial.dim)
+        reduced, scratch = 4.0 * self.n * trial.dim, self.scratch_bytes(trial)
         start = self.probes.start_seconds + (reduced + self.vector_bytes) / _COPY_RATE
         if get_backend(trial.backend).kind != LIBRARY:
             start += _SERVER_SECONDS
         seconds = start + build + sum(self._trial(each) for each in group.values())
-        memory = self.held_bytes + size + (reduced if is_small else 0)
-        return Estimate(
-            trial.backend, len(group), seconds, memory, 0 if is_small else reduced
-        )
+        memory = self.held_bytes + size + (0 if scratch else reduced)
+        return Estimate(trial.backend, len(group), seconds, memory, scratch)
+
+    def scratch_bytes(self, trial: Trial) -> float:
+        """Return the bytes of the file that holds the reduced vectors; 0 if memory does."""
+        is_uncut = trial.dim == self.full and self.work.full_key.reducer == trial.reducer
+        is_small = mapped.is_small(self.n, trial.dim)
+        return 0.0 if is_small or is_uncut else 4.0 * self.n * trial.dim
 
     def index_bytes(self, trial: Trial) -> float:
         """Return the bytes of an index; 0 if unknown."""
@@ -221,9 +247,8 @@ class _Costs:
         """Return the seconds of one query of the index."""
         found = []
         for probe in self.probes.near(trial):
-            taken = probe.query_seconds.get(trial.search_params)
-            if taken is None:
-                continue
+            known = probe.query_seconds
+            taken = known.get(trial.search_params) or next(iter(known.values()))
             if get_backend(trial.backend).exact:
                 scanned = _linear(probe.sizes, probe.index_bytes, self.n) / self.bandwidth
                 found.append((probe.dim, max(scanned, _linear(probe.sizes, taken, self.n))))

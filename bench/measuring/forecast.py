@@ -37,7 +37,9 @@ class Forecast:
 
     def lines(self) -> list[str]:
         """Return one line per part, then the total."""
-        rows = [(p.part, f"{p.trials:,}", _time(p.seconds), _size(p.memory_bytes)) for p in self.parts]
+        rows = [
+            (p.part, f"{p.trials:,}", _time(p.seconds), _size(p.memory_bytes)) for p in self.parts
+        ]
         head = ("part", "trials", "time", "memory")
         widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
         memory = max((part.memory_bytes for part in self.parts), default=0.0)
@@ -45,7 +47,9 @@ class Forecast:
         return [
             *(
                 f"{row[0]:<{widths[0]}}  "
-                + "  ".join(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
+                + "  ".join(
+                    f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)
+                )
                 for row in (head, *rows)
             ),
             f"in all {self.trials:,} trials, about {_time(self.seconds)} (half or twice of that is "

@@ -279,9 +279,7 @@ class Failed(Message):
     error: str
 
 
-Event = (
-    Ready | Started | Measured | TimedAgain | ServerGone | Answer | Probed | Progressed | Failed
-)
+Event = Ready | Started | Measured | TimedAgain | ServerGone | Answer | Probed | Progressed | Failed
 EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 Emit = Callable[[Event], None]
 

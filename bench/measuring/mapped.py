@@ -41,7 +41,7 @@ def filled(shape: tuple[int, int], blocks: Iterable[np.ndarray], folder: Path) -
         return vectors
     with tempfile.TemporaryFile(dir=folder) as file:
         for block in blocks:
-            file.write(memoryview(np.ascontiguousarray(block, dtype=np.float32)).cast("B"))
+            file.write(np.ascontiguousarray(block, dtype=np.float32).data)
         file.flush()
         os.fsync(file.fileno())  # or the kernel writes it while something is timed
         return np.asarray(np.memmap(file, np.float32, "r+", shape=shape))
@@ -54,7 +54,7 @@ def as_read(vectors: np.ndarray) -> None:
             file.madvise(mmap.MADV_HUGEPAGE)
 
 
-def in_huge_pages(vectors: np.memmap) -> None:
+def in_huge_pages(vectors: np.ndarray) -> None:
     """Read a mapped file into the page cache in huge pages, where the kernel can.
 
     What the cache holds in small pages is dropped and read again. A scan of small pages is 5 to 9 %
@@ -62,11 +62,12 @@ def in_huge_pages(vectors: np.memmap) -> None:
     """
     as_read(vectors)
     populate(vectors)
-    if 2 * machine.huge_bytes(vectors.ctypes.data) > vectors.nbytes or not vectors.filename:
+    name = getattr(vectors, "filename", None)
+    if name is None or 2 * machine.huge_bytes(vectors.ctypes.data) > vectors.nbytes:
         return
     release(vectors)
     with contextlib.suppress(OSError):
-        file = os.open(str(vectors.filename), os.O_RDONLY)
+        file = os.open(str(name), os.O_RDONLY)
         try:
             os.fsync(file)  # a page not yet written cannot be dropped
             os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)

@@ -66,9 +66,7 @@ def reduced(reducer: Reducer, embeddings: Embeddings, dimension: int) -> np.ndar
     return mapped.filled(shape, blocks, embeddings.folder)
 
 
-def _reduced_blocks(
-    reducer: Reducer, corpus: np.ndarray, dimension: int
-) -> Iterator[np.ndarray]:
+def _reduced_blocks(reducer: Reducer, corpus: np.ndarray, dimension: int) -> Iterator[np.ndarray]:
     for start in range(0, len(corpus), _ROWS):
         yield truncate(reducer.map(normalise(corpus[start : start + _ROWS])), dimension)
 
@@ -102,7 +100,7 @@ def _kept(path: Path, reducer: Reducer, embeddings: Embeddings) -> np.memmap:
                 file, {"descr": "<f4", "fortran_order": False, "shape": shape}
             )
             for block in _reduced_blocks(reducer, embeddings.corpus, shape[1]):
-                file.write(memoryview(block).cast("B"))
+                file.write(block.data)
     vectors: np.memmap = np.load(path, mmap_mode="r")
     return vectors
 

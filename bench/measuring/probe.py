@@ -15,8 +15,10 @@ from bench.study.plan import Trial, parameters
 from bench.vectors import normalise
 
 _SIZES = (2_048, 8_192)
-_LONG_SECONDS = 1.0
+_LONG_SECONDS = 0.5
 """An index that takes longer at the smaller size is not built at the larger one."""
+_BUDGET_SECONDS = 4.0
+"""No further index is probed after this long; the rest is estimated by its likes."""
 _ASKED = 12
 """Queries per setting, the first of which warm up."""
 _WARM = 2
@@ -30,7 +32,10 @@ def run_probe(job: ProbeJob, emit: Emit) -> None:
     sizes = [min(job.n, size) for size in _SIZES]
     widest = max([trial.dim for trial in job.indexes] + [job.full_dim])
     vectors = _drawn(max(sizes), widest)
-    found = [_probed(trial, job.searches[i], vectors, sizes) for i, trial in enumerate(job.indexes)]
+    found = []
+    for trial, searches in zip(job.indexes, job.searches, strict=True):
+        if time.perf_counter() - begun < _BUDGET_SECONDS:
+            found.append(_probed(trial, searches, vectors, sizes))
     emit(
         Probed(
             indexes=[each for each in found if each is not None],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from types import TracebackType
 
 from rich.console import Console
@@ -52,6 +53,11 @@ class Progress:
         self.bar.stop()
         if self.total:
             self.console.print(f"measured {self._summary()}")
+
+    def say(self, lines: Iterable[str]) -> None:
+        """Print lines above the bar."""
+        for line in lines:
+            self.console.print(line, highlight=False, soft_wrap=True)
 
     def now(self, label: str) -> None:
         """Show `label` as the work under way."""

@@ -22,6 +22,9 @@ from bench.backends import get_backend
 from bench.embeddings import Embeddings, embed
 from bench.errors import StudyError, UsageError
 from bench.libraries import without_secrets
+from bench.measuring import mapped
+from bench.measuring.estimate import Probes, too_large
+from bench.measuring.forecast import Groups, forecast, probe
 from bench.measuring.jobs import (
     Answer,
     BandwidthJob,
@@ -114,6 +117,7 @@ class _Run:
             if row["status"] == "ok" or not (retry or row["status"] in again)
         }
         self.rivals: dict[str, list[Rival]] = {}
+        self.probes: Probes | None = None
         memory = psutil.virtual_memory().total
         limit = study.memory_gib * 2**30 if study.memory_gib else 0.8 * memory
         cores = machine.usable_cores()
@@ -138,6 +142,7 @@ class _Run:
         n_left = sum(len(group) for groups in left for group in groups)
         n_all = sum(len(group) for work in sets for group in work.groups)
         with Progress(n_left, held=n_all - n_left, show=self.show) as self.progress:
+            self._foretell(list(zip(sets, left, strict=True)), n_all - n_left)
             for work, groups in zip(sets, left, strict=True):
                 if groups:
                     self._measure(work, groups)
@@ -157,6 +162,19 @@ class _Run:
     def _left(self, work: Workload) -> list[dict[str, Trial]]:
         groups = ({i: t for i, t in g.items() if i not in self.done} for g in work.groups)
         return [group for group in groups if group]
+
+    def _foretell(self, left: list[tuple[Workload, Groups]], measured: int) -> None:
+        """Say what the rest of the study takes; keep the probes, to leave out what cannot fit."""
+        left = [(work, groups) for work, groups in left if groups]
+        large = any(not mapped.is_small(*work.embeddings.corpus.shape) for work, _ in left)
+        if not left or not (self.show or large):
+            return
+        self.progress.now("small probes")
+        begun, limit = time.time(), self.machine.memory_limit
+        self.probes = probe(left, self.machine.cores, limit)
+        told = forecast(left, self.probes, SPREAD_PROCESSES - 1, measured=measured)
+        self.progress.say(told.lines())
+        self.store.log("probes", "", begun, forecast_seconds=told.seconds)
 
     # --------------------------------------------------------------------------------- measuring
 
@@ -180,6 +198,11 @@ class _Run:
                 reason = f"not installed: {backend.install}"
                 for trial_id, trial in group.items():
                     self._add_failure(work, trial_id, trial, "skipped", reason)
+                continue
+            limit = self.machine.memory_limit
+            if self.probes and (reason := too_large(work, group, self.probes, limit)):
+                for trial_id, trial in group.items():
+                    self._add_failure(work, trial_id, trial, "out_of_memory", reason)
                 continue
             build = self._build_job(work, group).model_copy(
                 update={"rivals": self._rivals(work), "encode_ms_p50": encode_ms}
@@ -288,7 +311,7 @@ class _Run:
         begun = time.time()
         with Worker(job, self.study.timeout_seconds, self.machine.memory_limit) as worker:
             yield worker
-        self.store.log(job.kind, label, begun, worker.peak_bytes)
+        self.store.log(job.kind, label, begun, worker_bytes=worker.peak_bytes)
 
     def _run_job(self, work: Workload, job: ExactJob | Bm25Job | BuildJob, label: str) -> str:
         """Run the trials of a job; if a worker ends early, blame a trial and go on with the rest.

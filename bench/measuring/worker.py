@@ -52,7 +52,6 @@ from bench.measuring.probe import run_probe
 from bench.reducers import Reducer
 from bench.study.plan import parameters
 
-
 _TOLD_SECONDS = 1.0
 
 
@@ -173,11 +172,11 @@ def _built(
     memory = max(0, machine.unique_bytes(embeddings.folder) - before)
     mapped.release(vectors)
     here = backend.kind != SERVER  # a server's memory belongs to another process
-    known = peak is not None and resident is not None
+    most = None if peak is None or resident is None else max(memory, peak - resident)
     columns = {
         "build_seconds": build_seconds,
         "memory_bytes": memory if here else None,
-        "peak_memory_bytes": max(memory, peak - resident) if here and known else None,
+        "peak_memory_bytes": most if here else None,
         "index_bytes": backend.size_bytes(),
         "caution": reducer.caution(index.dim),
     }

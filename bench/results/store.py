@@ -115,18 +115,13 @@ class Store:
         table = pa.table({c: [row.get(c)] for c in TRIALS.names}, schema=TRIALS)
         _write(table, self.parts / f"{name}.trials.parquet")
 
-    def log(self, task: str, label: str, begun: float, worker_bytes: int = 0) -> None:
-        """Add a line to ``tasks.jsonl``: what a piece of the run took, and when it began.
+    def log(self, task: str, label: str, begun: float, **figures: float) -> None:
+        """Add a line to ``tasks.jsonl``: what a part of the run took, and when it began.
 
-        `begun` in seconds since 1970; `worker_bytes` is the most memory of its own a worker held.
+        `begun` in seconds since 1970; `figures` are added as they are.
         """
-        line = {
-            "task": task,
-            "label": label,
-            "begun": begun,
-            "seconds": time.time() - begun,
-            "worker_bytes": worker_bytes,
-        }
+        line = {"task": task, "label": label, "begun": begun, "seconds": time.time() - begun}
+        line |= figures
         with (self.folder / TASKS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
