@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.datasets import Dataset, load_dataset
+from bench.embeddings import embed
 from bench.errors import UsageError
 from bench.reducers.adaptor import Adaptor, save_adaptor
 from bench.results.store import QUERIES, Store, load, load_queries, load_rankings
@@ -201,15 +203,16 @@ def _parquet(folder: Path, rng: random.Random) -> None:
 
 
 def _read_vectors(name: str, folder: Path) -> None:
-    data = load_dataset(f"vectors:{folder / name}")
-    for vectors, ids in ((data.corpus_vectors, data.doc_ids), (data.query_vectors, data.query_ids)):
-        assert vectors is not None
-        assert vectors.dtype == np.float32
-        assert vectors.shape == (len(ids), data.corpus_vectors.shape[1])  # type: ignore[union-attr]
-        assert np.isfinite(vectors).all()
-        assert all(isinstance(i, str) for i in ids)
-    if data.qrels is not None:
-        _check_qrels(data)
+    with tempfile.TemporaryDirectory() as cache:
+        data = embed(f"vectors:{folder / name}", cache=Path(cache), progress=False)
+        for vectors, ids in ((data.corpus, data.doc_ids), (data.queries, data.query_ids)):
+            assert vectors.dtype == np.float32
+            assert vectors.shape == (len(ids), data.full_dim)
+            assert np.isfinite(vectors).all()
+            assert all(isinstance(i, str) for i in ids)
+        assert data.truth is None or data.truth.shape[0] == len(data.queries)
+        if data.qrels is not None:
+            assert list(data.qrels) == data.query_ids
 
 
 def _results(folder: Path, rng: random.Random) -> None:
