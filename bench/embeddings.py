@@ -11,8 +11,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -25,18 +24,17 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bench.datasets import Dataset, RowNumbers, VectorStream, load_dataset
-from bench.datasets._ids import StoredIds, batches, positions, store_ids
+from bench.datasets._ids import StoredIds, positions, store_ids
 from bench.datasets._stream import array_stream
 from bench.encoders import Encoder, Role, get_encoder
+from bench.encoding import check, digest, encode
 from bench.errors import DataError, UsageError
 from bench.files import cache_folder, whole
-from bench.ingest import Few, Ingested, Look, Place, ingest, open_place
+from bench.ingest import Ingested, Place, ingest, open_place
 from bench.truth import agrees
 
 _SAMPLE_TEXTS = 50
 """Query texts kept with the vectors, to time the encoding of single queries later."""
-_LAYOUT = "1"
-"""Of the matrices."""
 _SET_LAYOUT = "4"
 """Of the sets, which name matrices: a newer one encodes nothing again."""
 _META, _IDS, _TRUTH = "meta.json", "doc_ids.arrow", "truth.npy"
@@ -140,10 +138,10 @@ def embed(
     try:
         (cache / "matrices").mkdir(parents=True, exist_ok=True)
         with _bar(progress) as bar:
-            ready = None if model else _ingest_corpus(data, cache, bar)
+            ready = _ingest_corpus(data, cache, bar) if model is None else None
             fingerprint = _fingerprint(data, ready)
             parts = [] if data.truth is None else [hashlib.sha256(data.truth.tobytes()).hexdigest()]
-            key = _digest(_SET_LAYOUT, identity, fingerprint, *parts)
+            key = digest(_SET_LAYOUT, identity, fingerprint, *parts)
             folder = cache / "sets" / key
             with filelock.FileLock(cache / f"{key}.lock"):
                 if not _is_whole(folder, ready):
@@ -169,7 +167,7 @@ def encode_texts(
     try:
         (cache / "matrices").mkdir(parents=True, exist_ok=True)
         with _bar(progress) as bar:
-            key = _encode(cache, model, model.identity, role, texts, range(len(texts)), bar)
+            key = encode(cache, model, model.identity, role, texts, range(len(texts)), bar)
     except OSError as error:
         raise _unwritable(cache, error) from error
     vectors: np.ndarray = np.load(cache / "matrices" / f"{key}.npy", mmap_mode="r")
@@ -239,7 +237,7 @@ def _ingest_corpus(data: Dataset, cache: Path, bar: Progress) -> Ingested:
 def _fingerprint(data: Dataset, ready: Ingested | None) -> str:
     """Return the digest of a dataset's whole content."""
     known = not isinstance(data.corpus_vectors, VectorStream) or data.corpus_vectors.fingerprint
-    return data.fingerprint if known or ready is None else _digest(data.fingerprint, ready.content)
+    return data.fingerprint if known or ready is None else digest(data.fingerprint, ready.content)
 
 
 def _taken_in(data: Dataset, cache: Path, ready: Ingested, bar: Progress) -> dict[str, Any]:
@@ -248,7 +246,8 @@ def _taken_in(data: Dataset, cache: Path, ready: Ingested, bar: Progress) -> dic
     corpus = open_place(cache, ready.place)
     if queries is None:
         queries = np.asarray(corpus[data.own])
-    asked = ingest(array_stream(queries), cache, data.name, data.query_ids, "query", bar)
+    stream = array_stream(queries, fingerprint=hashlib.sha256(queries.tobytes()).hexdigest())
+    asked = ingest(stream, cache, data.name, data.query_ids, "query", bar)
     truth = False
     if data.truth is not None:
         truth, note = agrees(data.truth, queries, corpus)
@@ -268,10 +267,10 @@ def _encoded(
     """Return the part of a set's description that follows from encoded texts."""
     if model is None or data.documents is None or data.queries is None:
         raise DataError(f"dataset '{data.name}' has no texts of its documents or queries")
-    corpus = _encode(cache, model, identity, "document", data.documents, data.doc_ids, bar)
-    queries = _encode(cache, model, identity, "query", data.queries, data.query_ids, bar)
-    look, notes = _check(cache / "matrices" / f"{corpus}.npy", data.doc_ids, "document")
-    _, more = _check(cache / "matrices" / f"{queries}.npy", data.query_ids, "query")
+    corpus = encode(cache, model, identity, "document", data.documents, data.doc_ids, bar)
+    queries = encode(cache, model, identity, "query", data.queries, data.query_ids, bar)
+    look, notes = check(cache / "matrices" / f"{corpus}.npy", data.doc_ids, "document")
+    _, more = check(cache / "matrices" / f"{queries}.npy", data.query_ids, "query")
     return {
         "corpus": corpus,
         "queries": queries,
@@ -324,112 +323,6 @@ def _is_whole(folder: Path, ready: Ingested | None) -> bool:
         return len(found.doc_ids) == len(found.corpus) and (ready is None or ready.place == place)
     except (OSError, ValueError, KeyError, EOFError):
         return False
-
-
-def _encode(
-    cache: Path,
-    model: Encoder,
-    identity: str,
-    role: Role,
-    texts: Iterable[str],
-    ids: Sequence[Any],
-    bar: Progress,
-) -> str:
-    """Encode `texts` into ``matrices/KEY.npy`` unless the file exists; return the key."""
-    key = _digest(_LAYOUT, identity, role, "float32", _texts_digest(texts))
-    path, partial = cache / "matrices" / f"{key}.npy", cache / "matrices" / f"{key}.part"
-    shape = (len(ids), model.dimension)
-    if _has_shape(path, shape):
-        return key
-    with filelock.FileLock(cache / f"{key}.lock"):
-        if _has_shape(path, shape):
-            return key
-        done = _begin(partial, shape)
-        task = bar.add_task(
-            f"encoding {'documents' if role == 'document' else 'queries'}",
-            total=len(ids),
-            completed=done,
-        )
-        with partial.open("r+b") as file:
-            file.seek(0, os.SEEK_END)
-            for batch in batches(islice(texts, done, None), model.batch_size):
-                vectors = np.ascontiguousarray(model.encode_full(batch, role), dtype=np.float32)
-                if vectors.shape != (len(batch), model.dimension):
-                    raise UsageError(
-                        f"the encoder returned shape {vectors.shape} for {len(batch)} texts"
-                    )
-                file.write(vectors.tobytes())
-                file.flush()
-                bar.advance(task, len(batch))
-        partial.replace(path)
-    return key
-
-
-def _begin(partial: Path, shape: tuple[int, int]) -> int:
-    """Prepare a part file and return the number of whole rows in it.
-
-    A new file gets its header; an incomplete last row is cut off.
-    """
-    if not partial.exists():
-        with partial.open("wb") as file:
-            np.lib.format.write_array_header_1_0(
-                file, {"descr": "<f4", "fortran_order": False, "shape": shape}
-            )
-        return 0
-    with partial.open("r+b") as file:
-        np.lib.format.read_magic(file)
-        np.lib.format.read_array_header_1_0(file)
-        header, width = file.tell(), shape[1] * 4
-        rows = (partial.stat().st_size - header) // width
-        file.truncate(header + rows * width)
-    return int(rows)
-
-
-def _has_shape(path: Path, shape: tuple[int, ...]) -> bool:
-    try:
-        return bool(np.load(path, mmap_mode="r").shape == shape)
-    except (OSError, ValueError, EOFError):
-        return False
-
-
-def _check(path: Path, ids: Sequence[str], what: str) -> tuple[Look, list[str]]:
-    """Return a look at encoded vectors, and notes on all-zero ones and copies.
-
-    Raises DataError, and removes the matrix, if it has NaN or infinite vectors.
-    """
-    vectors = np.load(path, mmap_mode="r")
-    look = Look(len(vectors))
-    for block in array_stream(vectors).blocks():
-        look.add(block)
-    if look.broken.count:
-        path.unlink()
-        raise DataError(
-            f"the encoder returned NaN or infinite vectors for {_named(look.broken, ids, what)}"
-        )
-    notes = []
-    if look.zero.count:
-        named = _named(look.zero, ids, what)
-        notes.append(f"{named} encoded to an all-zero vector, similar to nothing")
-    if what == "document" and (copies := look.copies()):
-        notes.append(f"{copies} of {len(vectors)} documents have the same vector as another")
-    return look, notes
-
-
-def _named(few: Few, ids: Sequence[str], what: str) -> str:
-    plural = {"document": "documents", "query": "queries"}[what] if few.count > 1 else what
-    return f"{few.count} {plural} ({few.names(ids)})"
-
-
-def _texts_digest(texts: Iterable[str]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for text in texts:
-        encoded = text.encode("utf-8", "surrogatepass")
-        digest.update(len(encoded).to_bytes(8, "little") + encoded)
-    return digest.hexdigest()
-
-
-def _digest(*parts: Any) -> str:
-    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
 
 def _bar(show: bool) -> Progress:

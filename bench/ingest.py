@@ -137,19 +137,18 @@ def ingest(
         found = _read(stream, cache, key, name, ids, what, bar)
         if _identity(stream) != identity:
             raise DataError(f"{name}: {stream.files[0]} has changed while it was read; run again")
-        if stream.files or stream.fingerprint:
-            with whole(record) as partial:
-                partial.write_text(json.dumps(asdict(found)), encoding="utf-8")
+        with whole(record) as partial:
+            partial.write_text(json.dumps(asdict(found)), encoding="utf-8")
     return found
 
 
 def _identity(stream: VectorStream) -> list[Any]:
-    """Return what the content follows from without reading it; unique if nothing is known."""
+    """Return what the content follows from, without reading it."""
     known = stream.fingerprint or [
         (str(path.absolute()), stat.st_size, stat.st_mtime_ns, stat.st_ino)
         for path, stat in ((path, path.stat()) for path in stream.files)
     ]
-    return [_LAYOUT, stream.shape, stream.details, known or os.getpid()]
+    return [_LAYOUT, stream.shape, stream.details, known]
 
 
 def _recorded(record: Path, cache: Path) -> Ingested | None:

@@ -1,4 +1,4 @@
-"""Files that hold one array: .npy, .fvecs and .bvecs of texmex, .fbin, .u8bin, .i8bin of big-ann."""
+"""Files of one array: .npy, .fvecs and .bvecs of texmex, .fbin, .u8bin, .i8bin of big-ann."""
 
 from __future__ import annotations
 

@@ -134,11 +134,14 @@ def in_folder(folder: Path) -> Beside:
     return Beside(_part_of(folder, files, _QUERIES), truth)
 
 
-def beside(base: Path) -> Beside:
-    """Return the files beside a corpus file; raises DataError for several files of queries."""
+def beside(base: Path, named: bool) -> Beside:
+    """Return the files beside a corpus file.
+
+    Raises DataError for several files of queries, unless the queries are `named` anyway.
+    """
     stem = _stem(base)
     marked = re.fullmatch(r"(|.*[-_.])(?:base|learn)(|[-_.].*)", stem, re.IGNORECASE)
-    start, rest = marked.groups() if marked else (f"{stem}_", "")
+    start, rest = marked.groups() if marked else ("", "")
     before = re.escape(start) if marked else re.escape(stem) + "[-_.]"
     files = [file for file in _files(base.parent) if file != base]
     queries = [
@@ -146,7 +149,7 @@ def beside(base: Path) -> Beside:
         for file in files
         if _is(file, before + _QUERIES) and suffix_of(file) == suffix_of(base)
     ]
-    if len(queries) > 1:
+    if len(queries) > 1 and not named:
         raise DataError(
             f"{base}: there are several files of queries ({few([f.name for f in queries])}); "
             f"name one as vectors:{base}?queries=PATH"

@@ -102,5 +102,5 @@ def chained(streams: Sequence[VectorStream]) -> VectorStream:
 
 
 def block_rows(width: int, item_bytes: int = 4) -> int:
-    """Return the rows of a block."""
-    return max(1, _BLOCK_BYTES // max(1, width * item_bytes))
+    """Return the rows of a block, which becomes float32."""
+    return max(1, _BLOCK_BYTES // max(1, width * max(4, item_bytes)))

@@ -16,8 +16,8 @@ SUFFIXES = (".ibin", ".ivecs")
 def read_truth(path: Path) -> np.ndarray:
     """Return the documents' positions, (q, k) int64, best first.
 
-    Formats: ``.ivecs`` of texmex; ``.npy`` of integers; else that of big-ann, which is two uint32 (q
-    and k), then q · k int32, and usually as many float32 distances, which are not read. Raises
+    Formats: ``.ivecs`` of texmex; ``.npy`` of integers; else that of big-ann, which is two uint32
+    (q and k), then q · k int32, and usually as many float32 distances, which are not read. Raises
     DataError for anything else.
     """
     if not path.is_file():

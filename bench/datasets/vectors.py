@@ -79,6 +79,8 @@ class Vectors(Source):
                 f"{spec.path}: there are judgements but no query vectors; "
                 "add queries.npy, or remove the judgements"
             )
+        if read.queries is None and spec.truth:
+            raise DataError(f"{name}: ground truth needs the queries that it was made for")
         n, notes = len(read.corpus), list(read.notes)
         doc_ids = _ids(read.doc_ids, n, spec.path, "document")
         fingerprint = Fingerprint("vectors")
@@ -154,7 +156,7 @@ def _read(spec: Spec, name: str, split: str) -> _Read:
     else:
         files = matching(path)
         corpus, ids = open_part(files, f"{name}: corpus", spec.column)
-        found = beside(path) if files == [path] else Beside([], [])
+        found = beside(path, bool(spec.queries)) if files == [path] else Beside([], [])
         read = _with(_Read(corpus, doc_ids=None if ids is None else spooled(ids())), found, spec)
     if spec.queries:
         queries, ids = open_part(spec.queries, f"{name}: queries")
@@ -179,7 +181,10 @@ def _with(read: _Read, found: Beside, spec: Spec) -> _Read:
     # Another file of queries is another set of queries.
     if found.truth and not spec.truth and not spec.queries and read.queries is not None:
         (path,) = found.truth
-        return replace(read, truth=read_truth(path), truth_source=path.name)
+        try:
+            return replace(read, truth=read_truth(path), truth_source=path.name)
+        except DataError as error:  # nobody has named the file, so it may be of something else
+            return replace(read, notes=(*read.notes, f"no ground truth is used: {error}"))
     return read
 
 
