@@ -162,6 +162,12 @@ def test_a_source_that_breaks_off_leaves_nothing_behind(tmp_path, monkeypatch):
     assert not list((tmp_path / "cache" / "matrices").iterdir())
 
 
+def test_a_source_that_goes_on_is_stopped():
+    stream = VectorStream((80, 8), lambda: iter([VECTORS[:50], VECTORS[50:]]))
+    with pytest.raises(DataError, match="more than 80 vectors"):
+        list(stream.blocks())
+
+
 def test_what_a_killed_process_left_is_written_over(tmp_path):
     spec = save(tmp_path / "x.npy", np.tile(VECTORS, (20, 1)).astype(np.float64))
     program = """

@@ -30,7 +30,7 @@ def npy_stream(path: Path, what: str) -> VectorStream:
         raise DataError(f"{what} is empty")
     if not array.flags.c_contiguous:
         return array_stream(array, files=(path,))
-    return _rows(path, array.dtype, array.shape, array.offset)
+    return rows_at(path, array.dtype, array.shape, array.offset)
 
 
 def map_npy(path: Path) -> np.memmap:
@@ -95,7 +95,7 @@ def header_first(path: Path, suffix: str, what: str) -> VectorStream:
             f"{path} is not an {suffix} file: its size is not that of the "
             f"{n} vectors of {width} dimensions that it names first"
         )
-    return _rows(path, dtype, (n, width), 8)
+    return rows_at(path, dtype, (n, width), 8)
 
 
 def read_header(path: Path) -> np.ndarray:
@@ -104,7 +104,8 @@ def read_header(path: Path) -> np.ndarray:
     return header if len(header) == 2 else np.zeros(2, np.int64)
 
 
-def _rows(path: Path, dtype: np.dtype, shape: tuple[int, ...], offset: int) -> VectorStream:
+def rows_at(path: Path, dtype: np.dtype, shape: tuple[int, ...], offset: int) -> VectorStream:
+    """Return vectors that lie in row order from `offset` on; float32 is mapped if it is aligned."""
     n, width = shape
     mapped = dtype == np.dtype("<f4") and offset % 4 == 0
     return VectorStream(

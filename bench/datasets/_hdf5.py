@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from bench.datasets._arrays import rows_at
 from bench.datasets._files import first_line
 from bench.datasets._stream import VectorStream, block_rows
 from bench.errors import DataError
@@ -48,21 +49,20 @@ def open_hdf5(
     """
     found = json.loads(_described(path, "describe", attribute, *names))
     arrays: dict[str, dict[str, Any]] = found["arrays"]
-    return {name: _stream(path, name, **array) for name, array in arrays.items()}, found[
-        "attribute"
-    ]
+    streams = {name: _stream(path, name, **array) for name, array in arrays.items()}
+    return streams, found["attribute"]
 
 
 def _stream(
     path: Path, name: str, shape: list[int], kind: str, dtype: str, offset: int | None
 ) -> VectorStream:
     size = _claimed(path, name, shape, kind, dtype)
-    if offset is not None and (offset % 4 or offset + size > path.stat().st_size):
-        offset = None
-    wanted = "<f4" if kind == "f" or dtype == "uint64" else "<i8"
     n, width = shape
+    if offset is not None and offset + size <= path.stat().st_size:
+        return rows_at(path, np.dtype("<f4"), (n, width), offset)
+    wanted = "<f4" if kind == "f" or dtype == "uint64" else "<i8"
     read = partial(_rows, path, name, (n, width), np.dtype(wanted))
-    return VectorStream((n, width), read, (path,), name, offset)
+    return VectorStream((n, width), read, (path,), name)
 
 
 def _claimed(path: Path, name: str, shape: list[int], kind: str, dtype: str) -> int:

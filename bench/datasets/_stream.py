@@ -50,6 +50,8 @@ class VectorStream:
                 if block.ndim != 2 or block.shape[1] != self.shape[1]:
                     raise DataError(f"{self._source}: the vectors have different widths")
                 count += len(block)
+                if count > len(self):
+                    raise DataError(f"{self._source}: there are more than {len(self)} vectors")
                 with np.errstate(over="ignore"):  # an overflow becomes infinite: reported later
                     yield np.ascontiguousarray(block, dtype=np.float32)
         except OSError as error:
