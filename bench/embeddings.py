@@ -1,8 +1,9 @@
 """Embeddings: one dataset encoded once by one encoder, on disk, memory-mapped, keyed by content.
 
-The cache has two folders. ``matrices/KEY.npy`` holds vectors, keyed by the encoder's identity, the
-role and the texts. ``sets/KEY/`` holds ids, judgements and the keys of the matrices, keyed by the
-encoder's identity and the dataset's fingerprint. Nothing downstream of this module sees text.
+The cache has three folders. ``matrices/KEY.npy`` holds vectors, keyed by the encoder's identity,
+the role and the texts, or by their content. ``sets/KEY/`` holds ids, judgements and the places of
+the vectors, keyed by the encoder's identity and the dataset's fingerprint. ``ingested`` is of
+`bench.ingest`. Nothing downstream of this module sees text.
 """
 
 from __future__ import annotations
@@ -10,9 +11,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -24,20 +23,21 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from bench.datasets import Dataset, load_dataset
+from bench.datasets import Dataset, RowNumbers, VectorStream, load_dataset
+from bench.datasets._ids import StoredIds, positions, store_ids
+from bench.datasets._stream import array_stream
 from bench.encoders import Encoder, Role, get_encoder
+from bench.encoding import check, digest, encode
 from bench.errors import DataError, UsageError
 from bench.files import cache_folder, whole
+from bench.ingest import Ingested, Place, ingest, open_place
+from bench.truth import agrees
 
 _SAMPLE_TEXTS = 50
 """Query texts kept with the vectors, to time the encoding of single queries later."""
-_BLOCK = 65_536
-_UNIT = 1e-6
-"""Largest distance of a length from 1 that rounding to float32 explains."""
-_LAYOUT = "1"
-"""Of the matrices."""
-_SET_LAYOUT = "3"
+_SET_LAYOUT = "4"
 """Of the sets, which name matrices: a newer one encodes nothing again."""
+_META, _IDS, _TRUTH = "meta.json", "doc_ids.arrow", "truth.npy"
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,8 @@ class Embeddings:
     groups: list[str] | None
     """The group of each query, (q,); None where unknown."""
     sample_texts: tuple[str, ...]
+    truth: np.ndarray | None = None
+    """(q, k) int64: the exact results at the full dimension, best first, if they came ready."""
 
     @property
     def full_dim(self) -> int:
@@ -96,10 +98,10 @@ class Embeddings:
         return rows, documents
 
     @cached_property
-    def doc_ids(self) -> list[str]:
-        """The documents' ids by position."""
-        ids: list[str] = json.loads((self.folder / "doc_ids.json").read_text(encoding="utf-8"))
-        return ids
+    def doc_ids(self) -> Sequence[str]:
+        """The documents' ids by position, read when they are asked for."""
+        path = self.folder / _IDS
+        return StoredIds(path) if path.exists() else RowNumbers(len(self.corpus))
 
 
 def embed(
@@ -114,7 +116,7 @@ def embed(
 ) -> Embeddings:
     """Return the embeddings of a dataset by an encoder, both named as in a study.
 
-    They come from the cache if possible. Texts are streamed in batches, so that a corpus may be
+    They come from the cache if possible. Texts and vectors are streamed, so that a corpus may be
     larger than memory. An interrupted encoding resumes after the last whole batch.
     `encoder` is None for ready vectors. `max_queries` takes a seeded sample of the queries.
     Raises UsageError on bad input (see `bench.datasets` and `bench.encoders`), DataError for NaN or
@@ -133,13 +135,21 @@ def embed(
     else:
         model = get_encoder(encoder)
         identity = model.identity
-    key = _digest(_SET_LAYOUT, identity, data.fingerprint)
-    folder = cache / "sets" / key
     try:
         (cache / "matrices").mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(cache / f"{key}.lock"):
-            if not _is_whole(folder):
-                _make(folder, cache, data, model, identity, progress)
+        with _bar(progress) as bar:
+            ready = _ingest_corpus(data, cache, bar) if model is None else None
+            fingerprint = _fingerprint(data, ready)
+            parts = [] if data.truth is None else [hashlib.sha256(data.truth.tobytes()).hexdigest()]
+            key = digest(_SET_LAYOUT, identity, fingerprint, *parts)
+            folder = cache / "sets" / key
+            with filelock.FileLock(cache / f"{key}.lock"):
+                if not _is_whole(folder, ready):
+                    if ready is None:
+                        meta = _encoded(data, cache, model, identity, bar)
+                    else:
+                        meta = _taken_in(data, cache, ready, bar)
+                    _write(folder, data, fingerprint, meta)
         found = open_embeddings(folder, max_queries, seed)
     except OSError as error:
         raise _unwritable(cache, error) from error
@@ -157,7 +167,7 @@ def encode_texts(
     try:
         (cache / "matrices").mkdir(parents=True, exist_ok=True)
         with _bar(progress) as bar:
-            key = _encode(cache, model, model.identity, role, texts, range(len(texts)), bar)
+            key = encode(cache, model, model.identity, role, texts, range(len(texts)), bar)
     except OSError as error:
         raise _unwritable(cache, error) from error
     vectors: np.ndarray = np.load(cache / "matrices" / f"{key}.npy", mmap_mode="r")
@@ -165,12 +175,14 @@ def encode_texts(
 
 
 def open_embeddings(folder: Path, max_queries: int | None = None, seed: int = 0) -> Embeddings:
-    """Open a folder made by `embed`; the same `max_queries` and `seed` give the same sample."""
-    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-    matrices = folder.parent.parent / "matrices"
-    corpus, queries = (
-        np.load(matrices / f"{meta[role]}.npy", mmap_mode="r") for role in ("corpus", "queries")
-    )
+    """Open a folder made by `embed`; the same `max_queries` and `seed` give the same sample.
+
+    Raises DataError if the corpus is mapped from a file of the user that has changed since.
+    """
+    meta = json.loads((folder / _META).read_text(encoding="utf-8"))
+    cache = folder.parent.parent
+    corpus, queries = (open_place(cache, meta[role]) for role in ("corpus", "queries"))
+    truth = np.load(folder / _TRUTH, mmap_mode="r") if meta["truth"] else None
     asked = np.arange(len(queries))
     if max_queries is not None and max_queries < len(queries):
         asked = np.sort(
@@ -194,6 +206,7 @@ def open_embeddings(folder: Path, max_queries: int | None = None, seed: int = 0)
         own=None if meta["own"] is None else np.array(meta["own"], dtype=np.int64)[asked],
         groups=None if meta["groups"] is None else [meta["groups"][i] for i in asked],
         sample_texts=tuple(meta["sample_texts"]),
+        truth=None if truth is None else np.asarray(truth[asked]),
     )
 
 
@@ -207,207 +220,109 @@ def _unwritable(cache: Path, error: OSError) -> UsageError:
 # ------------------------------------------------------------------------------- making a set
 
 
-def _make(
-    folder: Path, cache: Path, data: Dataset, model: Encoder | None, identity: str, progress: bool
-) -> None:
-    if model is None:
-        if data.corpus_vectors is None or data.query_vectors is None:
-            raise DataError(f"dataset '{data.name}' has vectors for its corpus or queries only")
-        if data.corpus_vectors.shape[1] != data.query_vectors.shape[1]:
-            raise DataError(
-                f"dataset '{data.name}': corpus vectors have {data.corpus_vectors.shape[1]} "
-                f"dimensions, query vectors {data.query_vectors.shape[1]}"
-            )
-        corpus = _store_vectors(cache, data.corpus_vectors)
-        queries = _store_vectors(cache, data.query_vectors)
-        zeros: list[str] = []
-    else:
-        if data.documents is None or data.queries is None:
-            raise DataError(f"dataset '{data.name}' has no texts of its documents or queries")
-        with _bar(progress) as bar:
-            corpus = _encode(cache, model, identity, "document", data.documents, data.doc_ids, bar)
-            queries = _encode(cache, model, identity, "query", data.queries, data.query_ids, bar)
-        zeros = _check(cache / "matrices" / f"{corpus}.npy", data.doc_ids, "document")
-        zeros += _check(cache / "matrices" / f"{queries}.npy", data.query_ids, "query")
-    position = (
-        {doc_id: str(i) for i, doc_id in enumerate(data.doc_ids)} if data.qrels is not None else {}
-    )
-    meta = {
-        "dataset": data.name,
-        "dataset_fingerprint": data.fingerprint,
-        "synthetic": data.synthetic,
-        "notes": [*data.notes, *zeros],
+def _ingest_corpus(data: Dataset, cache: Path, bar: Progress) -> Ingested:
+    corpus = data.corpus_vectors
+    if corpus is None or (data.query_vectors is None and data.own is None):
+        raise DataError(f"dataset '{data.name}' has vectors for its corpus or queries only")
+    if not isinstance(corpus, VectorStream):
+        corpus = array_stream(corpus, fingerprint=data.fingerprint)
+    if data.query_vectors is not None and data.query_vectors.shape[1] != corpus.shape[1]:
+        raise DataError(
+            f"dataset '{data.name}': corpus vectors have {corpus.shape[1]} "
+            f"dimensions, query vectors {data.query_vectors.shape[1]}"
+        )
+    return ingest(corpus, cache, data.name, data.doc_ids, "document", bar)
+
+
+def _fingerprint(data: Dataset, ready: Ingested | None) -> str:
+    """Return the digest of a dataset's whole content."""
+    known = not isinstance(data.corpus_vectors, VectorStream) or data.corpus_vectors.fingerprint
+    return data.fingerprint if known or ready is None else digest(data.fingerprint, ready.content)
+
+
+def _taken_in(data: Dataset, cache: Path, ready: Ingested, bar: Progress) -> dict[str, Any]:
+    """Return the part of a set's description that follows from ready vectors."""
+    queries, notes = data.query_vectors, [*data.notes, *ready.notes()]
+    corpus = open_place(cache, ready.place)
+    if queries is None:
+        queries = np.asarray(corpus[data.own])
+    stream = array_stream(queries, fingerprint=hashlib.sha256(queries.tobytes()).hexdigest())
+    asked = ingest(stream, cache, data.name, data.query_ids, "query", bar)
+    truth = False
+    if data.truth is not None:
+        truth, note = agrees(data.truth, queries, corpus)
+        notes.append(note)
+    return {
+        "corpus": ready.place,
+        "queries": asked.place,
+        "unit": ready.unit,
+        "notes": notes,
+        "truth": truth,
+    }
+
+
+def _encoded(
+    data: Dataset, cache: Path, model: Encoder | None, identity: str, bar: Progress
+) -> dict[str, Any]:
+    """Return the part of a set's description that follows from encoded texts."""
+    if model is None or data.documents is None or data.queries is None:
+        raise DataError(f"dataset '{data.name}' has no texts of its documents or queries")
+    corpus = encode(cache, model, identity, "document", data.documents, data.doc_ids, bar)
+    queries = encode(cache, model, identity, "query", data.queries, data.query_ids, bar)
+    look, notes = check(cache / "matrices" / f"{corpus}.npy", data.doc_ids, "document")
+    _, more = check(cache / "matrices" / f"{queries}.npy", data.query_ids, "query")
+    return {
         "corpus": corpus,
-        "unit": _is_unit(np.load(cache / "matrices" / f"{corpus}.npy", mmap_mode="r")),
         "queries": queries,
+        "unit": look.unit,
+        "notes": [*data.notes, *notes, *more],
+        "truth": False,
+    }
+
+
+def _write(folder: Path, data: Dataset, fingerprint: str, meta: dict[str, Any]) -> None:
+    """Write a set; its description comes last, so that a set with one is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not isinstance(data.doc_ids, RowNumbers):
+        with whole(folder / _IDS) as partial:
+            store_ids(partial, data.doc_ids)
+    if meta["truth"]:
+        with whole(folder / _TRUTH) as partial:
+            np.save(partial, np.asarray(data.truth, dtype=np.int64))
+    meta |= {
+        "dataset": data.name,
+        "dataset_fingerprint": fingerprint,
+        "synthetic": data.synthetic,
         "query_ids": list(data.query_ids),
-        "qrels": None
-        if data.qrels is None
-        else {
-            q: {position.get(d, f"?{d}"): int(g) for d, g in data.qrels[q].items()}
-            for q in data.query_ids
-        },
+        "qrels": _by_position(data),
         "own": None if data.own is None else np.asarray(data.own).tolist(),
         "groups": None if data.groups is None else list(data.groups),
         "sample_texts": list(islice(data.queries or (), _SAMPLE_TEXTS)),
     }
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    (partial / "doc_ids.json").write_text(json.dumps(list(data.doc_ids)), encoding="utf-8")
-    (partial / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.replace(folder)
+    with whole(folder / _META) as partial:
+        partial.write_text(json.dumps(meta), encoding="utf-8")
 
 
-def _is_whole(folder: Path) -> bool:
+def _by_position(data: Dataset) -> dict[str, dict[str, int]] | None:
+    """Return the judgements by the position of the document."""
+    if data.qrels is None:
+        return None
+    judged = {query: data.qrels[query] for query in data.query_ids}
+    found = positions(data.doc_ids, {document for grades in judged.values() for document in grades})
+    return {
+        query: {str(found.get(d, f"?{d}")): int(grade) for d, grade in grades.items()}
+        for query, grades in judged.items()
+    }
+
+
+def _is_whole(folder: Path, ready: Ingested | None) -> bool:
     """Return whether a set and its matrices can be read; a truncated cache is made again."""
     try:
-        open_embeddings(folder)
+        found = open_embeddings(folder)
+        place: Place = json.loads((folder / _META).read_text(encoding="utf-8"))["corpus"]
+        return len(found.doc_ids) == len(found.corpus) and (ready is None or ready.place == place)
     except (OSError, ValueError, KeyError, EOFError):
         return False
-    return True
-
-
-def _encode(
-    cache: Path,
-    model: Encoder,
-    identity: str,
-    role: Role,
-    texts: Iterable[str],
-    ids: Sequence[Any],
-    bar: Progress,
-) -> str:
-    """Encode `texts` into ``matrices/KEY.npy`` unless the file exists; return the key."""
-    key = _digest(_LAYOUT, identity, role, "float32", _texts_digest(texts))
-    path, partial = cache / "matrices" / f"{key}.npy", cache / "matrices" / f"{key}.part"
-    shape = (len(ids), model.dimension)
-    if _has_shape(path, shape):
-        return key
-    with filelock.FileLock(cache / f"{key}.lock"):
-        if _has_shape(path, shape):
-            return key
-        done = _begin(partial, shape)
-        task = bar.add_task(
-            f"encoding {'documents' if role == 'document' else 'queries'}",
-            total=len(ids),
-            completed=done,
-        )
-        with partial.open("r+b") as file:
-            file.seek(0, os.SEEK_END)
-            for batch in _batches(islice(texts, done, None), model.batch_size):
-                vectors = np.ascontiguousarray(model.encode_full(batch, role), dtype=np.float32)
-                if vectors.shape != (len(batch), model.dimension):
-                    raise UsageError(
-                        f"the encoder returned shape {vectors.shape} for {len(batch)} texts"
-                    )
-                file.write(vectors.tobytes())
-                file.flush()
-                bar.advance(task, len(batch))
-        partial.replace(path)
-    return key
-
-
-def _begin(partial: Path, shape: tuple[int, int]) -> int:
-    """Prepare a part file and return the number of whole rows in it.
-
-    A new file gets its header; an incomplete last row is cut off.
-    """
-    if not partial.exists():
-        with partial.open("wb") as file:
-            np.lib.format.write_array_header_1_0(
-                file, {"descr": "<f4", "fortran_order": False, "shape": shape}
-            )
-        return 0
-    with partial.open("r+b") as file:
-        np.lib.format.read_magic(file)
-        np.lib.format.read_array_header_1_0(file)
-        header, width = file.tell(), shape[1] * 4
-        rows = (partial.stat().st_size - header) // width
-        file.truncate(header + rows * width)
-    return int(rows)
-
-
-def _store_vectors(cache: Path, vectors: np.ndarray) -> str:
-    digest = hashlib.blake2b(f"{_LAYOUT} {vectors.shape}".encode(), digest_size=16)
-    for block in _blocks(vectors):
-        digest.update(block.tobytes())
-    key = digest.hexdigest()
-    path = cache / "matrices" / f"{key}.npy"
-    if not _has_shape(path, vectors.shape):
-        with whole(path) as partial, partial.open("wb") as file:
-            np.lib.format.write_array_header_1_0(
-                file, {"descr": "<f4", "fortran_order": False, "shape": vectors.shape}
-            )
-            for block in _blocks(vectors):
-                file.write(block.tobytes())
-    return key
-
-
-def _blocks(vectors: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(vectors), _BLOCK):
-        yield np.ascontiguousarray(vectors[start : start + _BLOCK], dtype=np.float32)
-
-
-def _is_unit(vectors: np.ndarray) -> bool:
-    squares = (np.einsum("ij,ij->i", b, b, dtype=np.float64) for b in _blocks(vectors))
-    return all(bool((np.abs(np.sqrt(each) - 1) <= _UNIT).all()) for each in squares)
-
-
-def _has_shape(path: Path, shape: tuple[int, ...]) -> bool:
-    try:
-        return bool(np.load(path, mmap_mode="r").shape == shape)
-    except (OSError, ValueError, EOFError):
-        return False
-
-
-def _check(path: Path, ids: Sequence[str], what: str) -> list[str]:
-    """Return notes on all-zero vectors and copies.
-
-    Raises DataError, and removes the matrix, if it has NaN or infinite vectors.
-    """
-    vectors = np.load(path, mmap_mode="r")
-    bad: list[str] = []
-    zero: list[str] = []
-    seen: set[bytes] = set()
-    for start in range(0, len(vectors), _BLOCK):
-        block = vectors[start : start + _BLOCK]
-        seen.update(hashlib.blake2b(row.tobytes(), digest_size=12).digest() for row in block)
-        bad += [ids[start + i] for i in np.flatnonzero(~np.isfinite(block).all(axis=1)).tolist()]
-        zero += [ids[start + i] for i in np.flatnonzero(~block.any(axis=1)).tolist()]
-    if bad:
-        path.unlink()
-        raise DataError(f"the encoder returned NaN or infinite vectors for {_named(bad, what)}")
-    notes = []
-    if zero:
-        notes.append(f"{_named(zero, what)} encoded to an all-zero vector, similar to nothing")
-    if what == "document" and len(seen) < len(vectors):
-        copies = len(vectors) - len(seen)
-        notes.append(f"{copies} of {len(vectors)} documents have the same vector as another")
-    return notes
-
-
-def _named(ids: list[str], what: str) -> str:
-    plural = {"document": "documents", "query": "queries"}[what] if len(ids) > 1 else what
-    return f"{len(ids)} {plural} ({', '.join(ids[:3])}{', …' if len(ids) > 3 else ''})"
-
-
-def _batches(texts: Iterable[str], size: int) -> Iterator[list[str]]:
-    iterator = iter(texts)
-    while batch := list(islice(iterator, size)):
-        yield batch
-
-
-def _texts_digest(texts: Iterable[str]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for text in texts:
-        encoded = text.encode("utf-8", "surrogatepass")
-        digest.update(len(encoded).to_bytes(8, "little") + encoded)
-    return digest.hexdigest()
-
-
-def _digest(*parts: Any) -> str:
-    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
 
 def _bar(show: bool) -> Progress:

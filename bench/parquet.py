@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,24 +16,45 @@ _ALWAYS_FINE = 256 * 2**20
 _MOST_INFLATED = 1000
 """Bytes that a table may take per byte of its file: sound ones stay below 100."""
 _BATCH_ROWS = 8_192
+_BUFFER = 2**20
+"""Bytes read at a time: a row group may be larger than memory."""
 
 
 def read_schema(path: Path) -> pa.Schema:
     """Return the columns of a file; raises ValueError with the reason in one line."""
-    return _guarded(lambda: pq.read_schema(path))
+    return guarded(lambda: pq.read_schema(path))
+
+
+def count_rows(path: Path) -> int:
+    """Return the number of rows that a file claims; raises ValueError likewise."""
+    rows = int(guarded(lambda: pq.read_metadata(path)).num_rows)
+    if not 0 <= rows <= max(_ALWAYS_FINE, _MOST_INFLATED * path.stat().st_size):
+        raise ValueError(f"it claims {rows} rows, which a file of its size cannot hold")
+    return rows
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Return a table, or only its `columns`.
+    """Return a table, or only its `columns`; raises ValueError as `read_batches` does."""
+    batches = list(read_batches(path, columns))
+    schema = None if batches else read_schema(path)
+    table = pa.Table.from_batches(batches, schema)
+    return table if columns is None else guarded(lambda: table.select(columns))
+
+
+def read_batches(path: Path, columns: list[str] | None = None) -> Iterator[Any]:
+    """Yield a table, or only its `columns`, in batches of some thousand rows.
 
     Every value is checked: texts are UTF-8, lists lie within their values, pages match the checksum
     if they have one. Raises ValueError with the reason in one line, also for a file whose values
     take far more than its size.
     """
-    return _guarded(lambda: _read(path, columns))
+    batches = _read(path, columns)
+    while (batch := guarded(lambda: next(batches, None))) is not None:
+        yield batch
 
 
-def _guarded(read: Callable[[], T]) -> T:
+def guarded(read: Callable[[], T]) -> T:
+    """Return what `read` returns; any error of Arrow becomes a ValueError of one line."""
     try:
         return read()
     # The bindings translate each error code of the library into one of these.
@@ -52,19 +73,17 @@ def _guarded(read: Callable[[], T]) -> T:
         raise ValueError(reason.strip()) from error
 
 
-def _read(path: Path, columns: list[str] | None) -> pa.Table:
+def _read(path: Path, columns: list[str] | None) -> Iterator[Any]:
     most = max(_ALWAYS_FINE, _MOST_INFLATED * path.stat().st_size)
-    batches, held = [], 0
+    rows, held = 0, 0
     # The footer's statistics of a column are not read: the library aborts if they are damaged.
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        schema, rows = file.schema_arrow, file.metadata.num_rows
+    with pq.ParquetFile(path, page_checksum_verification=True, buffer_size=_BUFFER) as file:
         for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
-            batches.append(batch)
+            rows += len(batch)
             held += batch.nbytes
             if held > most:
                 raise ValueError(f"its values take more than {most} bytes, too much for its size")
-    table = pa.Table.from_batches(batches) if batches else schema.empty_table()
-    if len(table) != rows:
-        raise ValueError(f"it holds {len(table)} of its {rows} rows")
-    table.validate(full=True)
-    return table if columns is None else table.select(columns)
+            batch.validate(full=True)
+            yield batch
+        if rows != file.metadata.num_rows:
+            raise ValueError(f"it holds {rows} of its {file.metadata.num_rows} rows")

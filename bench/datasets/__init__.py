@@ -13,7 +13,11 @@ from typing import ClassVar
 import numpy as np
 
 from bench import registry
+from bench.datasets._ids import RowNumbers
+from bench.datasets._stream import VectorStream
 from bench.errors import DataError
+
+__all__ = ["Dataset", "Qrels", "RowNumbers", "Source", "VectorStream", "load_dataset", "sources"]
 
 Qrels = Mapping[str, Mapping[str, int]]
 
@@ -29,8 +33,12 @@ class Dataset:
     name: str
     """As the user named it: ``"pydoc"``, ``"beir:path"``."""
     fingerprint: str
-    """Hexadecimal digest of the whole content: ids, texts or vectors, qrels."""
+    """Hexadecimal digest of the whole content: ids, texts or vectors, qrels.
+
+    Of a `VectorStream` only what it says of itself: the rest is found when it is read.
+    """
     doc_ids: Sequence[str]
+    """`RowNumbers`, if the documents have none of their own."""
     query_ids: Sequence[str]
     """The scored queries: with qrels, those with at least one relevant document in the corpus."""
     documents: Iterable[str] | None = None
@@ -41,10 +49,12 @@ class Dataset:
 
     A grade of 0 or less means judged and not relevant.
     """
-    corpus_vectors: np.ndarray | None = None
-    """(n, D) float32, possibly a memory map."""
+    corpus_vectors: np.ndarray | VectorStream | None = None
+    """(n, D) float32, or a stream of blocks of vectors that may be larger than memory."""
     query_vectors: np.ndarray | None = None
-    """(q, D) float32."""
+    """(q, D) float32. None if each query is the document that `own` names."""
+    truth: np.ndarray | None = None
+    """(q, k) int64: the nearest documents by cosine, best first, if somebody has found them."""
     own: np.ndarray | None = None
     """(q,) int64: position of the document that a query *is*, -1 for none.
 

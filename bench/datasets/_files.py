@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from bench.datasets._ids import RowNumbers, batches, positions
 from bench.errors import DataError, MissingSplit, UsageError
 
 _MOST = 2**31 - 1
 """The largest absolute grade, because the scorer uses machine integers."""
+_IDS = 65_536
+"""Ids that are hashed together."""
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -67,11 +71,27 @@ def text_lines(path: Path) -> Iterator[str]:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def distinct(ids: Sequence[str], path: Path, what: str) -> None:
-    """Raise DataError that names the ids that occur more than once."""
-    repeated = [entry_id for entry_id, count in Counter(ids).items() if count > 1]
+def distinct(ids: Iterable[str], path: Path, what: str) -> None:
+    """Raise DataError that names the ids that occur more than once.
+
+    `ids` are iterated twice if hashes occur twice, and take eight bytes each.
+    """
+    hashes = np.concatenate([np.empty(0, np.uint64), *map(_hashes, batches(ids, _IDS))])
+    hashes.sort()
+    twice = hashes[1:][hashes[1:] == hashes[:-1]]
+    suspects = (
+        each
+        for block in (batches(ids, _IDS) if len(twice) else ())
+        for each, suspect in zip(block, np.isin(_hashes(block), twice).tolist(), strict=True)
+        if suspect
+    )
+    repeated = [entry_id for entry_id, count in Counter(suspects).items() if count > 1]
     if repeated:
         raise DataError(f"{path}: {len(repeated)} {what} ids occur more than once: {few(repeated)}")
+
+
+def _hashes(ids: list[str]) -> np.ndarray:
+    return np.asarray(pd.util.hash_array(np.array(ids, dtype=object), categorize=False))
 
 
 def read_qrels(path: Path) -> dict[str, dict[str, int]]:
@@ -128,9 +148,11 @@ def scored_queries(
     outside the corpus stay and count as relevant but not found, as in trec_eval. Raises DataError
     if no query remains.
     """
-    known, asked = set(doc_ids), set(query_ids)
+    asked = set(query_ids)
     notes = []
-    unknown = {d for grades in qrels.values() for d in grades} - known
+    judged = {d for grades in qrels.values() for d in grades}
+    known = positions(doc_ids, judged)
+    unknown = judged - known.keys()
     if unknown:
         notes.append(
             f"judgements name {len(unknown)} documents that are not in the corpus: "
@@ -188,6 +210,13 @@ class Fingerprint:
             data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
             self._digest.update(len(data).to_bytes(8, "little"))
             self._digest.update(data)
+
+    def add_ids(self, ids: Sequence[str]) -> None:
+        """Add ids, a block at a time."""
+        if isinstance(ids, RowNumbers):
+            self.add("row numbers", str(len(ids)))
+        else:
+            self.add(*map(json.dumps, batches(ids, _IDS)))
 
     def add_qrels(self, qrels: dict[str, dict[str, int]]) -> None:
         """Add judgements."""

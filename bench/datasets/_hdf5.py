@@ -1,25 +1,29 @@
 """Read HDF5 in a child process, because a damaged file can hang or crash the library.
 
-The child runs twice. First it describes the file, in JSON on its standard output. Then it copies
-the arrays into .npy files, which the parent maps before it removes their folder.
+A child describes the file, in JSON on its standard output. Another one writes the rows of an array
+to its standard output, where the parent takes them block by block. What lies in the file as float32
+in row order, neither chunked nor compressed, is mapped instead.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from bench.datasets._arrays import rows_at
 from bench.datasets._files import first_line
+from bench.datasets._stream import VectorStream, block_rows
 from bench.errors import DataError
 
 DESCRIBE_SECONDS = 30.0
@@ -31,31 +35,34 @@ _MOST_INFLATED = 1032
 """Most bytes that deflate, the usual compression of HDF5, can expand one byte to."""
 _MOST_MEMORY = 8 * 2**30
 """Memory limit of the child beyond its libraries and an array. HDF5 chunks are below 4 GiB."""
-_BLOCK_BYTES = 64 * 2**20
+_BLOCK_BYTES = 16 * 2**20
 
 
-def read_hdf5(
+def open_hdf5(
     path: Path, names: tuple[str, ...], attribute: str
-) -> tuple[dict[str, np.ndarray], str | None]:
+) -> tuple[dict[str, VectorStream], str | None]:
     """Return those arrays called `names` that the file has, and an attribute as text, or None.
 
-    Each array is (n, D) float32, memory-mapped. Raises DataError for a damaged file, an array
-    that is not 2-D or numeric, a shape larger than the file can hold, or a timeout.
+    Each array is (n, D). Integers come as int64 from `VectorStream.read`, others as float32. Raises
+    DataError for a damaged file, an array that is not 2-D or numeric, a shape larger than the file
+    can hold, or a timeout; reading the streams does so too.
     """
-    found = json.loads(_child(path, DESCRIBE_SECONDS, "describe", attribute, *names))
+    found = json.loads(_described(path, "describe", attribute, *names))
     arrays: dict[str, dict[str, Any]] = found["arrays"]
-    claimed = sum(_claimed(path, name, **array) for name, array in arrays.items())
-    with tempfile.TemporaryDirectory(prefix="matryoshka-bench-") as folder:
-        free = shutil.disk_usage(folder).free
-        if claimed > free:
-            raise DataError(
-                f"{path}: its vectors take {claimed} bytes and {folder} has {free} free; "
-                "make room, or set TMPDIR"
-            )
-        _child(path, COPY_SECONDS + claimed / _COPY_BYTES_PER_SECOND, "copy", folder, *arrays)
-        # Map before the folder is removed: the pages live as long as the arrays.
-        mapped = {name: np.load(Path(folder) / f"{name}.npy", mmap_mode="r") for name in arrays}
-    return mapped, found["attribute"]
+    streams = {name: _stream(path, name, **array) for name, array in arrays.items()}
+    return streams, found["attribute"]
+
+
+def _stream(
+    path: Path, name: str, shape: list[int], kind: str, dtype: str, offset: int | None
+) -> VectorStream:
+    size = _claimed(path, name, shape, kind, dtype)
+    n, width = shape
+    if offset is not None and offset + size <= path.stat().st_size:
+        return rows_at(path, np.dtype("<f4"), (n, width), offset)
+    wanted = "<f4" if kind == "f" or dtype == "uint64" else "<i8"
+    read = partial(_rows, path, name, (n, width), np.dtype(wanted))
+    return VectorStream((n, width), read, (path,), name)
 
 
 def _claimed(path: Path, name: str, shape: list[int], kind: str, dtype: str) -> int:
@@ -75,29 +82,81 @@ def _claimed(path: Path, name: str, shape: list[int], kind: str, dtype: str) -> 
     return 4 * count
 
 
-def _child(path: Path, seconds: float, *task: str) -> str:
+def _described(path: Path, *task: str) -> str:
     """Run this module on `path` and return its output; raises DataError if it fails."""
-    command = [sys.executable, "-m", __name__, str(path.absolute()), *task]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=seconds
+            _command(path, *task),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=DESCRIBE_SECONDS,
         )
     except subprocess.TimeoutExpired as error:
-        raise DataError(
-            f"{path} is damaged, or its drive is too slow: not read within {seconds:.0f} s; "
-            "write the file anew"
-        ) from error
-    if done.returncode < 0:
-        name = signal.Signals(-done.returncode).name
+        raise _too_slow(path, DESCRIBE_SECONDS) from error
+    _check(path, done.returncode, done.stderr)
+    return done.stdout
+
+
+def _rows(path: Path, name: str, shape: tuple[int, int], dtype: np.dtype) -> Iterator[np.ndarray]:
+    """Yield the rows of an array as a child writes them; raises DataError if it fails."""
+    n, width = shape
+    step, size = block_rows(width, dtype.itemsize), width * dtype.itemsize
+    seconds = COPY_SECONDS + n * size / _COPY_BYTES_PER_SECOND
+    late = threading.Event()
+    with (
+        tempfile.TemporaryFile() as complaints,
+        subprocess.Popen(
+            _command(path, "copy", dtype.str, name), stdout=subprocess.PIPE, stderr=complaints
+        ) as child,
+    ):
+
+        def stop() -> None:
+            late.set()
+            child.kill()
+
+        watch = threading.Timer(seconds, stop)
+        watch.start()
+        try:
+            assert child.stdout is not None
+            for start in range(0, n, step):
+                data = child.stdout.read(min(step, n - start) * size)
+                if len(data) < min(step, n - start) * size:
+                    break
+                yield np.frombuffer(data, dtype).reshape(-1, width)
+            child.wait()
+        finally:
+            watch.cancel()
+            child.kill()
+        if late.is_set():
+            raise _too_slow(path, seconds)
+        complaints.seek(0)
+        _check(path, child.returncode, complaints.read().decode(errors="replace"))
+
+
+def _command(path: Path, *task: str) -> list[str]:
+    return [sys.executable, "-m", __name__, str(path.absolute()), *task]
+
+
+def _too_slow(path: Path, seconds: float) -> DataError:
+    return DataError(
+        f"{path} is damaged, or its drive is too slow: not read within {seconds:.0f} s; "
+        "write the file anew"
+    )
+
+
+def _check(path: Path, status: int, complaints: str) -> None:
+    """Raise DataError if a child crashed or refused the file."""
+    if status < 0:
+        name = signal.Signals(-status).name
         raise DataError(
             f"{path} is damaged: the HDF5 library crashed on it ({name}); write the file anew"
         )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines()
+    if status:
+        lines = complaints.strip().splitlines()
         raise DataError(
             f"{path} cannot be read as HDF5: {lines[-1] if lines else 'no reason given'}"
         )
-    return done.stdout
 
 
 # ----------------------------------------------------------------------------- inside the child
@@ -114,8 +173,8 @@ def _main(path: str, task: str, argument: str, *names: str) -> None:
         else:
             # If the chunks span the array, it is copied as one block.
             _limit_memory(max((array.nbytes for array in arrays.values()), default=0))
-            for name, array in arrays.items():
-                _copy(array, Path(argument) / f"{name}.npy")
+            for array in arrays.values():
+                _copy(array, argument, sys.stdout.buffer)
 
 
 def _limit_memory(array_bytes: int = 0) -> None:
@@ -133,9 +192,22 @@ def _limit_memory(array_bytes: int = 0) -> None:
 
 def _shapes(arrays: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {
-        name: {"shape": list(a.shape or ()), "kind": a.dtype.kind, "dtype": str(a.dtype)}
+        name: {
+            "shape": list(a.shape or ()),
+            "kind": a.dtype.kind,
+            "dtype": str(a.dtype),
+            "offset": _offset(a),
+        }
         for name, a in arrays.items()
     }
+
+
+def _offset(array: Any) -> int | None:
+    """Return where the rows begin in the file, or None if they cannot be mapped there."""
+    if array.dtype.str != "<f4" or array.chunks or array.external or array.is_virtual:
+        return None
+    offset: int | None = array.id.get_offset()
+    return offset
 
 
 def _attribute(file: Any, name: str) -> str | None:
@@ -145,14 +217,10 @@ def _attribute(file: Any, name: str) -> str | None:
     return None if value is None else str(value)
 
 
-def _copy(array: Any, path: Path) -> None:
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(
-            file, {"descr": "<f4", "fortran_order": False, "shape": array.shape}
-        )
-        for rows in _row_blocks(array):
-            with np.errstate(over="ignore"):  # an overflow becomes infinite and is reported later
-                np.ascontiguousarray(array[rows], dtype="<f4").tofile(file)
+def _copy(array: Any, dtype: str, file: BinaryIO) -> None:
+    for rows in _row_blocks(array):
+        with np.errstate(over="ignore"):  # an overflow becomes infinite and is reported later
+            file.write(np.ascontiguousarray(array[rows], dtype=dtype).data)
 
 
 def _row_blocks(array: Any) -> Iterator[slice]:

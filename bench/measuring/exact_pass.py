@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from bench.exact.one_pass import exact_search
+import numpy as np
+
+from bench.embeddings import Embeddings
+from bench.exact.one_pass import Exact, exact_search
 from bench.measuring.jobs import (
     Emit,
     ExactJob,
@@ -18,8 +21,8 @@ from bench.measuring.jobs import (
 )
 from bench.measuring.prepared import ExactResults, fitted_reducer, opened
 from bench.measuring.subsets import subset_columns
-from bench.quality.scorer import Scorer
-from bench.reducers import PREFIX
+from bench.quality.scorer import Scorer, cosines
+from bench.reducers import PREFIX, Reducer
 from bench.vectors import normalise
 
 _OF_EXACT_SEARCH = (
@@ -29,22 +32,7 @@ _OF_EXACT_SEARCH = (
     "ann_recall_at_10_worst_tenth",
     "ann_recall_at_10_p5",
 )
-
-
 _TOLD_SECONDS = 0.5
-
-
-def _telling(total: int, emit: Emit) -> Callable[[int], None]:
-    """Return a function that reports now and then how many of `total` documents are scanned."""
-    told = time.monotonic()
-
-    def tell(done: int) -> None:
-        nonlocal told
-        if time.monotonic() - told > _TOLD_SECONDS:
-            told = time.monotonic()
-            emit(Progressed(done=done, total=total))
-
-    return tell
 
 
 def run_exact(job: ExactJob, emit: Emit) -> None:
@@ -53,19 +41,7 @@ def run_exact(job: ExactJob, emit: Emit) -> None:
     reducer = fitted_reducer(job.exact, embeddings)
     if not results.exist():
         rows, documents = embeddings.relevant_pairs()
-        found = exact_search(
-            embeddings.queries,
-            embeddings.corpus,
-            job.exact.dimensions,
-            job.exact.depth,
-            # Truncation needs no map, and the cosine no unit length.
-            transform=None
-            if reducer.kind == PREFIX
-            else lambda block: reducer.map(normalise(block)),
-            own=embeddings.own,
-            relevant=(rows, documents),
-            progress=_telling(len(embeddings.corpus), emit),
-        )
+        found = _search(job, embeddings, reducer, (rows, documents), emit)
         results.save(found, len(embeddings.corpus), rows)
     emit(Ready())
     if not job.trials:
@@ -73,7 +49,7 @@ def run_exact(job: ExactJob, emit: Emit) -> None:
     scorer = Scorer(
         embeddings, ExactResults(job.full).ids(embeddings.full_dim), job.exact.data.seed
     )
-    subsets = subset_columns(job, embeddings) if job.subsets else {}
+    subsets = subset_columns(job, embeddings, _telling(job.subsets, emit)) if job.subsets else {}
     for trial_id, trial in job.trials.items():
         emit(Started(trial_id=trial_id))
         started, ids = now(), results.ids(trial.dim)
@@ -95,3 +71,60 @@ def run_exact(job: ExactJob, emit: Emit) -> None:
             query_id=embeddings.query_ids, first_relevant_rank=ranks, **scored.by_query
         )
         emit(Measured(trial_id=trial_id, row=row, queries=queries))
+
+
+def _search(
+    job: ExactJob,
+    embeddings: Embeddings,
+    reducer: Reducer,
+    relevant: tuple[np.ndarray, np.ndarray],
+    emit: Emit,
+) -> Exact:
+    """Search exactly at every dimension; ready ground truth saves the full one."""
+    dimensions = job.exact.dimensions
+    ready = _ready(job, embeddings) if reducer.kind == PREFIX else None
+    if ready is not None:
+        dimensions = tuple(d for d in dimensions if d != embeddings.full_dim)
+    found = Exact({}, {})
+    if dimensions:
+        found = exact_search(
+            embeddings.queries,
+            embeddings.corpus,
+            dimensions,
+            job.exact.depth,
+            # Truncation needs no map, and the cosine no unit length.
+            transform=None
+            if reducer.kind == PREFIX
+            else lambda block: reducer.map(normalise(block)),
+            own=embeddings.own,
+            relevant=relevant,
+            progress=_telling(len(embeddings.corpus), emit),
+        )
+    if ready is not None:
+        scores = cosines(normalise(embeddings.queries), embeddings.corpus, ready)
+        found.nearest[embeddings.full_dim] = ready, scores
+    return found
+
+
+def _ready(job: ExactJob, embeddings: Embeddings) -> np.ndarray | None:
+    """Return ready results at the full dimension (q, depth) int64, if they are enough.
+
+    With judgements they are not: the rank of a relevant document takes a pass over the corpus.
+    """
+    truth, depth = embeddings.truth, job.exact.depth
+    if truth is None or truth.shape[1] < depth or embeddings.qrels is not None:
+        return None
+    return truth[:, :depth]
+
+
+def _telling(total: int, emit: Emit) -> Callable[[int], None]:
+    """Return a function that reports now and then how many of `total` are done."""
+    told = time.monotonic()
+
+    def tell(done: int) -> None:
+        nonlocal told
+        if time.monotonic() - told > _TOLD_SECONDS:
+            told = time.monotonic()
+            emit(Progressed(done=done, total=total))
+
+    return tell

@@ -138,8 +138,13 @@ def ranked(values: np.ndarray) -> dict[str, Any]:
     }
 
 
-def subset_columns(job: ExactJob, embeddings: Embeddings) -> dict[int, dict[str, Any]]:
-    """Return the columns of each dimension below the full one; they are kept in a file."""
+def subset_columns(
+    job: ExactJob, embeddings: Embeddings, progress: Callable[[int], None]
+) -> dict[int, dict[str, Any]]:
+    """Return the columns of each dimension below the full one; they are kept in a file.
+
+    `progress` is called with the number of permutations done.
+    """
     dimensions = [d for d in job.exact.dimensions if d < embeddings.full_dim]
     path = job.exact.stem.with_suffix(f".subsets-{job.subsets}.npy")
     if not dimensions or (embeddings.qrels is not None and not len(embeddings.relevant_pairs()[0])):
@@ -147,12 +152,15 @@ def subset_columns(job: ExactJob, embeddings: Embeddings) -> dict[int, dict[str,
     if not path.exists():
         drawn = sample(embeddings, job.exact.data.seed)
         orders = permutations(embeddings.full_dim, job.subsets, job.exact.data.seed)
-        values = np.array([drawn.quality(dimensions, order) for order in (None, *orders)])
+        values = []
+        for done, order in enumerate((None, *orders)):
+            values.append(drawn.quality(dimensions, order))
+            progress(done)
         path.parent.mkdir(exist_ok=True)
         with whole(path) as partial, partial.open("wb") as file:
-            np.save(file, values)
-    values = np.load(path)
-    return {d: ranked(values[:, j]) for j, d in enumerate(dimensions)}
+            np.save(file, np.array(values))
+    kept = np.load(path)
+    return {d: ranked(kept[:, j]) for j, d in enumerate(dimensions)}
 
 
 def _permuted(order: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

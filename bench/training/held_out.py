@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from bench.datasets import load_dataset
+from bench.datasets._ids import positions
 from bench.embeddings import Embeddings, encode_texts
 from bench.errors import MissingSplit
 from bench.exact.one_pass import exact_topk
@@ -45,10 +46,9 @@ def asked_documents(dataset: str, doc_ids: Sequence[str]) -> np.ndarray:
     if test.own is not None:
         found[test.own[test.own >= 0]] = True
     if test.qrels is not None:
-        position = {doc_id: i for i, doc_id in enumerate(doc_ids)}
         judged = (test.qrels[query] for query in test.query_ids)
         relevant = {doc for grades in judged for doc, grade in grades.items() if grade > 0}
-        found[[position[doc] for doc in relevant if doc in position]] = True
+        found[list(positions(doc_ids, relevant).values())] = True
     return found
 
 

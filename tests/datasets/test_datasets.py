@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from bench.datasets import load_dataset
+from bench.embeddings import embed
 from bench.errors import UsageError
 
 
@@ -91,30 +92,29 @@ def test_vectors_come_the_same_from_every_format(tmp_path):
             tmp_path / f"{name}.fvecs"
         )
     for path in ("folder", "x.hdf5", "s_base.fvecs"):
-        data = load_dataset(f"vectors:{tmp_path / path}")
-        np.testing.assert_allclose(data.corpus_vectors, corpus, atol=1e-6)
-        np.testing.assert_allclose(data.query_vectors, queries, atol=1e-6)
-    assert any("euclidean" in note for note in load_dataset(f"vectors:{tmp_path / 'x.hdf5'}").notes)
+        data = embed(f"vectors:{tmp_path / path}")
+        np.testing.assert_allclose(data.corpus, corpus, atol=1e-6)
+        np.testing.assert_allclose(data.queries, queries, atol=1e-6)
+    assert any("euclidean" in note for note in embed(f"vectors:{tmp_path / 'x.hdf5'}").notes)
     pd.DataFrame(
         {"id": [f"d{i}" for i in range(20)], "v": list(corpus), "other": range(20)}
     ).to_parquet(tmp_path / "p.parquet")
-    data = load_dataset(f"vectors:{tmp_path / 'p.parquet'}")
-    np.testing.assert_allclose(data.corpus_vectors, corpus)
+    data = embed(f"vectors:{tmp_path / 'p.parquet'}")
+    np.testing.assert_allclose(data.corpus, corpus)
     assert data.doc_ids[3] == "d3"
 
 
 def test_without_queries_a_sample_of_documents_serves(tmp_path):
     np.save(tmp_path / "corpus.npy", 3 * unit(30, 4))
-    data = load_dataset(f"vectors:{tmp_path}")
-    np.testing.assert_array_equal(data.query_vectors, data.corpus_vectors[data.own])
+    data = embed(f"vectors:{tmp_path}")
+    np.testing.assert_array_equal(data.queries, data.corpus[data.own])
     assert any("not of unit length" in note for note in data.notes)
 
 
 def test_copies_are_counted(tmp_path):
     np.save(tmp_path / "corpus.npy", np.concatenate([unit(10, 4), unit(3, 4)]))
     assert any(
-        "3 of 13 documents are exact copies" in note
-        for note in load_dataset(f"vectors:{tmp_path}").notes
+        "3 of 13 documents are exact copies" in note for note in embed(f"vectors:{tmp_path}").notes
     )
 
 
@@ -141,7 +141,7 @@ def test_vectors_that_cannot_be_searched(tmp_path, change, message):
     np.save(tmp_path / "corpus.npy", corpus, allow_pickle=True)
     np.save(tmp_path / "queries.npy", queries)
     with pytest.raises(UsageError, match=message):
-        load_dataset(f"vectors:{tmp_path}")
+        embed(f"vectors:{tmp_path}")
 
 
 def test_a_pickle_is_never_loaded(tmp_path):
@@ -154,7 +154,9 @@ def test_a_pickle_is_never_loaded(tmp_path):
 
 def test_synthetic_is_seeded_and_carries_a_note():
     one, two = (load_dataset("synthetic:n=50,d=8,q=5") for _ in range(2))
-    np.testing.assert_array_equal(one.corpus_vectors, two.corpus_vectors)
+    np.testing.assert_array_equal(one.query_vectors, two.query_vectors)
+    for mine, theirs in zip(one.corpus_vectors.blocks(), two.corpus_vectors.blocks(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
     assert one.synthetic
     assert "speed and scale only" in one.notes[0]
     with pytest.raises(UsageError, match="unknown parameter 'dims'"):

@@ -10,14 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.datasets import _hdf5, load_dataset
+from bench.datasets import _hdf5
+from bench.embeddings import embed
 from bench.errors import DataError, UsageError
 
 VECTORS = np.random.default_rng(0).standard_normal((10, 4)).astype(np.float32)
 
 
 def load(path, split="test"):
-    return load_dataset(f"vectors:{path}", split)
+    return embed(f"vectors:{path}", split=split, progress=False)
 
 
 @pytest.fixture
@@ -37,10 +38,10 @@ def judged(tmp_path):
 
 def test_only_judged_queries_are_kept_with_their_vectors(judged):
     data = load(judged)
-    assert (list(data.query_ids), data.qrels) == (["x", "z"], {"x": {"d0": 2}, "z": {"d2": 1}})
-    np.testing.assert_array_equal(data.query_vectors, VECTORS[[0, 2]])
+    assert (list(data.query_ids), data.qrels) == (["x", "z"], {"x": {"0": 2}, "z": {"2": 1}})
+    np.testing.assert_array_equal(data.queries, VECTORS[[0, 2]])
     assert data.own is None
-    assert isinstance(data.corpus_vectors, np.memmap)
+    assert isinstance(data.corpus, np.memmap)
 
 
 def test_an_unknown_split_is_not_taken_for_no_judgements(judged):
@@ -65,7 +66,7 @@ def test_judgements_beside_the_vectors(judged):
 def test_a_path_may_hold_a_hash(tmp_path):
     (tmp_path / "c#2").mkdir()
     np.save(tmp_path / "c#2" / "corpus.npy", VECTORS)
-    assert load(tmp_path / "c#2").corpus_vectors.shape == (10, 4)
+    assert load(tmp_path / "c#2").corpus.shape == (10, 4)
 
 
 @pytest.mark.parametrize("distance", ["angular", np.bytes_("angular"), "dot"])
@@ -74,7 +75,7 @@ def test_hdf5_of_a_metric_that_is_measured_here(tmp_path, distance):
         file["train"], file["test"] = VECTORS.astype(np.float16), VECTORS[:2]
         file.attrs["distance"] = distance
     data = load(tmp_path / "x.hdf5")
-    assert data.corpus_vectors.dtype == data.query_vectors.dtype == np.float32
+    assert data.corpus.dtype == data.queries.dtype == np.float32
     assert not any("distance" in note for note in data.notes)
 
 
@@ -96,9 +97,9 @@ def test_parquet_columns(tmp_path):
     one = parquet(
         tmp_path / "one.parquet", tags=[["a", "b"]] * 10, tokens=[[1, 2]] * 10, emb=vectors
     )
-    np.testing.assert_array_equal(load(one).corpus_vectors, VECTORS)
+    np.testing.assert_array_equal(load(one).corpus, VECTORS)
     two = parquet(tmp_path / "two.parquet", emb=vectors, small=list(VECTORS[:, :2]))
-    assert load(f"{two}#small").corpus_vectors.shape == (10, 2)
+    assert load(f"{two}#small").corpus.shape == (10, 2)
     for path, message in (
         (two, "#COLUMN; columns of lists: emb, small"),
         (f"{two}#no", "called 'no'"),
@@ -155,7 +156,7 @@ def test_the_sample_that_asks_is_seeded(tmp_path):
     np.testing.assert_array_equal(one.own, two.own)
     assert (len(set(one.own.tolist())), one.own.dtype) == (1000, np.int64)
     assert list(one.query_ids) == [one.doc_ids[i] for i in one.own]
-    assert one.fingerprint == two.fingerprint
+    assert one.dataset_fingerprint == two.dataset_fingerprint
 
 
 def test_ready_vectors_of_bge_large(shared_beir):
@@ -163,7 +164,7 @@ def test_ready_vectors_of_bge_large(shared_beir):
     if not path.is_dir():
         pytest.skip("needs the vectors in ../shared/data/vectors/web-bible-bge-large")
     data = load(path)
-    assert data.corpus_vectors.shape == (3124, 1024)
+    assert data.corpus.shape == (3124, 1024)
     assert len(set(data.doc_ids)) == 3124
     assert not any("unit length" in note for note in data.notes)
 
@@ -238,11 +239,15 @@ def test_parquet_columns_of_one_name_or_of_lists_of_texts(tmp_path):
         load(f"{path}#tags")
 
 
-def test_parquet_that_claims_more_than_its_file_can_hold(tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.parquet._ALWAYS_FINE", 0)
-    monkeypatch.setattr("bench.parquet._MOST_INFLATED", 10)
+@pytest.mark.parametrize(
+    ("most", "message"),
+    [(100_000, "claims 200000 rows, which a file"), (250_000, "take more than 250000")],
+)
+def test_parquet_that_claims_more_than_its_file_can_hold(tmp_path, monkeypatch, most, message):
     path = parquet(tmp_path / "x.parquet", emb=list(np.zeros((200_000, 4), np.float32)))
-    with pytest.raises(DataError, match=r"x\.parquet .* take more than \d+ bytes"):
+    monkeypatch.setattr("bench.parquet._ALWAYS_FINE", 0)
+    monkeypatch.setattr("bench.parquet._MOST_INFLATED", most / path.stat().st_size)
+    with pytest.raises(DataError, match=rf"x\.parquet .* {message}"):
         load(path)
 
 
@@ -267,9 +272,9 @@ def test_hdf5_of_many_blocks_and_of_chunks(tmp_path, monkeypatch):
         file["test"] = VECTORS[:3]
     monkeypatch.setattr(_hdf5, "_BLOCK_BYTES", 16)
     data = load(tmp_path / "x.hdf5")
-    np.testing.assert_array_equal(data.corpus_vectors, VECTORS)
-    np.testing.assert_array_equal(data.query_vectors, VECTORS[:3])
-    assert isinstance(data.corpus_vectors, np.memmap)
+    np.testing.assert_array_equal(data.corpus, VECTORS)
+    np.testing.assert_array_equal(data.queries, VECTORS[:3])
+    assert isinstance(data.corpus, np.memmap)
 
 
 @pytest.mark.parametrize("hangs", ["describe", "copy"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.datasets import Dataset, load_dataset
+from bench.embeddings import embed
 from bench.errors import UsageError
 from bench.reducers.adaptor import Adaptor, save_adaptor
 from bench.results.store import QUERIES, Store, load, load_queries, load_rankings
@@ -27,6 +29,7 @@ from bench.study.reader import load_study
 from tests.fuzz.mutations import damage
 
 N, D = 24, 4
+F32 = pa.float32()
 _TEXT = {".toml", ".jsonl", ".tsv", ".txt", ".json"}
 
 
@@ -200,16 +203,36 @@ def _parquet(folder: Path, rng: random.Random) -> None:
     )
 
 
+def _arrow(folder: Path, rng: random.Random) -> None:
+    vectors = rng.choice((pa.array(list(_vectors())), pa.array(list(_vectors()), pa.list_(F32, D))))
+    table = pa.table({"id": [f"d{i}" for i in range(N)], "emb": vectors})
+    opener = rng.choice((pa.ipc.new_file, pa.ipc.new_stream))
+    packed = pa.ipc.IpcWriteOptions(compression=rng.choice((None, None, "lz4")))
+    with opener(str(folder / "x.arrow"), table.schema, options=packed) as writer:
+        writer.write_table(table, max_chunksize=10)
+
+
+def _fbin(folder: Path, rng: random.Random) -> None:
+    suffix, kind = rng.choice((("fbin", np.float32), ("u8bin", np.uint8), ("i8bin", np.int8)))
+    for name, rows in (("base.1M", N), ("query", 8)):
+        data = (9 * np.abs(_vectors(rows))).astype(kind) + kind(1)
+        header = np.array(data.shape, "<u4").tobytes()
+        (folder / f"{name}.{suffix}").write_bytes(header + data.tobytes())
+    nearest = np.tile(np.arange(3, dtype="<i4"), (8, 1))
+    (folder / "gt.ibin").write_bytes(np.array([8, 3], "<u4").tobytes() + nearest.tobytes())
+
+
 def _read_vectors(name: str, folder: Path) -> None:
-    data = load_dataset(f"vectors:{folder / name}")
-    for vectors, ids in ((data.corpus_vectors, data.doc_ids), (data.query_vectors, data.query_ids)):
-        assert vectors is not None
-        assert vectors.dtype == np.float32
-        assert vectors.shape == (len(ids), data.corpus_vectors.shape[1])  # type: ignore[union-attr]
-        assert np.isfinite(vectors).all()
-        assert all(isinstance(i, str) for i in ids)
-    if data.qrels is not None:
-        _check_qrels(data)
+    with tempfile.TemporaryDirectory() as cache:
+        data = embed(f"vectors:{folder / name}", cache=Path(cache), progress=False)
+        for vectors, ids in ((data.corpus, data.doc_ids), (data.queries, data.query_ids)):
+            assert vectors.dtype == np.float32
+            assert vectors.shape == (len(ids), data.full_dim)
+            assert np.isfinite(vectors).all()
+            assert all(isinstance(i, str) for i in ids)
+        assert data.truth is None or data.truth.shape[0] == len(data.queries)
+        if data.qrels is not None:
+            assert list(data.qrels) == data.query_ids
 
 
 def _results(folder: Path, rng: random.Random) -> None:
@@ -275,6 +298,8 @@ TARGETS: dict[str, Target] = {
     "npy-header": Target(_numpy, partial(_read_vectors, ""), only="*.npy"),
     "hdf5": Target(_hdf5, partial(_read_vectors, "x.hdf5")),
     "fvecs": Target(_fvecs, partial(_read_vectors, "x_base.fvecs")),
+    "arrow": Target(_arrow, partial(_read_vectors, "x.arrow")),
+    "big-ann": Target(_fbin, partial(_read_vectors, "")),
     "parquet": Target(_parquet, partial(_read_vectors, "x.parquet")),
     "results": Target(_results, _read_results),
     "adaptor": Target(_adaptor, _read_adaptor),
