@@ -68,9 +68,11 @@ class Look:
     """What there is to know of vectors (n, D), gathered block by block, in eight bytes a vector."""
 
     def __init__(self, n: int) -> None:
-        from bench import row_kernels  # compiled on first use, so not imported with the package
+        from bench.embeddings import (
+            kernels,
+        )  # compiled on first use, so not imported with the package
 
-        self.kernels = row_kernels
+        self.kernels = kernels
         self.hashes = np.empty(n, np.uint64)
         self.seen = 0
         self.broken = Few()

@@ -13,8 +13,8 @@ import pytest
 
 from bench.datasets import Dataset, VectorStream
 from bench.embeddings import embed, open_embeddings
+from bench.embeddings.ingest import Look
 from bench.errors import DataError, UsageError
-from bench.ingest import Look
 
 VECTORS = np.random.default_rng(0).standard_normal((90, 8)).astype(np.float32)
 
@@ -175,7 +175,7 @@ import os, sys
 from pathlib import Path
 from bench.datasets import _stream
 from bench.embeddings import embed
-from bench.ingest import Look
+from bench.embeddings.ingest import Look
 _stream._BLOCK_BYTES = 4096
 add, Look.add = Look.add, lambda look, block: os.kill(os.getpid(), 9) if look.seen else add(look, block)
 embed(sys.argv[1], cache=Path(sys.argv[2]), progress=False)

@@ -3,7 +3,7 @@
 The cache has three folders. ``matrices/KEY.npy`` holds vectors, keyed by the encoder's identity,
 the role and the texts, or by their content. ``sets/KEY/`` holds ids, judgements and the places of
 the vectors, keyed by the encoder's identity and the dataset's fingerprint. ``ingested`` is of
-`bench.ingest`. Nothing downstream of this module sees text.
+`bench.embeddings.ingest`. Nothing downstream of this module sees text.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from rich.progress import Progress
 from bench.datasets import Dataset, RowNumbers, VectorStream, load_dataset
 from bench.datasets._ids import StoredIds, positions, store_ids
 from bench.datasets._stream import array_stream
+from bench.embeddings.encoding import check, digest, encode
+from bench.embeddings.ingest import Ingested, Place, ingest, open_place
+from bench.embeddings.truth import agrees
 from bench.encoders import Encoder, Role, get_encoder
-from bench.encoding import check, digest, encode
 from bench.errors import DataError, UsageError
 from bench.files import cache_folder, whole
-from bench.ingest import Ingested, Place, ingest, open_place
-from bench.truth import agrees
 
 _SAMPLE_TEXTS = 50
 """Query texts kept with the vectors, to time the encoding of single queries later."""

@@ -16,9 +16,9 @@ from rich.progress import Progress
 
 from bench.datasets._ids import batches
 from bench.datasets._stream import array_stream
+from bench.embeddings.ingest import Few, Look
 from bench.encoders import Encoder, Role
 from bench.errors import DataError, UsageError
-from bench.ingest import Few, Look
 
 _LAYOUT = "1"
 """Of the matrices."""
