@@ -7,6 +7,7 @@ import ctypes
 import gc
 import os
 import platform
+import resource
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -71,6 +72,11 @@ def peak_bytes() -> int | None:
     except OSError:
         return None
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
+
+
+def pages_from_disk() -> int:
+    """Return how many pages this process has waited for to be read from disk."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_majflt
 
 
 def threads_running() -> int:

@@ -14,7 +14,7 @@ from bench import machine
 from bench.backends import Backend
 from bench.backends.precisions import FLOAT32
 from bench.embeddings import Embeddings
-from bench.measuring import clock
+from bench.measuring import clock, mapped
 from bench.measuring.buffers import aligned, singles
 from bench.measuring.clients import OPEN_SECONDS, Arrivals, Ask, under_load
 from bench.measuring.clock import Paired
@@ -33,6 +33,9 @@ from bench.vectors import normalise, truncate
 
 _SCOUTED = 64
 """Queries whose median latency decides whether a configuration is worth timing."""
+_FEW_PAGES = 100
+"""Pages that a process may read from disk by chance, such as code."""
+_READ = "memory was short: vectors were read from disk while this was timed"
 _BATCH_SECONDS = 0.05
 """No further call with all queries is made after this long."""
 
@@ -136,10 +139,14 @@ class Measure:
 
     def trial(self, trial: Trial) -> tuple[dict[str, Any], QueryRows]:
         """Measure one trial; return columns of its row and of its queries."""
-        search = Search(self.index, trial)
+        search, read_before = Search(self.index, trial), machine.pages_from_disk()
         measured, results, by_query = (
             self._under_load(search) if trial.is_load else self._alone(search)
         )
+        read = machine.pages_from_disk() - read_before
+        # Vectors in memory are never read again, and a cold search means to read.
+        if search.cold or mapped.is_small(*self.built.full_vectors.shape):
+            read = 0
         ids = self._checked(results, search.asked)
         built, threads = self.built.columns, machine.threads_running()
         row = {
@@ -149,6 +156,9 @@ class Measure:
             "disk_bytes": search.second_bytes - search.resident_bytes,
             "bytes_per_vector": self._bytes_per_vector(search, built["index_bytes"]),
             **measured,
+            "caution": " ".join(
+                filter(None, [built["caution"], _READ if read > _FEW_PAGES else ""])
+            ),
             "encode_ms_p50": self.job.encode_ms_p50,
             "allocator": machine.allocator(),
             "threads_seen": threads,
