@@ -25,8 +25,10 @@ def near_copies(texts: Sequence[str], alike: float) -> np.ndarray:
     Near-copies have a Jaccard index of their sets of shingles of at least `alike`, in 0…1. White
     space does not count. So no two of the others are near-copies of each other.
     """
-    shingles = _shingles(texts)
     copies = np.zeros(len(texts), bool)
+    if not len(texts):
+        return copies
+    shingles = _shingles(texts)
     for earlier, later in _alike(shingles, *_candidates(shingles, alike), alike):
         copies[later] |= not copies[earlier]
     return copies
