@@ -54,6 +54,7 @@ def render(found: Summary) -> str:
     return environment.from_string(source).render(
         recommendation=[line for each in found.recommendations for line in each.lines()],
         sections=found.sections,
+        side_by_side=found.side_by_side(),
         figures=[_figure(name, figure) for name, figure in drawn.items()],
         columns=_COLUMNS,
         trials=[_trial(row, named[i]) for i, row in frame.iterrows()],
