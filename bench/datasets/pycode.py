@@ -180,7 +180,8 @@ def _without_docstrings(node: _Function, lines: list[bytes]) -> str:
         if isinstance(each, _Function | ast.ClassDef) and ast.get_docstring(each, clean=False)
     ]
     for docstring in sorted(found, key=lambda each: each.lineno, reverse=True):
-        first, last = docstring.lineno - node.lineno, docstring.end_lineno - node.lineno
+        first = docstring.lineno - node.lineno
+        last = (docstring.end_lineno or docstring.lineno) - node.lineno
         before = own[first][: docstring.col_offset]
         left = before + own[last][docstring.end_col_offset :].lstrip(b"; \t")
         own[first : last + 1] = [left] if left.strip() else []
