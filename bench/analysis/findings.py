@@ -11,6 +11,7 @@ import pandas as pd
 from bench.analysis.certainty import Certainty
 from bench.analysis.comparisons import Finding, comparisons
 from bench.analysis.labels import label
+from bench.analysis.sizes import caches
 from bench.analysis.spread import band
 from bench.analysis.tables import (
     FEW_QUERIES,
@@ -294,6 +295,7 @@ _COSTS = (
     _stages,
     _native_rescore,
     _spread,
+    caches,
     _speed,
     _transport,
     _load,

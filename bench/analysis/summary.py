@@ -17,6 +17,7 @@ from bench.analysis.findings import findings
 from bench.analysis.labels import labels
 from bench.analysis.non_inferiority import MARGIN, Verdict, verdicts
 from bench.analysis.recommendation import RETAIN, Recommendation, recommend
+from bench.analysis.sizes import side_by_side
 from bench.analysis.tables import (
     LEVELS,
     curves,
@@ -110,6 +111,17 @@ class Summary:
     sections: list[Section]
     other_machines: list[str]
     """Machines whose trials are left out."""
+
+    def side_by_side(self) -> list[Table]:
+        """Return a table for each encoder of several datasets, the smallest dataset first."""
+        return [
+            Table(
+                f"The datasets side by side{f', with {encoder}' if encoder else ''}",
+                ("", *figures),
+                [*figures.itertuples(name=None)],
+            )
+            for encoder, figures in side_by_side(self.frame).items()
+        ]
 
 
 def summarise(

@@ -99,14 +99,14 @@ _DIMENSION_COLUMNS = [
 def subset_band(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the quality of random subsets by dimension: median, low and high (95 % of them).
 
-    They were scored on a sample of the queries, as truncation was for that. Their distances from
-    truncation there are drawn from its quality on all queries. Empty if none was drawn.
+    They were scored on a sample of queries and documents, as truncation was for that. Their ratios
+    to truncation there are drawn from its quality on all. Empty if none was drawn.
     """
     rows = plain(exact_rows(frame)).drop_duplicates("dim", keep="last")
     rows = rows[rows["subsets"].fillna(0) > 0].set_index("dim").sort_index()
-    moved = rows[quality_of(frame).column] - rows["subsets_quality"]
+    whole = rows[quality_of(frame).column] / rows["subsets_quality"]
     return pd.DataFrame(
-        {name: rows[f"subsets_{name}"] + moved for name in ("median", "low", "high")}
+        {name: rows[f"subsets_{name}"] * whole for name in ("median", "low", "high")}
     )
 
 

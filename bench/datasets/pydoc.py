@@ -7,42 +7,17 @@ from the standard library and the packages pinned by this project, parsed withou
 from __future__ import annotations
 
 import ast
-import contextlib
-import hashlib
-import importlib.metadata
 import inspect
-import json
-import platform
-import sysconfig
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
-from pathlib import Path
 
-from bench.datasets import Dataset, Source
+from bench.datasets import Dataset, Source, _sources
 from bench.datasets._files import Fingerprint
-from bench.errors import MissingSplit, UsageError
-from bench.files import cache_folder, whole
 
 PACKAGES = ("jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "rich", "scipy")
 """Part of the light core, so that the dataset does not depend on the installed extras."""
 
-TEST_SHARE = 0.27
-"""Share of the modules whose queries form the test split."""
-
-_SKIPPED = {
-    "test",
-    "tests",
-    "testing",
-    "site-packages",
-    "idlelib",
-    "lib2to3",
-    "turtledemo",
-    "_bundled",
-    "_vendor",
-    "__pycache__",
-}
 _LAYOUT = "1"
 
 
@@ -66,16 +41,15 @@ class Pydoc(Source):
 
     @classmethod
     def load(cls, argument: str, split: str = "test") -> Dataset:
-        if argument:
-            raise UsageError(f"dataset 'pydoc' takes no argument, but got '{argument}'")
-        if split not in ("test", "train", "all"):
-            raise MissingSplit(f"dataset 'pydoc' has the splits test, train and all, not '{split}'")
-        entries = _distinct(_cached_entries())
+        _sources.check("pydoc", argument, split)
+        kept = _sources.cached("pydoc", _LAYOUT, PACKAGES, _entries)
+        entries = _distinct([_Entry(*fields) for fields in kept])
         summaries = Counter(entry.summary for entry in entries)
         asked = [
-            e for e in entries if summaries[e.summary] == 1 and split in ("all", _split(e.module))
+            entry
+            for entry in entries
+            if summaries[entry.summary] == 1 and _sources.in_split(entry.module, split)
         ]
-        versions = ", ".join(f"{name} {version}" for name, version in _versions().items())
         fingerprint = Fingerprint("pydoc", split)
         for entry in entries:
             fingerprint.add(entry.name, entry.summary, entry.rest)
@@ -89,9 +63,7 @@ class Pydoc(Source):
             queries=[entry.summary for entry in asked],
             qrels={entry.name: {entry.name: 1} for entry in asked},
             groups=[entry.module for entry in asked],
-            notes=(
-                f"the texts come from {versions}; results with other versions are not comparable",
-            ),
+            notes=(_sources.version_note(PACKAGES),),
         )
 
 
@@ -110,46 +82,13 @@ def _distinct(entries: list[_Entry]) -> list[_Entry]:
     return list(first.values())
 
 
-def _split(module: str) -> str:
-    share = int.from_bytes(hashlib.blake2b(module.encode(), digest_size=4).digest(), "big") / 2**32
-    return "test" if share < TEST_SHARE else "train"
-
-
-# ------------------------------------------------------------------------ reading the sources
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "Python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in PACKAGES},
-    }
-
-
-def _cached_entries() -> list[_Entry]:
-    """Return the docstrings, from a cache keyed by the versions: parsing takes many seconds."""
-    key = hashlib.blake2b(json.dumps([_LAYOUT, _versions()]).encode(), digest_size=8).hexdigest()
-    path = cache_folder() / f"pydoc-{key}.json"
-    try:
-        return [_Entry(*fields) for fields in json.loads(path.read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError):
-        pass
-    entries = sorted(_entries(), key=lambda entry: entry.name)
-    with contextlib.suppress(OSError):  # without a cache, the next run parses again
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(path) as partial:
-            partial.write_text(json.dumps([astuple(entry) for entry in entries]), encoding="utf-8")
-    return entries
-
-
-def _entries() -> Iterator[_Entry]:
-    for module, path in _sources():
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                tree = ast.parse(path.read_bytes())
-        except (SyntaxError, ValueError):
-            continue
-        yield from _walk(tree, module, module)
+def _entries() -> list[tuple[str, ...]]:
+    found = (
+        entry
+        for module, _, tree in _sources.parsed(PACKAGES)
+        for entry in _walk(tree, module, module)
+    )
+    return [astuple(entry) for entry in sorted(found, key=lambda entry: entry.name)]
 
 
 def _walk(
@@ -178,32 +117,3 @@ def _entry(docstring: str | None, name: str, module: str) -> _Entry | None:
     ):
         return None
     return _Entry(name, module, summary, rest)
-
-
-def _sources() -> Iterator[tuple[str, Path]]:
-    """Yield (module, file) of the standard library and the packages.
-
-    Tests and vendored copies are skipped.
-    """
-    library = Path(sysconfig.get_paths()["stdlib"])
-    yield from _modules(library, sorted(library.rglob("*.py")))
-    for package in PACKAGES:
-        distribution = importlib.metadata.distribution(package)
-        root = Path(str(distribution.locate_file("")))
-        listed = (Path(str(distribution.locate_file(file))) for file in distribution.files or ())
-        yield from _modules(
-            root, sorted(path for path in listed if path.suffix == ".py" and path.is_file())
-        )
-
-
-def _modules(root: Path, paths: list[Path]) -> Iterator[tuple[str, Path]]:
-    for path in paths:
-        try:
-            parts = path.relative_to(root).with_suffix("").parts
-        except ValueError:
-            continue
-        if _SKIPPED.isdisjoint(parts) and not any(
-            "-" in part or part.startswith("test_") for part in parts
-        ):
-            is_package = parts[-1] == "__init__" and len(parts) > 1
-            yield ".".join(parts[:-1] if is_package else parts), path

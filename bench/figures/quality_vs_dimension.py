@@ -23,7 +23,7 @@ TITLE = "Quality against dimension"
 CAPTION = (
     "Higher is better. Search is exact, so no index lowers the quality. "
     "The coloured band is the 95 % interval of truncation over queries. "
-    "The grey one holds 95 % of the random subsets, at their paired distance from truncation. "
+    "The grey one holds 95 % of the random subsets, at their paired ratio to truncation. "
     "Above the grey band, the order of the coordinates is worth something. "
     "The dashed line is BM25, which needs no vectors."
 )

@@ -32,6 +32,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     rows = rows[rows["ann_recall_at_10"].notna()]
     rows = needed(rows, "no timed single-stage trial on truncated vectors")
     parts = [(dim, part) for _, whole in groups(rows) for dim, part in whole.groupby("dim")]
+    parts.sort(key=lambda part: part[0])  # several datasets side by side at each dimension
     low, high = rows["qps"].min() / 1.3, rows["qps"].max() * 1.3
     with panels(len(parts), columns=4, height=2.4) as (figure, axes):
         for axis, (_, part) in zip(axes, parts, strict=True):

@@ -52,8 +52,9 @@ def render(found: Summary) -> str:
     drawn = draw_all(frame, FIGURE_WIDTH) if len(frame[frame["status"] == "ok"]) else {}
     named = labels(frame)
     return environment.from_string(source).render(
-        recommendation=[line for each in found.recommendations for line in each.lines()],
+        recommendations=found.recommendations,
         sections=found.sections,
+        side_by_side=found.side_by_side(),
         figures=[_figure(name, figure) for name, figure in drawn.items()],
         columns=_COLUMNS,
         trials=[_trial(row, named[i]) for i, row in frame.iterrows()],

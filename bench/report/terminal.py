@@ -40,6 +40,8 @@ def show(found: Summary, console: Console | None = None) -> None:
             console.print(_table(table, wide))
         for sentence in section.sentences:
             console.print(f"• {escape(sentence)}", highlight=False)
+    for table in found.side_by_side():
+        console.print(_table(table, wide))
     for machine in found.other_machines:
         text = f"left out: trials measured on another machine ({escape(machine)})"
         console.print(f"[yellow]{text}[/yellow]", highlight=False)

@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from bench.datasets import load_dataset, pydoc
+from bench.datasets import _sources, load_dataset
 from bench.errors import UsageError
 
 BODY = "This sentence is the rest of a docstring, and is about {}."
@@ -23,7 +23,9 @@ def source(tmp_path, monkeypatch):
         for name, text in modules.items():
             (tmp_path / f"{name}.py").write_text(text)
         monkeypatch.setattr(
-            pydoc, "_sources", lambda: ((name, tmp_path / f"{name}.py") for name in modules)
+            _sources,
+            "modules",
+            lambda packages: [(name, tmp_path / f"{name}.py") for name in modules],
         )
 
     return make

@@ -240,3 +240,12 @@ def test_bm25_and_the_band_of_random_subsets_stand_beside_truncation(frame):
     heights = drawn.get_paths()[0].vertices[:, 1]
     assert heights.min() == pytest.approx(band["low"].min())
     assert heights.max() == pytest.approx(band["high"].max())
+
+
+def test_datasets_stand_side_by_side_at_each_dimension(frame):
+    large = frame.assign(dataset="large", trial_id=frame["trial_id"] + "-large")
+    drawn = figures()["recall_vs_qps"].draw(pd.concat([frame, large], ignore_index=True))
+    titles = [axis.get_title() for axis in drawn.axes if axis.get_title()]
+    dims = [int(re.search(r"(\d+) dimensions", title)[1]) for title in titles]
+    assert dims == sorted([4, 8, 16, 32] * 2)
+    assert ["large" in title for title in titles] == [False, True] * 4

@@ -1,0 +1,147 @@
+"""Python sources that are on every machine: the standard library and installed packages.
+
+They are parsed without any import. What is made of them is kept in the cache under the versions.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import platform
+import sysconfig
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from bench.errors import MissingSplit, UsageError
+from bench.files import cache_folder, whole
+
+SPLITS = ("test", "train", "all")
+TEST_SHARE = 0.27
+"""Share of the modules whose queries form the test split."""
+
+_SKIPPED = {
+    "test",
+    "tests",
+    "testing",
+    "site-packages",
+    "idlelib",
+    "lib2to3",
+    "turtledemo",
+    "_bundled",
+    "_vendor",
+    "__pycache__",
+}
+
+
+def check(dataset: str, argument: str, split: str) -> None:
+    """Raise UsageError for an argument, which `dataset` does not take; MissingSplit for a split."""
+    if argument:
+        raise UsageError(f"dataset '{dataset}' takes no argument, but got '{argument}'")
+    if split not in SPLITS:
+        splits = f"{', '.join(SPLITS[:-1])} and {SPLITS[-1]}"
+        raise MissingSplit(f"dataset '{dataset}' has the splits {splits}, not '{split}'")
+
+
+def in_split(module: str, split: str) -> bool:
+    """Return whether the queries of a module belong to `split`; the same in every dataset."""
+    share = int.from_bytes(hashlib.blake2b(module.encode(), digest_size=4).digest(), "big") / 2**32
+    return split in ("all", "test" if share < TEST_SHARE else "train")
+
+
+def versions(packages: Sequence[str]) -> dict[str, str]:
+    """Return the versions of Python and of those `packages` that are installed, by name."""
+    found = {"Python": platform.python_version()}
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
+
+
+def version_note(packages: Sequence[str]) -> str:
+    """Return the caveat that the texts depend on the versions, which it names."""
+    named = ", ".join(f"{name} {version}" for name, version in versions(packages).items())
+    return f"the texts come from {named}; results with other versions are not comparable"
+
+
+def cached(name: str, layout: str, packages: Sequence[str], make: Callable[[], Any]) -> Any:
+    """Return what `make` returns, as JSON holds it: from the cache, keyed by the versions.
+
+    `layout` is to change with what `make` does. Parsing takes many seconds.
+    """
+    key = json.dumps([layout, versions(packages)]).encode()
+    path = cache_folder() / f"{name}-{hashlib.blake2b(key, digest_size=8).hexdigest()}.json"
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(path.read_text(encoding="utf-8"))
+    made = json.dumps(make())
+    with contextlib.suppress(OSError):  # without a cache, the next run parses again
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole(path) as partial:
+            partial.write_text(made, encoding="utf-8")
+    return json.loads(made)
+
+
+def parsed(packages: Sequence[str]) -> Iterator[tuple[str, str, ast.Module]]:
+    """Yield (module, source, tree) of each module of Python and `packages` that can be parsed.
+
+    Lines of the source end in a line feed. Shows its progress on a terminal.
+    """
+    console = Console(stderr=True)
+    for module, path in track(
+        list(modules(packages)),
+        "reading the sources of Python and its packages",
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ):
+        try:
+            source = importlib.util.decode_source(path.read_bytes())
+            tree = _tree(source)
+        except (SyntaxError, ValueError):
+            continue
+        yield module, source, tree
+
+
+def _tree(source: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(source)
+
+
+def modules(packages: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    """Yield (module, file) of the standard library and of the packages.
+
+    Tests and vendored copies are skipped.
+    """
+    library = Path(sysconfig.get_paths()["stdlib"])
+    yield from _named(library, sorted(library.rglob("*.py")))
+    for package in packages:
+        if package not in versions(packages):
+            continue
+        distribution = importlib.metadata.distribution(package)
+        root = Path(str(distribution.locate_file("")))
+        listed = (Path(str(distribution.locate_file(file))) for file in distribution.files or ())
+        yield from _named(
+            root, sorted(path for path in listed if path.suffix == ".py" and path.is_file())
+        )
+
+
+def _named(root: Path, paths: list[Path]) -> Iterator[tuple[str, Path]]:
+    for path in paths:
+        try:
+            parts = path.relative_to(root).with_suffix("").parts
+        except ValueError:
+            continue
+        if _SKIPPED.isdisjoint(parts) and not any(
+            "-" in part or part.startswith("test_") for part in parts
+        ):
+            is_package = parts[-1] == "__init__" and len(parts) > 1
+            yield ".".join(parts[:-1] if is_package else parts), path
