@@ -116,15 +116,25 @@ def commands(debug: bool) -> None:
 )
 @click.option("--retry", is_flag=True, help="Repeat the trials whose status is not ok.")
 @click.option("--quiet", is_flag=True, help="Show no progress and no table.")
+@click.option("--dry-run", is_flag=True, help="Tell what it takes, and measure nothing.")
 def _run(
-    study: str, out: Path | None, overrides: tuple[str, ...], retry: bool, quiet: bool
+    study: str,
+    out: Path | None,
+    overrides: tuple[str, ...],
+    retry: bool,
+    quiet: bool,
+    dry_run: bool,
 ) -> None:
     """Measure a study: a TOML file, or the name of a shipped one.
 
     Trials measured before are skipped, so the same command resumes an interrupted run.
     """
+    from bench.measuring.forecast import dry_run as foretell
     from bench.measuring.runner import run
 
+    if dry_run:
+        print("\n".join(foretell(study, out, overrides).lines()))
+        return
     frame = run(study, out, overrides, progress=not quiet, retry=retry)
     if not quiet:
         from bench.analysis.summary import summarise

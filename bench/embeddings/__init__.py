@@ -27,7 +27,7 @@ from bench.datasets import Dataset, RowNumbers, VectorStream, load_dataset
 from bench.datasets._ids import StoredIds, positions, store_ids
 from bench.datasets._stream import array_stream
 from bench.embeddings.encoding import check, digest, encode
-from bench.embeddings.ingest import Ingested, Place, ingest, open_place
+from bench.embeddings.ingest import Ingested, Place, ingest, known, open_place, place_of
 from bench.embeddings.truth import agrees
 from bench.encoders import Encoder, Role, get_encoder
 from bench.errors import DataError, UsageError
@@ -122,28 +122,15 @@ def embed(
     Raises UsageError on bad input (see `bench.datasets` and `bench.encoders`), DataError for NaN or
     infinite vectors.
     """
-    data = load_dataset(dataset, split)
-    cache = cache or cache_folder()
-    if data.corpus_vectors is not None:
-        if encoder:
-            raise UsageError(f"dataset '{dataset}' has ready vectors: remove the encoder")
-        model, identity = None, ""
-    elif not encoder:
-        raise UsageError(
-            f"dataset '{dataset}' is text and needs an encoder, for example encoder = \"wordllama\""
-        )
-    else:
-        model = get_encoder(encoder)
-        identity = model.identity
+    data, model = _source(dataset, encoder, split)
+    cache, identity = cache or cache_folder(), _identity(model)
     try:
         (cache / "matrices").mkdir(parents=True, exist_ok=True)
         with _bar(progress) as bar:
             ready = _ingest_corpus(data, cache, bar) if model is None else None
             fingerprint = _fingerprint(data, ready)
-            parts = [] if data.truth is None else [hashlib.sha256(data.truth.tobytes()).hexdigest()]
-            key = digest(_SET_LAYOUT, identity, fingerprint, *parts)
-            folder = cache / "sets" / key
-            with filelock.FileLock(cache / f"{key}.lock"):
+            folder = _folder(cache, data, identity, fingerprint)
+            with filelock.FileLock(cache / f"{folder.name}.lock"):
                 if not _is_whole(folder, ready):
                     if ready is None:
                         meta = _encoded(data, cache, model, identity, bar)
@@ -154,6 +141,47 @@ def embed(
     except OSError as error:
         raise _unwritable(cache, error) from error
     return replace(found, dataset=dataset, encoder=encoder or "")
+
+
+def outline(
+    dataset: str, encoder: str | None = None, *, max_queries: int | None = None, seed: int = 0
+) -> Embeddings:
+    """Return the embeddings if the cache has them, else an empty shell of their shape.
+
+    A shell has an empty `key`, no judgements by position and no folder. Its vectors are zeros, or
+    mapped where their file will be. Nothing is encoded and no vectors are read. Raises as `embed`
+    does.
+    """
+    data, model = _source(dataset, encoder, "test")
+    cache, identity = cache_folder(), _identity(model)
+    ready = None if data.corpus_vectors is None else known(_corpus(data), cache)
+    if model is not None or ready is not None:
+        folder = _folder(cache, data, identity, _fingerprint(data, ready))
+        if _is_whole(folder, ready):
+            found = open_embeddings(folder, max_queries, seed)
+            return replace(found, dataset=dataset, encoder=encoder or "")
+    shape = (len(data.doc_ids), model.dimension) if model else _corpus(data).shape
+    corpus: np.ndarray = np.broadcast_to(np.float32(0), shape)
+    if model is None and _corpus(data).offset is not None:
+        corpus = open_place(cache, place_of(_corpus(data)))
+    asked = list(data.query_ids[:max_queries])
+    return Embeddings(
+        folder=cache,
+        key="",
+        dataset=dataset,
+        dataset_fingerprint=data.fingerprint,
+        encoder=encoder or "",
+        synthetic=data.synthetic,
+        notes=(),
+        corpus=corpus,
+        unit=False,
+        queries=np.broadcast_to(np.float32(0), (len(asked), shape[1])),
+        query_ids=asked,
+        qrels=None if data.qrels is None else {},
+        own=None if data.own is None else np.asarray(data.own)[: len(asked)],
+        groups=None,
+        sample_texts=tuple(islice(data.documents or (), _SAMPLE_TEXTS)),
+    )
 
 
 def encode_texts(
@@ -220,12 +248,41 @@ def _unwritable(cache: Path, error: OSError) -> UsageError:
 # ------------------------------------------------------------------------------- making a set
 
 
-def _ingest_corpus(data: Dataset, cache: Path, bar: Progress) -> Ingested:
+def _source(dataset: str, encoder: str | None, split: str) -> tuple[Dataset, Encoder | None]:
+    """Return the dataset and its encoder, None for ready vectors; raises UsageError."""
+    data = load_dataset(dataset, split)
+    if data.corpus_vectors is not None:
+        if encoder:
+            raise UsageError(f"dataset '{dataset}' has ready vectors: remove the encoder")
+        return data, None
+    if not encoder:
+        raise UsageError(
+            f"dataset '{dataset}' is text and needs an encoder, for example encoder = \"wordllama\""
+        )
+    return data, get_encoder(encoder)
+
+
+def _identity(model: Encoder | None) -> str:
+    return "" if model is None else model.identity
+
+
+def _folder(cache: Path, data: Dataset, identity: str, fingerprint: str) -> Path:
+    parts = [] if data.truth is None else [hashlib.sha256(data.truth.tobytes()).hexdigest()]
+    return cache / "sets" / digest(_SET_LAYOUT, identity, fingerprint, *parts)
+
+
+def _corpus(data: Dataset) -> VectorStream:
+    """Return the ready vectors of a dataset; raises DataError if it lacks some."""
     corpus = data.corpus_vectors
     if corpus is None or (data.query_vectors is None and data.own is None):
         raise DataError(f"dataset '{data.name}' has vectors for its corpus or queries only")
     if not isinstance(corpus, VectorStream):
         corpus = array_stream(corpus, fingerprint=data.fingerprint)
+    return corpus
+
+
+def _ingest_corpus(data: Dataset, cache: Path, bar: Progress) -> Ingested:
+    corpus = _corpus(data)
     if data.query_vectors is not None and data.query_vectors.shape[1] != corpus.shape[1]:
         raise DataError(
             f"dataset '{data.name}': corpus vectors have {corpus.shape[1]} "

@@ -128,20 +128,30 @@ def ingest(
     a file that changes while it is read, UsageError if the disk has no room.
     """
     identity = _identity(stream)
-    key = hashlib.blake2b(json.dumps(identity).encode(), digest_size=16).hexdigest()
-    record = cache / "ingested" / f"{key}.json"
+    record = _record(identity, cache)
+    key = record.stem
     for folder in (record.parent, cache / "matrices"):
         folder.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(cache / f"{key}.lock"):
-        known = _recorded(record, cache)
-        if known is not None:
-            return known
+        earlier = _recorded(record, cache)
+        if earlier is not None:
+            return earlier
         found = _read(stream, cache, key, name, ids, what, bar)
         if _identity(stream) != identity:
             raise DataError(f"{name}: {stream.files[0]} has changed while it was read; run again")
         with whole(record) as partial:
             partial.write_text(json.dumps(asdict(found)), encoding="utf-8")
     return found
+
+
+def known(stream: VectorStream, cache: Path) -> Ingested | None:
+    """Return what an earlier pass found; None if there is none, or something has changed since."""
+    return _recorded(_record(_identity(stream), cache), cache)
+
+
+def _record(identity: list[Any], cache: Path) -> Path:
+    key = hashlib.blake2b(json.dumps(identity).encode(), digest_size=16).hexdigest()
+    return cache / "ingested" / f"{key}.json"
 
 
 def _identity(stream: VectorStream) -> list[Any]:
@@ -199,7 +209,7 @@ def _read(
                 )
     place: Place = content.hexdigest()[:32]
     if partial is None:
-        place = _of_file(stream)
+        place = place_of(stream)
     else:
         partial.replace(matrices / f"{place}.npy")
     return Ingested(
@@ -245,7 +255,8 @@ def _check_room(partial: Path, needed: int, name: str) -> None:
 # ---------------------------------------------------------------------------------- the places
 
 
-def _of_file(stream: VectorStream) -> dict[str, Any]:
+def place_of(stream: VectorStream) -> dict[str, Any]:
+    """Return the place of vectors that are mapped in their only file."""
     (path,) = stream.files
     stat = path.stat()
     return {

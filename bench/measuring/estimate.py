@@ -22,6 +22,8 @@ from bench.measuring.workload import Workload
 from bench.study.plan import BM25, EXACT, Trial, parameters
 from bench.study.schema import SHORTLIST
 
+SPREAD_PROCESSES = 3
+"""Fewest processes of the first index of each backend, to know how far processes differ."""
 _SCORED_SECONDS = 1e-4
 """Scoring and storing a trial, s per query."""
 _BM25_SECONDS = 2e-4
@@ -36,8 +38,8 @@ _SERVER_BUILD, _SERVER_QUERY = 1e-3, 2e-3
 """What a backend that was not probed takes, s per vector and s per query."""
 _BASE_BYTES = 150 * 2**20
 """A worker with its libraries."""
-_STEEPEST = 1.15
-"""Largest power of n that the time of a build is extended by: graphs grow about as n log n."""
+_BUILD_GROWTH = 0.08
+"""Power of n by which a build takes longer than in proportion, about as n log n."""
 _GROWTH = 0.3
 """Power of n by which a query of an index that is not exhaustive slows down."""
 
@@ -110,13 +112,8 @@ def probed_indexes(groups: Iterable[dict[str, Trial]]) -> dict[str, list[tuple[T
     return found
 
 
-def estimate(
-    work: Workload, groups: Sequence[dict[str, Trial]], probes: Probes, again: int
-) -> list[Estimate]:
-    """Return what `groups` of trials take, a line per reducer of the exact pass and per backend.
-
-    `again`: how many processes more than one measure each index at least.
-    """
+def estimate(work: Workload, groups: Sequence[dict[str, Trial]], probes: Probes) -> list[Estimate]:
+    """Return what `groups` of trials take, a line for the exact pass and one per backend."""
     costs = _Costs(work, probes)
     found = []
     for backend, members in groupby(groups, key=lambda group: _first(group).backend):
@@ -126,7 +123,7 @@ def estimate(
         elif backend == BM25:
             found.append(costs.bm25())
         else:
-            found.append(costs.backend(backend, listed, again))
+            found.append(costs.backend(backend, listed))
     return merged(found)
 
 
@@ -202,14 +199,14 @@ class _Costs:
         """Estimate the pass of BM25."""
         return Estimate("BM25", 1, self.probes.start_seconds + self.n * _BM25_SECONDS, _BASE_BYTES)
 
-    def backend(self, name: str, groups: list[dict[str, Trial]], again: int) -> Estimate:
-        """Estimate all indexes of one backend; the first is built `again` times more."""
+    def backend(self, name: str, groups: list[dict[str, Trial]]) -> Estimate:
+        """Estimate all indexes of one backend, in all the processes that build them."""
         if not get_backend(name).available():
             return Estimate(f"{name} (not installed)", sum(map(len, groups)))
         parts = [self.index(group) for group in groups]
         total = merged(parts)[0]
-        processes = self.study.processes - 1
-        more = sum(p.seconds for p in parts) * processes if processes else parts[0].seconds * again
+        more = sum(p.seconds for p in parts) * (self.study.processes - 1)
+        more += parts[0].seconds * max(0, SPREAD_PROCESSES - self.study.processes)
         return replace(total, seconds=total.seconds + more)
 
     def index(self, group: dict[str, Trial]) -> Estimate:
@@ -221,7 +218,7 @@ class _Costs:
         if get_backend(trial.backend).kind != LIBRARY:
             start += _SERVER_SECONDS
         seconds = start + build + sum(self._trial(each) for each in group.values())
-        memory = self.held_bytes + size + (0 if scratch else reduced)
+        memory = self.held_bytes + size + (reduced if mapped.is_small(self.n, trial.dim) else 0)
         return Estimate(trial.backend, len(group), seconds, memory, scratch)
 
     def scratch_bytes(self, trial: Trial) -> float:
@@ -239,7 +236,8 @@ class _Costs:
         near = self.probes.near(trial)
         if not near:
             return _SERVER_BUILD * self.n, 0.0
-        seconds = [(p.dim, _extended(p.sizes, p.build_seconds, self.n, 1, _STEEPEST)) for p in near]
+        growth = max(1.0, self.n / near[0].sizes[-1]) ** _BUILD_GROWTH
+        seconds = [(p.dim, growth * _linear(p.sizes, p.build_seconds, self.n)) for p in near]
         sizes = [(p.dim, _linear(p.sizes, p.index_bytes, self.n)) for p in near]
         return _at(trial.dim, seconds), _at(trial.dim, sizes)
 
@@ -253,7 +251,7 @@ class _Costs:
                 scanned = _linear(probe.sizes, probe.index_bytes, self.n) / self.bandwidth
                 found.append((probe.dim, max(scanned, _linear(probe.sizes, taken, self.n))))
             else:
-                found.append((probe.dim, _extended(probe.sizes, taken, self.n, 0, _GROWTH)))
+                found.append((probe.dim, _extended(probe.sizes, taken, self.n)))
         return _at(trial.dim, found) if found else _SERVER_QUERY
 
     def _trial(self, trial: Trial) -> float:
@@ -285,14 +283,12 @@ def _linear(sizes: Sequence[int], values: Sequence[float], n: int) -> float:
     return max(values[1] + slope * (n - sizes[1]), values[0])
 
 
-def _extended(
-    sizes: Sequence[int], values: Sequence[float], n: int, least: float, most: float
-) -> float:
-    """Extend `values` at one or two `sizes` to `n` by a power of n between `least` and `most`."""
-    last = len(values) - 1
-    power = most
+def _extended(sizes: Sequence[int], values: Sequence[float], n: int) -> float:
+    """Extend `values` at one or two `sizes` to `n` by a power of n of at most `_GROWTH`."""
+    power, last = _GROWTH, len(values) - 1
     if last and sizes[1] > sizes[0] and min(values) > 0:
-        power = np.clip(np.log(values[1] / values[0]) / np.log(sizes[1] / sizes[0]), least, most)
+        found = np.log(values[1] / values[0]) / np.log(sizes[1] / sizes[0])
+        power = float(np.clip(found, 0, _GROWTH))
     return float(values[last] * (n / sizes[last]) ** power)
 
 

@@ -5,16 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
+
+from bench.embeddings import Embeddings, outline
+from bench.encoders import get_encoder
 from bench.measuring.estimate import Estimate, Probes, estimate, merged, probed_indexes
 from bench.measuring.jobs import Probed, ProbeJob
+from bench.measuring.remaining import Groups, Machine, Remaining, this_machine
 from bench.measuring.supervisor import Worker
 from bench.measuring.workload import Workload
-from bench.study.plan import EXACT, Trial
+from bench.results.store import Store
+from bench.study.plan import EXACT
+from bench.study.reader import load_study
+from bench.study.schema import Study
 
 _TIMEOUT_SECONDS = 60.0
-
-Groups = list[dict[str, Trial]]
+_READ_RATE = 2e8
+"""Vectors are read, checked and written at so many bytes per second."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,8 @@ class Forecast:
         head = ("part", "trials", "time", "memory")
         widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
         memory = max((part.memory_bytes for part in self.parts), default=0.0)
-        disk = sum(part.disk_bytes for part in self.parts)
+        kept = sum(part.disk_bytes for part in self.parts if not part.trials)
+        disk = kept + max((part.disk_bytes for part in self.parts if part.trials), default=0.0)
         return [
             *(
                 f"{row[0]:<{widths[0]}}  "
@@ -58,8 +68,29 @@ class Forecast:
         ]
 
 
-def probe(sets: Sequence[tuple[Workload, Groups]], cores: list[int], limit: float) -> Probes:
-    """Run the probes of a study, a worker per library; `limit` is a worker's memory, bytes."""
+def dry_run(
+    study: str | Path | Study, out: str | Path | None = None, overrides: Sequence[str] = ()
+) -> Forecast:
+    """Return what `bench.run` would take with the same arguments; nothing is encoded or measured.
+
+    A few small indexes are built and searched, which takes some seconds. Raises UsageError on bad
+    input.
+    """
+    if not isinstance(study, Study):
+        study = load_study(study, overrides)
+    folder = Path(out or Path("results") / study.name)
+    rows = Store(folder).rows() if folder.is_dir() else {}
+    here = this_machine(study)
+    remaining = Remaining(study, rows, False, here.name)
+    for dataset in study.dataset:
+        for encoder in study.encoder:
+            remaining.add(outline(dataset, encoder, max_queries=study.queries, seed=study.seed))
+    probes = probe([(work, groups) for work, groups in remaining.sets if groups], here)
+    return forecast(remaining, probes)
+
+
+def probe(sets: Sequence[tuple[Workload, Groups]], here: Machine) -> Probes:
+    """Run the probes of a study, a worker per library."""
     found, starts = list[Probed](), list[float]()
     for work, groups in sets:
         n, full = work.embeddings.corpus.shape
@@ -67,7 +98,7 @@ def probe(sets: Sequence[tuple[Workload, Groups]], cores: list[int], limit: floa
         exact = any(trial.backend == EXACT for group in groups for trial in group.values())
         for indexes in libraries.values():
             job = ProbeJob(
-                cores=cores,
+                cores=here.cores,
                 n=n,
                 full_dim=full,
                 dimensions=list(work.dimensions) if exact else [],
@@ -75,7 +106,7 @@ def probe(sets: Sequence[tuple[Workload, Groups]], cores: list[int], limit: floa
                 searches=[searches for _, searches in indexes],
             )
             exact, begun = False, time.monotonic()
-            with Worker(job, _TIMEOUT_SECONDS, limit) as worker:
+            with Worker(job, _TIMEOUT_SECONDS, here.memory_limit) as worker:
                 for event in worker.events():
                     if isinstance(event, Probed):
                         found.append(event)
@@ -83,16 +114,26 @@ def probe(sets: Sequence[tuple[Workload, Groups]], cores: list[int], limit: floa
     return Probes.joined(found, max(starts, default=2.0))
 
 
-def forecast(
-    sets: Sequence[tuple[Workload, Groups]],
-    probes: Probes,
-    again: int,
-    before: Sequence[Estimate] = (),
-    measured: int = 0,
-) -> Forecast:
-    """Return what the groups of trials of each set take, after the parts `before` them."""
-    found = [part for work, groups in sets for part in estimate(work, groups, probes, again)]
-    return Forecast(tuple(merged([*before, *found])), measured)
+def forecast(remaining: Remaining, probes: Probes) -> Forecast:
+    """Return what is left, the making of embeddings first where the cache lacks them."""
+    parts = [_embedding(work.embeddings) for work, _ in remaining.sets if not work.embeddings.key]
+    for work, groups in remaining.sets:
+        parts += estimate(work, groups, probes)
+    return Forecast(tuple(merged(parts)), remaining.measured)
+
+
+def _embedding(shell: Embeddings) -> Estimate:
+    """Estimate the encoding of texts, by a few of them, or the reading of ready vectors."""
+    size, texts = 4.0 * len(shell.corpus) * shell.full_dim, list(shell.sample_texts)
+    if not shell.encoder or not texts:
+        copied = 0.0 if isinstance(shell.corpus, np.memmap) else size
+        return Estimate("reading vectors", seconds=size / _READ_RATE, disk_bytes=copied)
+    encode = get_encoder(shell.encoder).encode_full
+    encode(texts[:1], "document")
+    begun = time.perf_counter()
+    encode(texts, "document")
+    seconds = (time.perf_counter() - begun) / len(texts) * len(shell.corpus)
+    return Estimate("encoding", seconds=seconds, disk_bytes=size)
 
 
 def _time(seconds: float) -> str:

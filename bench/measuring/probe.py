@@ -14,11 +14,15 @@ from bench.measuring.jobs import Emit, IndexProbe, Probed, ProbeJob
 from bench.study.plan import Trial, parameters
 from bench.vectors import normalise
 
-_SIZES = (2_048, 8_192)
-_LONG_SECONDS = 0.5
+_LEAST, _MOST, _SHARE = 2_048, 16_384, 500
+"""Bounds of the smaller size, and the part of the corpus that it is between them."""
+_STEP = 4
+"""How many times the larger size is the smaller one."""
+_LONG_SECONDS = 2.0
 """An index that takes longer at the smaller size is not built at the larger one."""
 _BUDGET_SECONDS = 4.0
-"""No further index is probed after this long; the rest is estimated by its likes."""
+"""No further index is probed after this long, or longer on a corpus that takes much longer; the
+rest is estimated by its likes."""
 _ASKED = 12
 """Queries per setting, the first of which warm up."""
 _WARM = 2
@@ -29,12 +33,13 @@ _MEGABYTES = 64
 def run_probe(job: ProbeJob, emit: Emit) -> None:
     """Build and search small indexes of generated vectors; answer with what they took."""
     begun = time.perf_counter()
-    sizes = [min(job.n, size) for size in _SIZES]
+    size = int(np.clip(job.n // _SHARE, _LEAST, _MOST))
+    sizes = [min(job.n, size), min(job.n, _STEP * size)]
     widest = max([trial.dim for trial in job.indexes] + [job.full_dim])
     vectors = _drawn(max(sizes), widest)
     found = []
     for trial, searches in zip(job.indexes, job.searches, strict=True):
-        if time.perf_counter() - begun < _BUDGET_SECONDS:
+        if time.perf_counter() - begun < _BUDGET_SECONDS * size / _LEAST:
             found.append(_probed(trial, searches, vectors, sizes))
     emit(
         Probed(

@@ -9,22 +9,20 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import filelock
 import pandas as pd
-import psutil
 
-from bench import machine
 from bench.backends import get_backend
 from bench.embeddings import Embeddings, embed
-from bench.errors import StudyError, UsageError
+from bench.errors import UsageError
 from bench.libraries import without_secrets
 from bench.measuring import mapped
-from bench.measuring.estimate import Probes, too_large
-from bench.measuring.forecast import Groups, forecast, probe
+from bench.measuring.estimate import SPREAD_PROCESSES, Probes, too_large
+from bench.measuring.forecast import forecast, probe
 from bench.measuring.jobs import (
     Answer,
     BandwidthJob,
@@ -46,31 +44,21 @@ from bench.measuring.jobs import (
 from bench.measuring.prepared import ExactResults
 from bench.measuring.progress import Progress
 from bench.measuring.pruning import undominated
+from bench.measuring.remaining import Remaining, this_machine
 from bench.measuring.supervisor import Worker
 from bench.measuring.workload import Workload
 from bench.reducers import PLAIN
 from bench.results.rows import timed
 from bench.results.spread import with_process
 from bench.results.store import Store, load, load_queries
-from bench.study.plan import BM25, EXACT, Trial, parameters, plan
+from bench.study.plan import BM25, EXACT, Trial
 from bench.study.reader import load_study
-from bench.study.schema import GRID, PARETO, SHORTLIST, Study
+from bench.study.schema import PARETO, Study
 
-SPREAD_PROCESSES = 3
-"""Fewest processes of the first index of each backend, to know how far processes differ."""
 SPREAD_BUILD_SECONDS = 60.0
 """An index that takes longer to build is not built again for that."""
 BUDGET_SECONDS = 5.0
 """No further repeat of a trial's timed queries begins after this long."""
-
-
-@dataclass(frozen=True)
-class _Machine:
-    name: str
-    cores: list[int]
-    bandwidth: float
-    """Memory bandwidth of one thread, bytes per second; 0 until measured."""
-    memory_limit: float
 
 
 def run(
@@ -109,70 +97,44 @@ class _Run:
         self.store = store
         self.show = progress
         self.rows = store.rows()
-        # A full-grid run measures what an earlier `sweep = "pareto"` run pruned.
-        again = {"pruned"} if study.sweep == GRID else set()
-        self.done = {
-            trial_id
-            for trial_id, row in self.rows.items()
-            if row["status"] == "ok" or not (retry or row["status"] in again)
-        }
+        self.machine = this_machine(study)
+        self.remaining = Remaining(study, self.rows, retry, self.machine.name)
         self.rivals: dict[str, list[Rival]] = {}
         self.probes: Probes | None = None
-        memory = psutil.virtual_memory().total
-        limit = study.memory_gib * 2**30 if study.memory_gib else 0.8 * memory
-        cores = machine.usable_cores()
-        self.machine = _Machine(machine.description(), cores, 0.0, limit)
-        if max(study.threads) > len(cores):
-            raise StudyError(
-                f"threads = {max(study.threads)}, but this process may use {len(cores)} cores: "
-                "name fewer threads"
-            )
 
     def go(self) -> None:
-        for trial in plan(self.study):
-            shortlist = parameters(trial.stages).get(SHORTLIST)
-            if shortlist is not None and shortlist < trial.k:
-                raise StudyError(
-                    f"stages: a shortlist of {shortlist} cannot give k = {trial.k} results"
-                )
-        sets = [self._workload(d, e) for d in self.study.dataset for e in self.study.encoder]
-        for work in sets:
-            work.check()
-        left = [self._left(work) for work in sets]
-        n_left = sum(len(group) for groups in left for group in groups)
-        n_all = sum(len(group) for work in sets for group in work.groups)
-        with Progress(n_left, held=n_all - n_left, show=self.show) as self.progress:
-            self._foretell(list(zip(sets, left, strict=True)), n_all - n_left)
-            for work, groups in zip(sets, left, strict=True):
+        for dataset in self.study.dataset:
+            for encoder in self.study.encoder:
+                self._embed(dataset, encoder)
+        left, measured = self.remaining.left, self.remaining.measured
+        with Progress(left, held=measured, show=self.show) as self.progress:
+            self._foretell()
+            for work, groups in self.remaining.sets:
                 if groups:
                     self._measure(work, groups)
             # Further processes come in passes over the whole study, so that what changes from
             # minute to minute is in their spread too.
             for process in range(1, max(self.study.processes, SPREAD_PROCESSES)):
-                for work in sets:
+                for work, _ in self.remaining.sets:
                     self._measure_again(work, process)
         self.store.gather()
 
-    def _workload(self, dataset: str, encoder: str | None) -> Workload:
+    def _embed(self, dataset: str, encoder: str | None) -> None:
         seed, show, begun = self.study.seed, self.show, time.time()
         found = embed(dataset, encoder, max_queries=self.study.queries, seed=seed, progress=show)
         self.store.log("embed", dataset, begun)
-        return Workload(self.study, found, self.machine.name)
+        self.remaining.add(found)
 
-    def _left(self, work: Workload) -> list[dict[str, Trial]]:
-        groups = ({i: t for i, t in g.items() if i not in self.done} for g in work.groups)
-        return [group for group in groups if group]
-
-    def _foretell(self, left: list[tuple[Workload, Groups]], measured: int) -> None:
+    def _foretell(self) -> None:
         """Say what the rest of the study takes; keep the probes, to leave out what cannot fit."""
-        left = [(work, groups) for work, groups in left if groups]
+        left = [(work, groups) for work, groups in self.remaining.sets if groups]
         large = any(not mapped.is_small(*work.embeddings.corpus.shape) for work, _ in left)
         if not left or not (self.show or large):
             return
         self.progress.now("small probes")
-        begun, limit = time.time(), self.machine.memory_limit
-        self.probes = probe(left, self.machine.cores, limit)
-        told = forecast(left, self.probes, SPREAD_PROCESSES - 1, measured=measured)
+        begun = time.time()
+        self.probes = probe(left, self.machine)
+        told = forecast(self.remaining, self.probes)
         self.progress.say(told.lines())
         self.store.log("probes", "", begun, forecast_seconds=told.seconds)
 
@@ -386,12 +348,13 @@ class _Run:
             return []
         key = work.embeddings.key
         if key not in self.rivals:
-            self.rivals[key] = self._earlier_rivals(work) if self.done else []
+            done = self.remaining.done
+            self.rivals[key] = self._earlier_rivals(work) if done else []
         return undominated(self.rivals[key])
 
     def _earlier_rivals(self, work: Workload) -> list[Rival]:
         trials = load(self.store.folder)
-        held = timed(trials[trials["trial_id"].isin(self.done)])
+        held = timed(trials[trials["trial_id"].isin(self.remaining.done)])
         held = held[
             (held["dataset"] == work.embeddings.dataset)
             & (held["encoder"] == work.embeddings.encoder)

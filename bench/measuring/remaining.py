@@ -1,0 +1,89 @@
+"""What a study has left to measure, and the limits of the machine that measures it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from bench import machine
+from bench.embeddings import Embeddings
+from bench.errors import StudyError
+from bench.measuring.workload import Workload
+from bench.study.plan import Trial, parameters, plan
+from bench.study.schema import GRID, SHORTLIST, Study
+
+Groups = list[dict[str, Trial]]
+"""Trials by id, a group per worker."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine as a study may use it."""
+
+    name: str
+    cores: list[int]
+    bandwidth: float
+    """Memory bandwidth of one thread, bytes per second; 0 until measured."""
+    memory_limit: float
+    """Memory of its own that a worker may hold, bytes."""
+
+
+def this_machine(study: Study) -> Machine:
+    """Return the machine; raises StudyError if the study names more threads than it has cores."""
+    cores = machine.usable_cores()
+    if max(study.threads) > len(cores):
+        raise StudyError(
+            f"threads = {max(study.threads)}, but this process may use {len(cores)} cores: "
+            "name fewer threads"
+        )
+    memory = psutil.virtual_memory().total
+    limit = study.memory_gib * 2**30 if study.memory_gib else 0.8 * memory
+    return Machine(machine.description(), cores, 0.0, limit)
+
+
+class Remaining:
+    """The trials of a study that earlier rows do not cover."""
+
+    def __init__(
+        self, study: Study, rows: Mapping[str, Mapping[str, Any]], retry: bool, machine_name: str
+    ) -> None:
+        """`rows` by trial id; `retry` repeats those that did not end ok.
+
+        Raises StudyError for a shortlist that is shorter than the results asked for.
+        """
+        self.study = study
+        self.machine_name = machine_name
+        # A full-grid run measures what an earlier `sweep = "pareto"` run pruned.
+        again = {"pruned"} if study.sweep == GRID else set()
+        self.done = {
+            trial_id
+            for trial_id, row in rows.items()
+            if row["status"] == "ok" or not (retry or row["status"] in again)
+        }
+        self.sets: list[tuple[Workload, Groups]] = []
+        for trial in plan(study):
+            shortlist = parameters(trial.stages).get(SHORTLIST)
+            if shortlist is not None and shortlist < trial.k:
+                raise StudyError(
+                    f"stages: a shortlist of {shortlist} cannot give k = {trial.k} results"
+                )
+
+    def add(self, embeddings: Embeddings) -> None:
+        """Add a set of embeddings; raises StudyError if the study does not fit it."""
+        work = Workload(self.study, embeddings, self.machine_name)
+        work.check()
+        groups = ({i: t for i, t in g.items() if i not in self.done} for g in work.groups)
+        self.sets.append((work, [group for group in groups if group]))
+
+    @property
+    def left(self) -> int:
+        """Trials left."""
+        return sum(len(group) for _, groups in self.sets for group in groups)
+
+    @property
+    def measured(self) -> int:
+        """Trials that need not be measured again."""
+        return sum(len(group) for work, _ in self.sets for group in work.groups) - self.left
