@@ -129,7 +129,7 @@ def _embedding(shell: Embeddings) -> Estimate:
         copied = 0.0 if isinstance(shell.corpus, np.memmap) else size
         return Estimate("reading vectors", seconds=size / _READ_RATE, disk_bytes=copied)
     encode = get_encoder(shell.encoder).encode_full
-    encode(texts[:1], "document")
+    encode(texts, "document")  # the first call loads and warms up
     begun = time.perf_counter()
     encode(texts, "document")
     seconds = (time.perf_counter() - begun) / len(texts) * len(shell.corpus)
