@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.backends import Backend, needs_vectors, padded
+from bench.backends import Backend, batches, needs_vectors, padded
 from bench.backends.precisions import FLOAT32, INT8
+
+
+_ROWS = 65_536
 
 
 class Voyager(Backend):
@@ -35,14 +38,15 @@ class Voyager(Backend):
             M=M,
             ef_construction=ef_construction,
             random_seed=seed,
+            max_elements=len(vectors),
             storage_data_type=kind,
         )
         # Float8 divides -1…1 into 127 steps each way, for every component alike.
         # Stretch the vectors to use the whole range.
         largest = max(float(vectors.max()), -float(vectors.min()), 1e-9)
         self.scale = np.float32(1.0 if plain else 1 / largest)
-        scaled = vectors if plain else vectors * self.scale
-        self.index.add_items(scaled, num_threads=self.threads)
+        for _, block in batches(vectors, _ROWS):
+            self.index.add_items(block * self.scale, num_threads=self.threads)
 
     def configure(self, *, ef: int) -> None:
         self.ef = ef
