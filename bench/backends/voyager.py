@@ -9,7 +9,6 @@ import numpy as np
 from bench.backends import Backend, batches, needs_vectors, padded
 from bench.backends.precisions import FLOAT32, INT8
 
-
 _ROWS = 65_536
 
 
