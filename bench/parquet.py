@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,14 +23,16 @@ def read_schema(path: Path) -> pa.Schema:
     return _guarded(lambda: pq.read_schema(path))
 
 
-def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Return a table, or only its `columns`.
+def read_table(
+    path: Path, columns: list[str] | None = None, dictionaries: Sequence[str] = ()
+) -> pa.Table:
+    """Return a table, or only its `columns`; texts of `dictionaries` are held once each.
 
     Every value is checked: texts are UTF-8, lists lie within their values, pages match the checksum
     if they have one. Raises ValueError with the reason in one line, also for a file whose values
     take far more than its size.
     """
-    return _guarded(lambda: _read(path, columns))
+    return _guarded(lambda: _read(path, columns, dictionaries))
 
 
 def _guarded(read: Callable[[], T]) -> T:
@@ -52,11 +54,13 @@ def _guarded(read: Callable[[], T]) -> T:
         raise ValueError(reason.strip()) from error
 
 
-def _read(path: Path, columns: list[str] | None) -> pa.Table:
+def _read(path: Path, columns: list[str] | None, dictionaries: Sequence[str]) -> pa.Table:
     most = max(_ALWAYS_FINE, _MOST_INFLATED * path.stat().st_size)
     batches, held = [], 0
     # The footer's statistics of a column are not read: the library aborts if they are damaged.
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with pq.ParquetFile(
+        path, page_checksum_verification=True, read_dictionary=list(dictionaries)
+    ) as file:
         schema, rows = file.schema_arrow, file.metadata.num_rows
         for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
             batches.append(batch)

@@ -17,10 +17,14 @@ from bench.analysis.non_inferiority import MARGIN
 from bench.analysis.recommendation import RETAIN
 from bench.analysis.summary import Summary, folder_of, number, summarise
 from bench.figures import draw_all, figures, svg
+from bench.analysis.tables import front
 from bench.results.derived import ALL_COLUMNS
+from bench.results.rows import exact_rows, quality_of, timed
 
 FIGURE_WIDTH = 12.0
 """Inches at 96 pixels each: the width of the page's text in a window of 1,200 pixels."""
+MOST_TRIALS = 1000
+"""Most rows of the table of trials: a page of more takes seconds to open."""
 _COLUMNS = [column for column in ALL_COLUMNS.values() if column.page]
 
 
@@ -48,18 +52,40 @@ def render(found: Summary) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    frame = found.frame
-    drawn = draw_all(frame, FIGURE_WIDTH) if len(frame[frame["status"] == "ok"]) else {}
-    named = labels(frame)
+    frame, listed = found.frame, _listed(found)
+    drawn = draw_all(frame, FIGURE_WIDTH) if (frame["status"] == "ok").any() else {}
+    named = labels(frame, listed.index)
     return environment.from_string(source).render(
         recommendation=[line for each in found.recommendations for line in each.lines()],
         sections=found.sections,
         figures=[_figure(name, figure) for name, figure in drawn.items()],
         columns=_COLUMNS,
-        trials=[_trial(row, named[i]) for i, row in frame.iterrows()],
+        trials=[_trial(row, named[i]) for i, row in listed.iterrows()],
+        n_trials=len(frame),
         provenance=_provenance(frame),
         other_machines=found.other_machines,
     )
+
+
+def _listed(found: Summary) -> pd.DataFrame:
+    """Return the rows to list: all, or the best of `MOST_TRIALS` if there are more.
+
+    First the front of each dataset and encoder, then the fastest and the best in quality of each
+    backend and dimension, the exact pass, and what failed.
+    """
+    frame = found.frame
+    if len(frame) <= MOST_TRIALS:
+        return frame
+    chosen: list[pd.Index] = [front(section.frame).index for section in found.sections]
+    for section in found.sections:
+        by_index = timed(section.frame).groupby(["backend", "dim"])
+        chosen += [
+            pd.Index(by_index["latency_ms_p50"].idxmin()),
+            pd.Index(by_index[quality_of(section.frame).column].idxmax().dropna().astype(int)),
+        ]
+    chosen += [exact_rows(frame).index, frame.index[~frame["status"].isin(["ok", "pruned"])]]
+    first = pd.Index(dict.fromkeys(i for index in chosen for i in index))[:MOST_TRIALS]
+    return frame.loc[first.sort_values()]
 
 
 def _trial(row: pd.Series, configuration: str) -> dict[str, Any]:
