@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ SPREAD_PROCESSES = 3
 """Fewest processes of the first index of each backend, to know how far processes differ."""
 SPREAD_BUILD_SECONDS = 60.0
 """An index that takes longer to build is not built again for that."""
+_RESUMED = ["status", "build_seconds", "process_speedup"]
+"""Columns of earlier rows that say what is left to do."""
 BUDGET_SECONDS = 5.0
 """No further repeat of a trial's timed queries begins after this long."""
 
@@ -102,7 +105,7 @@ class _Run:
         self.study = study
         self.store = store
         self.show = progress
-        self.rows = store.rows()
+        self.rows = store.rows(_RESUMED)
         # A full-grid run measures what an earlier `sweep = "pareto"` run pruned.
         again = {"pruned"} if study.sweep == GRID else set()
         self.done = {
@@ -229,8 +232,15 @@ class _Run:
 
     def _add_process(self, event: TimedAgain) -> None:
         row = self.rows[event.trial_id]
+        if "machine" not in row:
+            row |= self._earlier_rows[event.trial_id]
         row |= with_process(row, event.row)
         self.store.add(row)
+
+    @cached_property
+    def _earlier_rows(self) -> dict[str, dict[str, Any]]:
+        """Rows of earlier runs, whole; read only if one of them gets another process."""
+        return self.store.rows()
 
     def _find_exact(self, work: Workload, groups: list[dict[str, Trial]]) -> None:
         """Run the exact pass of every reducer in `groups` whose results or rows are missing."""

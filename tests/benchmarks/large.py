@@ -15,11 +15,13 @@ from bench.embeddings import embed
 from bench.machine import description
 from bench.measuring.workload import Workload
 from bench.results.rows import timed
+from bench.results.spread import PROCESS_COLUMNS
 from bench.results.store import QUERIES, TRIALS, load
 from bench.study.plan import EXACT, canonical
 from bench.study.reader import load_study
 
 BASELINE = Path(__file__).parents[2] / "results" / "baseline"
+PROCESSES = PROCESS_COLUMNS.values()
 BACKENDS = {
     "faiss-flat": "faiss-flat",
     "faiss-ivf": "faiss-ivf",
@@ -190,11 +192,12 @@ def finished(folder: Path, study: str, queries_per_trial: bool = True) -> int:
                     "started_at": "2026-01-01T00:00:00",
                     **work.columns(trial),
                     **kept,
-                    "process_speedup": None if trial.backend == EXACT else [1.0, 1.0, 1.0],
+                    **{c: None if trial.backend == EXACT else [1.0] * 3 for c in PROCESSES},
                 }
             )
         queries = len(work.embeddings.query_ids) if queries_per_trial else 1
-    frame = pd.DataFrame(rows).reindex(columns=TRIALS.names)
+    frame = pd.DataFrame(rows).astype(dict.fromkeys(PROCESSES, object))
+    frame = frame.assign(**{c: None for c in TRIALS.names if c not in frame})
     folder.mkdir(parents=True, exist_ok=True)
     _write(frame, folder, np.full((len(frame), queries), 0.5, np.float32))
     return len(frame)
