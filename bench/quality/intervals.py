@@ -23,6 +23,8 @@ _POWER_Z = 0.8416
 """Standard normal quantile of `POWER`."""
 _BLOCK = 512
 """Figures that are resampled at once: 4 MB."""
+_BASES = 8
+"""Most references whose resampled sums are kept."""
 _NOTHING = 1e-12
 """A standard error below this is that of a figure which no resample changes."""
 
@@ -68,6 +70,8 @@ class Bootstrap:
             .multinomial(drawn, np.full(drawn, 1 / drawn), size=resamples)
             .astype(np.float32)
         )
+        self._drawn_base: dict[bytes, np.ndarray] = {}
+        """Sums of the last bases over each resample: most calls come with the same ones."""
 
     @property
     def n_units(self) -> int:
@@ -76,25 +80,15 @@ class Bootstrap:
 
     def mean(self, values: np.ndarray) -> tuple[float, float, float]:
         """Return the mean of (q,) `values` between 0 and 1, with the bounds of its interval."""
-        return self.means(values[None])[0]
-
-    def means(self, values: np.ndarray) -> list[tuple[float, float, float]]:
-        """Return `mean` of each row of (K, q) `values`, from one product with the resamples."""
-        size = self._sizes.mean()
-        drawn = self._drawn(self._summed(values))
-        low = self._quantile(drawn, self._sizes, (0.0, size), _TAIL)
-        high = self._quantile(drawn, self._sizes, (size, size), 1 - _TAIL)
-        return _figures(values.mean(axis=1), low, high)
+        return self.resampled(values[None]).means()[0]
 
     def ratio(self, values: np.ndarray, reference: np.ndarray) -> tuple[float, float, float]:
         """Return mean(values) / mean(reference) with its interval; NaN if all references are 0."""
-        if not reference.any():
-            return (float("nan"),) * 3
-        found, base = self._summed(values[None]), self._summed(reference)
-        drawn = self._drawn(found)
-        low = self._quantile(drawn, base, (0.0, _typical(base[None])[0]), _TAIL)
-        high = self._quantile(drawn, base, (_typical(found)[0], 0.0), 1 - _TAIL)
-        return _figures(values[None].mean(axis=1) / reference.mean(), low, high)[0]
+        return self.resampled(values[None]).ratio(0, reference)
+
+    def resampled(self, values: np.ndarray) -> Resampled:
+        """Return the resamples of (K, q) `values`: one product serves all their figures."""
+        return Resampled(self, values)
 
     def ratios(self, values: np.ndarray, reference: np.ndarray) -> Bounds:
         """Return mean(values) / mean(reference) of (K, q) `values`, with simultaneous bounds.
@@ -149,13 +143,20 @@ class Bootstrap:
 
     def _below(self, base: np.ndarray, pseudo_base: float) -> np.ndarray:
         """Return the sum of (u,) `base` with the pseudo-unit over each resample, (r,) float32."""
-        own, extra = self._weights[:, :-1], self._weights[:, -1]
-        return own @ base.astype(np.float32) + extra * float(pseudo_base)
+        key = base.tobytes()
+        if key not in self._drawn_base:
+            if len(self._drawn_base) > _BASES:
+                self._drawn_base.clear()
+            self._drawn_base[key] = self._weights[:, :-1] @ base.astype(np.float32)
+        return self._drawn_base[key] + self._weights[:, -1] * float(pseudo_base)
 
     def _quantile(
         self, drawn: np.ndarray, base: np.ndarray, pseudo: tuple[float, float], at: float
     ) -> np.ndarray:
-        """Return a quantile of sum(found) / sum(base) with the pseudo-unit added, (K,) float64."""
+        """Return a quantile of sum(found) / sum(base) with the pseudo-unit added, (K,) float64.
+
+        `drawn` (r, K) are the resampled sums of `found`.
+        """
         above = drawn + self._weights[:, -1:] * float(pseudo[0])
         below = self._below(base, pseudo[1])
         ratios = above[below > 0] / below[below > 0, None]
@@ -192,6 +193,35 @@ class Bootstrap:
         return estimate - critical * error + correction, critical
 
 
+class Resampled:
+    """Resamples of the values of K figures, (K, q)."""
+
+    def __init__(self, bootstrap: Bootstrap, values: np.ndarray) -> None:
+        self._bootstrap = bootstrap
+        self._values = values
+        self._found = bootstrap._summed(values)
+        self._drawn = bootstrap._drawn(self._found)
+
+    def means(self) -> list[tuple[float, float, float]]:
+        """Return what `Bootstrap.mean` returns for each row."""
+        sizes = self._bootstrap._sizes
+        size = sizes.mean()
+        low = self._bootstrap._quantile(self._drawn, sizes, (0.0, size), _TAIL)
+        high = self._bootstrap._quantile(self._drawn, sizes, (size, size), 1 - _TAIL)
+        figures = self._values.mean(axis=1).tolist(), low.tolist(), high.tolist()
+        return list(zip(*figures, strict=True))
+
+    def ratio(self, row: int, reference: np.ndarray) -> tuple[float, float, float]:
+        """Return what `Bootstrap.ratio` returns for a row."""
+        if not reference.any():
+            return (float("nan"),) * 3
+        base, drawn = self._bootstrap._summed(reference), self._drawn[:, row : row + 1]
+        lost, gained = _typical(base[None])[0], _typical(self._found[row : row + 1])[0]
+        low = self._bootstrap._quantile(drawn, base, (0.0, lost), _TAIL)
+        high = self._bootstrap._quantile(drawn, base, (gained, 0.0), 1 - _TAIL)
+        return float(self._values[row].mean() / reference.mean()), float(low[0]), float(high[0])
+
+
 def median_interval(values: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
     """Return the median of (n,) `values` with its percentile bootstrap interval.
 
@@ -200,12 +230,6 @@ def median_interval(values: np.ndarray, seed: int = 0) -> tuple[float, float, fl
     drawn = np.random.default_rng(seed).choice(values, (RESAMPLES, len(values)))
     low, high = np.nanquantile(np.median(drawn, axis=1), [_TAIL, 1 - _TAIL])
     return float(np.median(values)), float(low), float(high)
-
-
-def _figures(
-    means: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> list[tuple[float, float, float]]:
-    return list(zip(means.tolist(), low.tolist(), high.tolist(), strict=True))
 
 
 def _skewness(influence: np.ndarray) -> np.ndarray:
