@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import numpy as np
 import pandas as pd
 import psutil
 
@@ -336,8 +337,10 @@ class _Run:
             row["error"] = without_secrets(row["error"])
         columns, rankings = None, None
         if event.queries is not None:
-            ids = work.embeddings.doc_ids
-            rankings = [[ids[i] for i in found if i >= 0] for found in event.queries.found]
+            found = event.queries.found
+            rankings = work.named(
+                self._exact_ids(work, trial) if found is None else np.array(found, dtype=np.int64)
+            )
             columns = event.queries.columns()
             if (named := work.embeddings.groups) is not None:
                 group = dict(zip(work.embeddings.query_ids, named, strict=True))
@@ -347,6 +350,11 @@ class _Run:
         self.store.add(row, columns, rankings)
         self.rows[event.trial_id] = row
         self.progress.finished(row["status"])
+
+    def _exact_ids(self, work: Workload, trial: Trial) -> np.ndarray:
+        """Return what the exact pass found, (q, k) int64."""
+        results = ExactResults(work.exact_key(trial.reducer, trial.reducer_params))
+        return results.ids(trial.dim)[:, : trial.k]
 
     def _add_failure(
         self, work: Workload, trial_id: str, trial: Trial, status: str, error: str

@@ -7,6 +7,9 @@ import json
 from functools import cache, cached_property
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from bench.backends import get_backend
 from bench.backends.precisions import FLOAT32
 from bench.embeddings import Embeddings
@@ -148,6 +151,18 @@ class Workload:
             key["subsets"] = self.study.subsets
         text = json.dumps(key, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
+
+    def named(self, ids: np.ndarray) -> pa.ListArray:
+        """Return the ids of the documents at positions (q, k), -1 pads, by query."""
+        kept = ids >= 0
+        ends = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
+        return pa.ListArray.from_arrays(
+            pa.array(ends, pa.int32()), self._documents.take(pa.array(ids[kept]))
+        )
+
+    @cached_property
+    def _documents(self) -> pa.Array:
+        return pa.array(self.embeddings.doc_ids, pa.string())
 
     def columns(self, trial: Trial, server: str = "") -> dict[str, Any]:
         """Return the columns of a trial's row that were known before it was measured."""

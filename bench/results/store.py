@@ -2,8 +2,9 @@
 
 It holds ``trials.parquet`` (one row per trial), ``queries.parquet`` (one row per trial and query)
 and ``rankings/TRIAL.parquet`` (the documents that each query found). During a run each trial's
-rows lie in ``parts/``, written under another name and renamed once whole; the end of the run
-gathers them. Readers see both, so nothing measured is lost or read twice.
+rows lie in ``parts/``, written under another name and renamed once whole. Every so many parts are
+joined into one, since thousands of files are slow to read, and the end of the run gathers them all.
+Readers take a trial from the newest file that holds it, so nothing is lost or read twice.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.errors import DamagedFile, NothingToShow, UsageError
@@ -39,6 +41,11 @@ _ARROW = {
     "texts": pa.list_(pa.string()),
     "floats": pa.list_(pa.float64()),
 }
+_JOINED = "joined"
+"""Beginning of the names of joined parts. A trial's own part is newer: it is written again if more
+is measured."""
+_MOST_PARTS = 200
+"""Trials whose parts are joined into one."""
 _DICTIONARIES = ["trial_id", "query_id", "query_group"]
 """Texts of the queries table that repeat in many rows."""
 _OF_QUALITY = [*_DICTIONARIES, "ndcg_at_10", "fidelity_at_10"]
@@ -77,6 +84,8 @@ class Store:
             ) from error
         for leftover in [*self.folder.glob(".*.partial*"), *self.parts.glob(".*.partial*")]:
             leftover.unlink(missing_ok=True)
+        self._fresh: dict[str, dict[str, pa.Table]] = {"queries": {}, "trials": {}}
+        """Tables of the parts that are not joined yet, by trial id."""
 
     def done(self) -> dict[str, str]:
         """Return the status of each trial in the folder, by trial id; raises DamagedFile."""
@@ -92,7 +101,7 @@ class Store:
         self,
         trial: Mapping[str, Any],
         queries: Mapping[str, Iterable[Any]] | None = None,
-        rankings: list[list[str]] | None = None,
+        rankings: list[list[str]] | pa.ListArray | None = None,
     ) -> None:
         """Add one trial: its row, its queries' rows as columns, the ids that each query found.
 
@@ -111,18 +120,37 @@ class Store:
             columns["trial_id"] = [name] * len(columns["query_id"])
             nothing = [None] * len(columns["query_id"])
             table = pa.table({c: columns.get(c, nothing) for c in QUERIES.names}, schema=QUERIES)
-            _write(table, self.parts / f"{name}.queries.parquet")
+            self._add_part("queries", name, table)
         # The trial's own part comes last: without it the trial does not count as measured.
         table = pa.table({c: [row.get(c)] for c in TRIALS.names}, schema=TRIALS)
-        _write(table, self.parts / f"{name}.trials.parquet")
+        self._add_part("trials", name, table)
+        if len(self._fresh["trials"]) >= _MOST_PARTS:
+            self._join()
 
     def gather(self) -> None:
         """Move the parts into the two tables."""
-        for kind in ("queries", "trials"):
+        for kind in _SCHEMAS:
             if any(self.parts.glob(f"*.{kind}.parquet")):
                 _write(_gather(self.folder, kind), self.folder / f"{kind}.parquet")
         for part in self.parts.glob("*.parquet"):
             part.unlink()
+        self._fresh = {kind: {} for kind in _SCHEMAS}
+
+    def _add_part(self, kind: str, name: str, table: pa.Table) -> None:
+        _write(table, self.parts / f"{name}.{kind}.parquet")
+        self._fresh[kind][name] = table
+
+    def _join(self) -> None:
+        """Write the fresh parts of each table as one file, then remove them."""
+        number = len(list(self.parts.glob(f"{_JOINED}-*.trials.parquet")))
+        for kind in ("queries", "trials"):  # in this order, as in `add`
+            if self._fresh[kind]:
+                joined = self.parts / f"{_JOINED}-{number:06}.{kind}.parquet"
+                _write(pa.concat_tables(self._fresh[kind].values()), joined)
+        for kind, tables in self._fresh.items():
+            for name in tables:
+                (self.parts / f"{name}.{kind}.parquet").unlink()
+            tables.clear()
 
 
 def load(folder: str | Path, all_machines: bool = False) -> pd.DataFrame:
@@ -303,15 +331,16 @@ def _gather(
 ) -> pa.Table:
     gathered = folder / f"{kind}.parquet"
     parts = sorted((folder / "parts").glob(f"*.{kind}.parquet"))
-    tables = [
-        _read(path, kind, columns, dictionaries)
-        for path in ([gathered] if gathered.exists() else []) + parts
-    ]
+    # Oldest first: the table, joined parts in their order, the parts of single trials.
+    parts.sort(key=lambda path: not path.name.startswith(_JOINED))
+    paths = ([gathered] if gathered.exists() else []) + parts
+    tables = [_read(path, kind, columns, dictionaries) for path in paths]
     if not tables:
         empty = _with_dictionaries(_SCHEMAS[kind], dictionaries).empty_table()
         return empty if columns is None else empty.select(columns)
-    newer = {path.name.partition(".")[0] for path in parts}
-    if gathered.exists() and newer:
-        old = [trial_id not in newer for trial_id in tables[0]["trial_id"].to_pylist()]
-        tables[0] = tables[0].filter(pa.array(old, pa.bool_()))
+    newer = pa.array([], pa.string())
+    for position in reversed(range(len(tables))) if len(tables) > 1 else ():
+        ids = tables[position]["trial_id"].cast(pa.string())
+        tables[position] = tables[position].filter(pc.invert(pc.is_in(ids, newer)))
+        newer = pa.concat_arrays([newer, pc.unique(ids)])
     return pa.concat_tables(tables)
