@@ -29,6 +29,7 @@ from bench.measuring.jobs import (
     BuildJob,
     EncodeJob,
     ExactJob,
+    ExactKey,
     Job,
     Measured,
     QueryRows,
@@ -115,6 +116,7 @@ class _Run:
             if row["status"] == "ok" or not (retry or row["status"] in again)
         }
         self.rivals: dict[str, list[Rival]] = {}
+        self._exact: tuple[ExactKey, ExactResults] | None = None
         memory = psutil.virtual_memory().total
         limit = study.memory_gib * 2**30 if study.memory_gib else 0.8 * memory
         cores = machine.usable_cores()
@@ -353,8 +355,10 @@ class _Run:
 
     def _exact_ids(self, work: Workload, trial: Trial) -> np.ndarray:
         """Return what the exact pass found, (q, k) int64."""
-        results = ExactResults(work.exact_key(trial.reducer, trial.reducer_params))
-        return results.ids(trial.dim)[:, : trial.k]
+        key = work.exact_key(trial.reducer, trial.reducer_params)
+        if self._exact is None or self._exact[0] != key:
+            self._exact = key, ExactResults(key)  # opened once for all dimensions
+        return self._exact[1].ids(trial.dim)[:, : trial.k]
 
     def _add_failure(
         self, work: Workload, trial_id: str, trial: Trial, status: str, error: str
