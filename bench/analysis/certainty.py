@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -93,8 +94,9 @@ class Certainty:
             self._known[asked] = {trial: i for i, trial in enumerate(trials)}, bounds
         places, bounds = self._known[asked]
         order = [places[trial] for trial in trials]
-        figures = (bounds.estimate, bounds.low, bounds.high)
-        return Bounds(*(values[order] for values in figures), bounds.critical)
+        return Bounds(
+            bounds.estimate[order], bounds.low[order], bounds.high[order], bounds.critical
+        )
 
     def differences(self, pairs: Iterable[tuple[str, str]]) -> Bounds | None:
         """Return the quality of each pair's first trial minus its second's; None without pairs.
@@ -137,7 +139,7 @@ def _groups(queries: pd.DataFrame, query_ids: pd.Index) -> list[str] | None:
     return named.tolist() if len(named) and named.notna().all() else None
 
 
-Queries = pd.DataFrame | Mapping[tuple[str, str], Certainty]
+Queries: TypeAlias = pd.DataFrame | Mapping[tuple[str, str], Certainty]
 """The per-query rows of all trials, or what `certainties` made of them."""
 
 

@@ -63,9 +63,7 @@ class Verdict:
         return text
 
 
-def dimension_tests(
-    frame: pd.DataFrame, queries: Queries, margin: float = MARGIN
-) -> pd.DataFrame:
+def dimension_tests(frame: pd.DataFrame, queries: Queries, margin: float = MARGIN) -> pd.DataFrame:
     """Test whether truncation to each dimension keeps all but `margin` of the quality.
 
     `frame` holds trials, `queries` their per-query rows (`load_queries`). A dimension is shown to

@@ -21,7 +21,6 @@ from bench.figures._style import (
 from bench.results.rows import UNCOMPRESSED, from_disk, groups, plain, timed, two_stage
 from bench.study.plan import parameters
 
-
 _ANY_BUILD = "(median over builds)"
 """In place of the build parameters where a line each would be too many."""
 

@@ -39,8 +39,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     )
     parts = [evenly(worth_showing(front(part)), _MOST_BARS) for _, part in groups(rows)]
     named = [
-        labels(whole, part.index)
-        for (_, whole), part in zip(groups(rows), parts, strict=True)
+        labels(whole, part.index) for (_, whole), part in zip(groups(rows), parts, strict=True)
     ]
     with panels(len(parts), height=1 + 0.25 * max(map(len, parts))) as (figure, axes):
         for axis, part, names in zip(axes, parts, named, strict=True):

@@ -7,7 +7,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.labels import labels
-from bench.figures._style import MOST_SHAPES, SMALL, backend_look, needed, panels, plain_log, set_titles
+from bench.figures._style import (
+    MOST_SHAPES,
+    SMALL,
+    backend_look,
+    needed,
+    panels,
+    plain_log,
+    set_titles,
+)
 from bench.results.rows import groups, pareto, quality_of, timed, two_stage
 
 TITLE = "Quality against latency, with the Pareto front"

@@ -29,7 +29,6 @@ from bench.measuring.jobs import (
     BuildJob,
     EncodeJob,
     ExactJob,
-    ExactKey,
     Job,
     Measured,
     QueryRows,
@@ -116,7 +115,6 @@ class _Run:
             if row["status"] == "ok" or not (retry or row["status"] in again)
         }
         self.rivals: dict[str, list[Rival]] = {}
-        self._exact: tuple[ExactKey, ExactResults] | None = None
         memory = psutil.virtual_memory().total
         limit = study.memory_gib * 2**30 if study.memory_gib else 0.8 * memory
         cores = machine.usable_cores()
@@ -340,9 +338,7 @@ class _Run:
         columns, rankings = None, None
         if event.queries is not None:
             found = event.queries.found
-            rankings = work.named(
-                self._exact_ids(work, trial) if found is None else np.array(found, dtype=np.int64)
-            )
+            rankings = work.named(work.exact_ids(trial) if found is None else np.array(found))
             columns = event.queries.columns()
             if (named := work.embeddings.groups) is not None:
                 group = dict(zip(work.embeddings.query_ids, named, strict=True))
@@ -352,13 +348,6 @@ class _Run:
         self.store.add(row, columns, rankings)
         self.rows[event.trial_id] = row
         self.progress.finished(row["status"])
-
-    def _exact_ids(self, work: Workload, trial: Trial) -> np.ndarray:
-        """Return what the exact pass found, (q, k) int64."""
-        key = work.exact_key(trial.reducer, trial.reducer_params)
-        if self._exact is None or self._exact[0] != key:
-            self._exact = key, ExactResults(key)  # opened once for all dimensions
-        return self._exact[1].ids(trial.dim)[:, : trial.k]
 
     def _add_failure(
         self, work: Workload, trial_id: str, trial: Trial, status: str, error: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from bench.errors import StudyError
 from bench.libraries import versions
 from bench.measuring.bm25 import PARAMETERS
 from bench.measuring.jobs import Data, ExactKey
+from bench.measuring.prepared import ExactResults
 from bench.reducers import PLAIN, Reducer, get_reducer
 from bench.study.plan import (
     BM25,
@@ -51,6 +52,7 @@ class Workload:
         self.reducer = cache(self._new_reducer)
         self._key = cache(lambda name, params: self.reducer(name, params).key)
         self._versions = cache(_versions)
+        self._exact_results = lru_cache(1)(lambda *pair: ExactResults(self.exact_key(*pair)))
 
     def check(self) -> None:
         """Raise StudyError if the study does not fit these embeddings."""
@@ -151,6 +153,10 @@ class Workload:
             key["subsets"] = self.study.subsets
         text = json.dumps(key, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
+
+    def exact_ids(self, trial: Trial) -> np.ndarray:
+        """Return what the exact pass found for one of its trials, (q, k) int64."""
+        return self._exact_results(trial.reducer, trial.reducer_params).ids(trial.dim)[:, : trial.k]
 
     def named(self, ids: np.ndarray) -> pa.ListArray:
         """Return the ids of the documents at positions (q, k), -1 pads, by query."""

@@ -148,7 +148,7 @@ class Bootstrap:
             if len(self._drawn_base) > _BASES:
                 self._drawn_base.clear()
             self._drawn_base[key] = self._weights[:, :-1] @ base.astype(np.float32)
-        return self._drawn_base[key] + self._weights[:, -1] * float(pseudo_base)
+        return np.asarray(self._drawn_base[key] + self._weights[:, -1] * float(pseudo_base))
 
     def _quantile(
         self, drawn: np.ndarray, base: np.ndarray, pseudo: tuple[float, float], at: float
@@ -237,11 +237,12 @@ def _skewness(influence: np.ndarray) -> np.ndarray:
     squares = influence**2
     second = squares.mean(axis=1)
     squares *= influence
-    return np.divide(squares.mean(axis=1), second, out=np.zeros(len(second)), where=second > 0)
+    third = squares.mean(axis=1)
+    return np.asarray(np.divide(third, second, out=np.zeros(len(second)), where=second > 0))
 
 
 def _typical(values: np.ndarray) -> np.ndarray:
     """Return the mean of the positive values of each row, (K, u) → (K,); 1 if there is none."""
     counts = (values > 0).sum(axis=1)
     sums = np.maximum(values, 0).sum(axis=1)
-    return np.divide(sums, counts, out=np.ones(len(values)), where=counts > 0)
+    return np.asarray(np.divide(sums, counts, out=np.ones(len(values)), where=counts > 0))

@@ -51,7 +51,9 @@ class Judgements:
     ) -> dict[str, np.ndarray]:
         """Score results as `relevance` does."""
         wanted = {
-            name: needed for name, needed in MEASURES.items() if needed <= depth and name in measures
+            name: needed
+            for name, needed in MEASURES.items()
+            if needed <= depth and name in measures
         }
         ranks = self._ranks(_distinct(ids)) if wanted else np.empty(0)
         return {
@@ -70,7 +72,7 @@ class Judgements:
         return ranks
 
     def _summed(self, values: np.ndarray) -> np.ndarray:
-        return np.bincount(self._rows, values, minlength=self._n)
+        return np.asarray(np.bincount(self._rows, values, minlength=self._n))
 
     def _ndcg(self, ranks: np.ndarray, depth: int) -> np.ndarray:
         within, ideal = ranks <= depth, self._ideal_ranks <= depth
@@ -106,7 +108,7 @@ _SCORES = {
 
 def _divided(values: np.ndarray, by: np.ndarray) -> np.ndarray:
     """Return values / by, 0 where `by` is 0."""
-    return np.divide(values, by, out=np.zeros(len(values)), where=by > 0)
+    return np.asarray(np.divide(values, by, out=np.zeros(len(values)), where=by > 0))
 
 
 def _distinct(ids: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,14 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from rich.console import Console
 
 from bench.analysis.labels import labels
 from bench.analysis.non_inferiority import MARGIN
 from bench.analysis.recommendation import RETAIN
 from bench.analysis.summary import Summary, folder_of, number, summarise
-from bench.figures import draw_all, figures, svg
 from bench.analysis.tables import front
+from bench.figures import draw_all, figures, svg
 from bench.results.derived import ALL_COLUMNS
 from bench.results.rows import exact_rows, quality_of, timed
 
@@ -40,20 +42,24 @@ def write_report(
     It shows the decision, findings, tables, figures and provenance, and needs no network. Raises
     UsageError on bad input and if there is nothing measured.
     """
-    found = summarise(results, retain=retain, margin=margin)
-    path = Path(out) if out else folder_of(results) / "report.html"
-    path.write_text(render(found), encoding="utf-8")
+    with Console(stderr=True).status("reading the tables") as status:
+        found = summarise(results, retain=retain, margin=margin)
+        path = Path(out) if out else folder_of(results) / "report.html"
+        path.write_text(render(found, status.update), encoding="utf-8")
     return path
 
 
-def render(found: Summary) -> str:
-    """Return the page of a summary as HTML; figures (SVG), styles and script are inline."""
+def render(found: Summary, progress: Callable[[str], object] | None = None) -> str:
+    """Return the page of a summary as HTML; figures (SVG), styles and script are inline.
+
+    `progress` is told what is under way.
+    """
     source = resources.files("bench.report").joinpath("page.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     frame, listed = found.frame, _listed(found)
-    drawn = draw_all(frame, FIGURE_WIDTH) if (frame["status"] == "ok").any() else {}
+    drawn = draw_all(frame, FIGURE_WIDTH, progress) if (frame["status"] == "ok").any() else {}
     named = labels(frame, listed.index)
     return environment.from_string(source).render(
         recommendation=[line for each in found.recommendations for line in each.lines()],

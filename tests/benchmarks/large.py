@@ -57,9 +57,7 @@ def made_up(folder: Path, trials: int, queries: int, seed: int = 0) -> Path:
     indexes = [grid[i] for i in rng.permutation(len(grid))]
     points = itertools.islice(itertools.product(indexes, SEARCHES, STAGES), trials)
     exact = [
-        ((EXACT, dim, reducer, "float32", {}), {}, {})
-        for reducer in REDUCERS
-        for dim in DIMENSIONS
+        ((EXACT, dim, reducer, "float32", {}), {}, {}) for reducer in REDUCERS for dim in DIMENSIONS
     ]
     rows = pd.DataFrame([_configuration(*point) for point in [*exact, *points]])
     rows["trial_id"] = [f"{i:020x}" for i in range(len(rows))]
@@ -70,9 +68,7 @@ def made_up(folder: Path, trials: int, queries: int, seed: int = 0) -> Path:
     filled = pd.DataFrame([templates[name] for name in BACKENDS] + [templates[EXACT]])
     filled.index = pd.Index([*BACKENDS, EXACT])
     kept = [c for c in TRIALS.names if c not in rows.columns]
-    frame = pd.concat(
-        [rows, filled.loc[rows["backend"], kept].reset_index(drop=True)], axis=1
-    )
+    frame = pd.concat([rows, filled.loc[rows["backend"], kept].reset_index(drop=True)], axis=1)
     by_query = _by_query(frame, queries, rng)
     frame = _measured(frame, by_query, rng)
     folder.mkdir(parents=True, exist_ok=True)

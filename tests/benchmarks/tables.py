@@ -75,10 +75,10 @@ def resumed(folder: Path) -> None:
     study = folder / "resumed.toml"
     study.write_text(RESUMED.format(dimensions=", ".join(str(8 + 7 * i) for i in range(35))))
     count = finished(folder / "resumed", str(study))
-    seconds, peak, code = timed(
-        ["run", str(study), "--out", str(folder / "resumed"), "--quiet"]
+    seconds, peak, code = timed(["run", str(study), "--out", str(folder / "resumed"), "--quiet"])
+    _line(
+        f"resume, {count:,} finished trials", seconds, peak, f"exit status {code}" if code else ""
     )
-    _line(f"resume, {count:,} finished trials", seconds, peak, f"exit status {code}" if code else "")
 
 
 def quality(folder: Path, dimensions: int, seeds: int) -> None:
