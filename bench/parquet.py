@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,22 +33,29 @@ def count_rows(path: Path) -> int:
     return rows
 
 
-def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Return a table, or only its `columns`; raises ValueError as `read_batches` does."""
-    batches = list(read_batches(path, columns))
+def read_table(
+    path: Path, columns: list[str] | None = None, dictionaries: Sequence[str] = ()
+) -> pa.Table:
+    """Return a table, or only its `columns`; texts of `dictionaries` are held once each.
+
+    Raises ValueError as `read_batches` does.
+    """
+    batches = list(read_batches(path, columns, dictionaries))
     schema = None if batches else read_schema(path)
     table = pa.Table.from_batches(batches, schema)
     return table if columns is None else guarded(lambda: table.select(columns))
 
 
-def read_batches(path: Path, columns: list[str] | None = None) -> Iterator[Any]:
+def read_batches(
+    path: Path, columns: list[str] | None = None, dictionaries: Sequence[str] = ()
+) -> Iterator[Any]:
     """Yield a table, or only its `columns`, in batches of some thousand rows.
 
     Every value is checked: texts are UTF-8, lists lie within their values, pages match the checksum
     if they have one. Raises ValueError with the reason in one line, also for a file whose values
     take far more than its size.
     """
-    batches = _read(path, columns)
+    batches = _read(path, columns, dictionaries)
     while (batch := guarded(lambda: next(batches, None))) is not None:
         yield batch
 
@@ -73,11 +80,16 @@ def guarded(read: Callable[[], T]) -> T:
         raise ValueError(reason.strip()) from error
 
 
-def _read(path: Path, columns: list[str] | None) -> Iterator[Any]:
+def _read(path: Path, columns: list[str] | None, dictionaries: Sequence[str]) -> Iterator[Any]:
     most = max(_ALWAYS_FINE, _MOST_INFLATED * path.stat().st_size)
     rows, held = 0, 0
     # The footer's statistics of a column are not read: the library aborts if they are damaged.
-    with pq.ParquetFile(path, page_checksum_verification=True, buffer_size=_BUFFER) as file:
+    with pq.ParquetFile(
+        path,
+        page_checksum_verification=True,
+        buffer_size=_BUFFER,
+        read_dictionary=list(dictionaries),
+    ) as file:
         for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
             rows += len(batch)
             held += batch.nbytes

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from bench.reducers import PREFIX
 from bench.results.rows import (
     UNCOMPRESSED,
     exact_rows,
+    groups,
     plain,
     quality_of,
     two_stage,
@@ -31,18 +33,24 @@ class Certainty:
 
     def __init__(self, frame: pd.DataFrame, queries: pd.DataFrame) -> None:
         """`frame` holds the trials of one dataset and encoder, `queries` their per-query rows."""
-        quality = quality_of(frame)
+        column = quality_of(frame).column
         own = queries[queries["trial_id"].isin(frame["trial_id"])]
-        wide = own.pivot_table(
-            index="query_id", columns="trial_id", values=quality.column, sort=False
-        )
+        trials, names = pd.factorize(own["trial_id"])
+        asked, query_ids = pd.factorize(own["query_id"])
+        by_query = np.full((len(names), len(query_ids)), np.nan)
+        by_query[trials, asked] = own[column]
+        self._position = {trial: row for row, trial in enumerate(names)}
         full = plain(exact_rows(frame))
         full = full[full["dim"] == full["full_dim"]]["trial_id"]
-        known = [trial for trial in full if trial in wide.columns]
-        self._by_query = wide.loc[wide[known[-1]].notna()] if known else wide.iloc[:0]
-        self._full = self._by_query[known[-1]].to_numpy(float) if known else np.empty(0)
-        self.groups = self._groups(own)
+        known = [i for i in map(self._position.get, full) if i is not None]
+        known = [i for i in known if not np.isnan(by_query[i]).all()]
+        answered = ~np.isnan(by_query[known[-1]]) if known else np.zeros(len(query_ids), bool)
+        self._by_query = by_query if answered.all() else by_query[:, answered]
+        self._whole = ~np.isnan(self._by_query).any(axis=1)
+        self._full = self._by_query[known[-1]] if known else np.empty(0)
+        self.groups = _groups(own, query_ids[answered])
         self._bootstrap = Bootstrap(len(self._full), groups=self.groups) if known else None
+        self._known: dict[frozenset[str], tuple[dict[str, int], Bounds]] = {}
 
     @property
     def n_queries(self) -> int:
@@ -68,18 +76,27 @@ class Certainty:
         found.attrs |= {"critical": 0.0, "among": 0}
         if self._bootstrap is None or not self._full.any():
             return found
-        is_full = keeps_all(rows)
+        is_full = keeps_all(rows).to_numpy()
         found[is_full] = 1.0
-        measured = rows.index[
-            [not full and self._has(t) for full, t in zip(is_full, rows["trial_id"], strict=True)]
-        ]
-        if len(measured):
-            bounds = self._bootstrap.ratios(
-                self._values(rows.loc[measured, "trial_id"]), self._full
-            )
-            found.loc[measured] = np.column_stack([bounds.estimate, bounds.low, bounds.high])
-            found.attrs |= {"critical": bounds.critical, "among": len(measured)}
+        measured = ~is_full & np.array([self._has(trial) for trial in rows["trial_id"]], dtype=bool)
+        if measured.any():
+            bounds = self._bounds(rows.loc[measured, "trial_id"])
+            found[measured] = np.column_stack([bounds.estimate, bounds.low, bounds.high])
+            found.attrs |= {"critical": bounds.critical, "among": int(measured.sum())}
         return found
+
+    def _bounds(self, trials: pd.Series) -> Bounds:
+        """Return the simultaneous bounds of these trials; they are computed once per set."""
+        assert self._bootstrap is not None
+        asked = frozenset(trials)
+        if asked not in self._known:
+            bounds = self._bootstrap.ratios(self._values(trials), self._full)
+            self._known[asked] = {trial: i for i, trial in enumerate(trials)}, bounds
+        places, bounds = self._known[asked]
+        order = [places[trial] for trial in trials]
+        return Bounds(
+            bounds.estimate[order], bounds.low[order], bounds.high[order], bounds.critical
+        )
 
     def differences(self, pairs: Iterable[tuple[str, str]]) -> Bounds | None:
         """Return the quality of each pair's first trial minus its second's; None without pairs.
@@ -107,17 +124,30 @@ class Certainty:
         return self._bootstrap.queries_needed(values, self._full, share, critical)
 
     def _has(self, trial: str) -> bool:
-        return trial in self._by_query.columns and bool(self._by_query[trial].notna().all())
+        row = self._position.get(trial)
+        return row is not None and bool(self._whole[row])
 
     def _values(self, trials: Iterable[str]) -> np.ndarray:
-        return np.asarray(self._by_query[list(trials)], dtype=float).T
+        return self._by_query[[self._position[trial] for trial in trials]]
 
-    def _groups(self, queries: pd.DataFrame) -> list[str] | None:
-        if "query_group" not in queries:
-            return None
-        named = queries.drop_duplicates("query_id").set_index("query_id")["query_group"]
-        named = named.reindex(self._by_query.index)
-        return named.tolist() if len(named) and named.notna().all() else None
+
+def _groups(queries: pd.DataFrame, query_ids: pd.Index) -> list[str] | None:
+    if "query_group" not in queries:
+        return None
+    named = queries.drop_duplicates("query_id").set_index("query_id")["query_group"]
+    named = named.reindex(query_ids)
+    return named.tolist() if len(named) and named.notna().all() else None
+
+
+Queries: TypeAlias = pd.DataFrame | Mapping[tuple[str, str], Certainty]
+"""The per-query rows of all trials, or what `certainties` made of them."""
+
+
+def certainties(frame: pd.DataFrame, queries: Queries) -> Mapping[tuple[str, str], Certainty]:
+    """Return what the queries show for each dataset and encoder of `frame`."""
+    if not isinstance(queries, pd.DataFrame):
+        return queries
+    return {key: Certainty(part, queries) for key, part in groups(frame)}
 
 
 def keeps_all(rows: pd.DataFrame) -> pd.Series:

@@ -36,12 +36,12 @@ _ENOUGH = 0.9
 """Share kept by the search that the time of encoding is compared with."""
 
 
-def findings(frame: pd.DataFrame, queries: pd.DataFrame) -> list[Finding]:
+def findings(frame: pd.DataFrame, queries: pd.DataFrame | Certainty) -> list[Finding]:
     """Return the findings for one dataset and encoder, caveats first.
 
-    `queries` holds the per-query rows of its trials (`load_queries`).
+    `queries` holds the per-query rows of its trials (`load_queries`), or what was made of them.
     """
-    certainty = Certainty(frame, queries)
+    certainty = queries if isinstance(queries, Certainty) else Certainty(frame, queries)
     found = [finding for find in _CAVEATS for finding in find(frame)]
     found += comparisons(frame, certainty)
     found += [finding for find in _COSTS for finding in find(frame)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,12 @@ from bench.study.plan import BM25, parameters
 
 _SETTINGS = ("threads", "k", "clients", "arrival")
 _SEED = "seed"
+_SHOWN = ["backend", "dim", "reducer_kind", "reducer", "reducer_params", "precision"]
+_SHOWN += ["build_params", "search_params", "stages", *_SETTINGS]
+"""Columns that a label is made from."""
 
 
-def label(row: pd.Series, varying: Collection[str] = ()) -> str:
+def label(row: pd.Series | Mapping[Any, Any], varying: Collection[str] = ()) -> str:
     """Return a configuration in a few words: ``faiss-hnsw 64 d, M=16, ef=32``.
 
     Shown are the parameters that the backend declares and those in `varying`.
@@ -55,12 +58,16 @@ def stage_label(stages: dict[str, Any]) -> str:
     return " ".join(words + (["from disk"] if stages.get("vectors") == "disk" else []))
 
 
-def labels(frame: pd.DataFrame) -> pd.Series:
-    """Return the label of each row, text; parameters that differ within a backend are shown."""
-    named = pd.Series("", index=frame.index, dtype=object)
-    for _, part in frame.groupby("backend", sort=False):
-        differing = varying(part)
-        named.loc[part.index] = [label(row, differing) for _, row in part.iterrows()]
+def labels(frame: pd.DataFrame, rows: pd.Index | None = None) -> pd.Series:
+    """Return the label of each row, text; parameters that differ within a backend are shown.
+
+    `rows` limits the labels to some rows; what differs is still that of the whole frame.
+    """
+    shown = frame[_SHOWN] if rows is None else frame.loc[rows.unique(), _SHOWN]
+    named = pd.Series("", index=shown.index, dtype=object)
+    for backend, part in shown.groupby("backend", sort=False):
+        differing = varying(frame[frame["backend"] == backend])
+        named.loc[part.index] = [label(row, differing) for row in part.to_dict("records")]
     return named
 
 
@@ -91,8 +98,9 @@ def variant(reducer: str, reducer_params: object) -> str:
 
 def variants(frame: pd.DataFrame) -> pd.Series:
     """Return the `variant` of each row's reducer, text."""
-    pairs = zip(frame["reducer"], frame["reducer_params"], strict=True)
-    return pd.Series([variant(*pair) for pair in pairs], index=frame.index, dtype=object)
+    pairs = list(zip(frame["reducer"], frame["reducer_params"], strict=True))
+    named = {pair: variant(*pair) for pair in dict.fromkeys(pairs)}
+    return pd.Series([named[pair] for pair in pairs], index=frame.index, dtype=object)
 
 
 def dims_text(dimensions: pd.Index | list[int]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from bench.analysis.certainty import Certainty, queries_text
+from bench.analysis.certainty import Certainty, Queries, certainties, queries_text
 from bench.analysis.labels import dims_text
 from bench.errors import UsageError
 from bench.results.rows import exact_rows, groups, plain
@@ -63,9 +63,7 @@ class Verdict:
         return text
 
 
-def dimension_tests(
-    frame: pd.DataFrame, queries: pd.DataFrame, margin: float = MARGIN
-) -> pd.DataFrame:
+def dimension_tests(frame: pd.DataFrame, queries: Queries, margin: float = MARGIN) -> pd.DataFrame:
     """Test whether truncation to each dimension keeps all but `margin` of the quality.
 
     `frame` holds trials, `queries` their per-query rows (`load_queries`). A dimension is shown to
@@ -77,9 +75,10 @@ def dimension_tests(
     """
     if not 0 < margin < 1:
         raise UsageError(f"--margin is a share between 0 and 1, not {margin}")
+    held = certainties(frame, queries)
     tables = [
-        _tests(part, queries, margin).assign(dataset=dataset, encoder=encoder)
-        for (dataset, encoder), part in groups(frame)
+        _tests(part, held[key], margin).assign(dataset=key[0], encoder=key[1])
+        for key, part in groups(frame)
     ]
     return pd.concat(tables, ignore_index=True)[_COLUMNS]
 
@@ -89,7 +88,7 @@ _COLUMNS += ["non_inferior", "needed", "units"]
 
 
 def verdicts(
-    frame: pd.DataFrame, queries: pd.DataFrame, margin: float = MARGIN
+    frame: pd.DataFrame, queries: Queries, margin: float = MARGIN
 ) -> dict[tuple[str, str], Verdict]:
     """Return the verdict per (dataset, encoder) with a test; raises as `dimension_tests`."""
     found = {}
@@ -109,8 +108,7 @@ def verdicts(
     return found
 
 
-def _tests(part: pd.DataFrame, queries: pd.DataFrame, margin: float) -> pd.DataFrame:
-    certainty = Certainty(part, queries)
+def _tests(part: pd.DataFrame, certainty: Certainty, margin: float) -> pd.DataFrame:
     rows = plain(exact_rows(part)).drop_duplicates("dim", keep="last").sort_values("dim")
     rows = rows[rows["dim"] < rows["full_dim"]]
     rows = rows[[certainty.has(trial) for trial in rows["trial_id"]]]

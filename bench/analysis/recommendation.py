@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.certainty import Certainty, queries_text
+from bench.analysis.certainty import Certainty, Queries, certainties, queries_text
 from bench.analysis.labels import label
 from bench.errors import NothingToShow, UsageError, near_miss
 from bench.results.derived import ALL_COLUMNS
@@ -58,7 +58,7 @@ class Recommendation:
 
 def recommend(
     frame: pd.DataFrame,
-    queries: pd.DataFrame,
+    queries: Queries,
     retain: float = RETAIN,
     max_p95_ms: float | None = None,
     max_bytes_per_vector: float | None = None,
@@ -89,8 +89,9 @@ def recommend(
             "there is no timed trial to choose from; "
             "a study's [[configurations]] name what is timed"
         )
-    parts = [part for _, part in groups(frame) if len(timed(part))]
-    return [_recommend(part, Certainty(part, queries), retain, wanted) for part in parts]
+    parts = [(key, part) for key, part in groups(frame) if len(timed(part))]
+    held = certainties(frame, queries)
+    return [_recommend(part, held[key], retain, wanted) for key, part in parts]
 
 
 def _recommend(
@@ -102,13 +103,12 @@ def _recommend(
     kept = certainty.kept(ordered)
     ordered[_KEPT] = kept
     needed = partial(certainty.needed, share=retain, critical=kept.attrs["critical"])
-    reasons = {i: _rejection(row, retain, limits, needed) for i, row in ordered.iterrows()}
     dataset, encoder = str(ordered["dataset"].iloc[0]), str(ordered["encoder"].iloc[0])
     basis = (
         f"Chosen among {len(ordered)} configurations. The bounds hold for all of them at once, in "
         f"95 % of samples of {certainty.units}."
     )
-    fit = ordered[[reasons[i] is None for i in ordered.index]]
+    fit = ordered[_fits(ordered, retain, limits)]
     if fit.empty:
         best = ordered.loc[ordered["low"].fillna(-1).idxmax()]
         why = (
@@ -132,7 +132,7 @@ def _recommend(
     cheaper = ordered[ordered["bytes_per_vector"] < least]
     if len(cheaper):
         last = cheaper.iloc[-1]
-        reason = reasons[last.name]
+        reason = _rejection(last, retain, limits, needed)
         text = reason.text if reason else ""
         why_not = f"Not the next cheaper one, {label(last)} ({_size(last)}): {text}."
     quick = fit.loc[fit["latency_ms_p50"].idxmin()]
@@ -147,6 +147,15 @@ def _recommend(
     return Recommendation(
         dataset, encoder, chosen["trial_id"], label(chosen), why, why_not, fastest, trial, basis
     )
+
+
+def _fits(rows: pd.DataFrame, retain: float, limits: Mapping[str, float]) -> pd.Series:
+    """Return which rows have no `_rejection`, bool."""
+    fit = (rows["caution"].fillna("") == "") & (rows["low"] >= retain)
+    for column, limit in limits.items():
+        higher = ALL_COLUMNS[column].better == "higher"
+        fit &= rows[column] >= limit if higher else rows[column] <= limit
+    return fit
 
 
 def _rejection(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.results.spread import SPEEDUP, Spread, pooled
+from bench.results.spread import SPEEDUP, pooled
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ def band(frame: pd.DataFrame, figure: str = SPEEDUP) -> Band | None:
     `figure` is one of `bench.results.spread.PROCESS_COLUMNS`. None if no index was measured in
     several processes, as in tables older than version 6. Source of the pooling: `pooled`.
     """
-    spread: Spread = pooled(frame)[figure]
+    spread = pooled(frame, [figure])[figure]
     if not spread.degrees:
         return None
     return Band(math.expm1(spread.half_width(1)), spread.deviation, spread.degrees)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.analysis.certainty import Certainty
+from bench.analysis.certainty import Certainty, certainties
 from bench.analysis.comparisons import Finding
 from bench.analysis.findings import findings
 from bench.analysis.labels import labels
@@ -32,8 +32,10 @@ from bench.analysis.tables import (
 from bench.reducers import BASELINE, LEARNED, ROTATION
 from bench.results.derived import ALL_COLUMNS
 from bench.results.rows import bm25_rows, exact_rows, groups, quality_of, timed
-from bench.results.store import load, load_queries, other_machines
+from bench.results.store import load_of_last_machine, load_quality
 
+MOST_OF_FRONT = 200
+"""Most rows of the Pareto front on the page."""
 _LATENCIES = ("latency_ms_p50", "latency_ms_p95")
 _OPTIONAL = ("ann_recall_at_10", "ann_recall_at_10_worst_tenth")
 """Columns of the front that a narrow terminal leaves out, with the bounds of intervals."""
@@ -135,11 +137,11 @@ def summarise(
 
     Raises UsageError on bad input or if nothing was measured.
     """
-    frame, folder = load(results), folder_of(results)
+    frame, others = load_of_last_machine(results)
     return summary_of(
         frame,
-        load_queries(folder),
-        other_machines=other_machines(results),
+        load_quality(folder_of(results)),
+        other_machines=others,
         retain=retain,
         margin=margin,
         limits=limits,
@@ -156,15 +158,15 @@ def summary_of(
     limits: Mapping[str, float] | None = None,
 ) -> Summary:
     """Do as `summarise` with trials and queries that are loaded already."""
-    decisions = recommend(frame, queries, retain, limits=limits) if len(timed(frame)) else []
-    shown = verdicts(frame, queries, margin)
-    sections = [_section(part, queries, shown.get(key)) for key, part in groups(frame)]
+    held = certainties(frame, queries)
+    decisions = recommend(frame, held, retain, limits=limits) if len(timed(frame)) else []
+    shown = verdicts(frame, held, margin)
+    sections = [_section(part, held[key], shown.get(key)) for key, part in groups(frame)]
     return Summary(frame, decisions, sections, list(other_machines))
 
 
-def _section(part: pd.DataFrame, queries: pd.DataFrame, verdict: Verdict | None) -> Section:
-    certainty = Certainty(part, queries)
-    found, kept = findings(part, queries), certainty.kept(timed(part))
+def _section(part: pd.DataFrame, certainty: Certainty, verdict: Verdict | None) -> Section:
+    found, kept = findings(part, certainty), certainty.kept(timed(part))
     return Section(part, verdict, found, kept, certainty.units)
 
 
@@ -218,7 +220,7 @@ def _equal_quality(
     frame: pd.DataFrame, kept: pd.DataFrame, equal: pd.DataFrame, wide: bool
 ) -> Table:
     """Return a row per backend and dimension: the fastest and the smallest at each level."""
-    named = labels(frame)
+    named = labels(frame, pd.Index([*equal["fastest"], *equal["smallest"]]))
     rows = []
     for (backend, dim), part in equal.groupby(["backend", "dim"], sort=False):
         by_level = part.set_index("level")
@@ -254,10 +256,10 @@ def _cost(row: pd.Series, name: str, wide: bool) -> str:
 
 
 def _front(frame: pd.DataFrame, best: pd.DataFrame, wide: bool, most: int | None) -> Table:
-    quality, named = quality_of(frame), labels(frame)
-    shown = worth_showing(best)
+    quality, shown = quality_of(frame), worth_showing(best)
     # Evenly along the front, both ends included: the fastest alone do not show what quality costs.
-    shown = evenly(shown, most) if most else shown
+    shown = evenly(shown, most or MOST_OF_FRONT)
+    named = labels(frame, shown.index)
     listed = [c for c in ALL_COLUMNS.values() if c.heading and (wide or c.name not in _OPTIONAL)]
     rows = []
     for i, row in shown.iterrows():

@@ -188,16 +188,18 @@ def savings(frame: pd.DataFrame) -> pd.DataFrame:
     negative if several stages are slower), single and multi (labels). Vectors on disk are left out:
     their latency is the disk's.
     """
-    quality, rows, named = quality_of(frame), timed(frame), labels(frame)
+    quality, rows = quality_of(frame), timed(frame)
     rows = rows[~from_disk(rows)]
-    rows = rows.assign(variant=variants(rows))
+    rows = rows[["backend", "reducer_kind", "latency_ms_p50", quality.retained_low]].assign(
+        variant=variants(rows), several=two_stage(rows)
+    )
     found = []
     for (backend, variant, kind), part in rows.groupby(
         ["backend", "variant", "reducer_kind"], sort=False
     ):
         for level in LEVELS:
             kept = part[part[quality.retained_low] >= level]
-            sides = [kept[~two_stage(kept)], kept[two_stage(kept)]]
+            sides = [kept[~kept["several"]], kept[kept["several"]]]
             if not all(len(side) for side in sides):
                 continue
             single, multi = (side.loc[side["latency_ms_p50"].idxmin()] for side in sides)
@@ -210,8 +212,8 @@ def savings(frame: pd.DataFrame) -> pd.DataFrame:
                     "single_ms": single["latency_ms_p50"],
                     "multi_ms": multi["latency_ms_p50"],
                     "saving": 1 - multi["latency_ms_p50"] / single["latency_ms_p50"],
-                    "single": named[single.name],
-                    "multi": named[multi.name],
+                    "single": single.name,
+                    "multi": multi.name,
                 }
             )
     columns = [
@@ -225,7 +227,9 @@ def savings(frame: pd.DataFrame) -> pd.DataFrame:
         "single",
         "multi",
     ]
-    return pd.DataFrame(found, columns=columns)
+    table = pd.DataFrame(found, columns=columns)
+    named = labels(frame, pd.Index([*table["single"], *table["multi"]]))
+    return table.assign(single=table["single"].map(named), multi=table["multi"].map(named))
 
 
 def usable_dimension(frame: pd.DataFrame) -> float:

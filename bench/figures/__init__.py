@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
+from rich.console import Console
 
 from bench import registry
 from bench.errors import NothingToShow, UsageError
@@ -53,16 +55,20 @@ def figures() -> dict[str, ModuleType]:
     return {name: found[name] for name in names}
 
 
-def draw_all(frame: pd.DataFrame, width: float = WIDTH) -> dict[str, Figure]:
+def draw_all(
+    frame: pd.DataFrame, width: float = WIDTH, progress: Callable[[str], object] | None = None
+) -> dict[str, Figure]:
     """Return every figure that `frame` has the data for, by name, each `width` inches wide.
 
-    Names each figure left out on standard error, with the reason. Raises NothingToShow if every
-    figure is left out.
+    `progress` is told what is drawn. Names each figure left out on standard error, with the reason.
+    Raises NothingToShow if every figure is left out.
     """
     drawn, left_out = {}, {}
     # Only the width counts: each figure chooses its height.
     with mpl.rc_context({"figure.figsize": (width, width)}):
         for name, module in figures().items():
+            if progress:
+                progress(f"drawing {name}")
             try:
                 drawn[name] = module.draw(frame)
             except NothingToShow as error:
@@ -81,10 +87,12 @@ def save_all(frame: pd.DataFrame, folder: Path, width: float = WIDTH) -> list[Pa
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, figure in draw_all(frame, width).items():
-        paths += [folder / f"{name}.png", folder / f"{name}.svg"]
-        figure.savefig(paths[-2], dpi=DPI)
-        paths[-1].write_text(svg(figure), encoding="utf-8")
+    with Console(stderr=True).status("drawing") as status:
+        for name, figure in draw_all(frame, width, status.update).items():
+            status.update(f"writing {name}")
+            paths += [folder / f"{name}.png", folder / f"{name}.svg"]
+            figure.savefig(paths[-2], dpi=DPI)
+            paths[-1].write_text(svg(figure), encoding="utf-8")
     return paths
 
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from bench.analysis.labels import label_parameters, varying
 from bench.figures._style import (
     FILLS,
+    MOST_LINES,
     Look,
     backend_look,
     dimension_axis,
@@ -19,6 +20,9 @@ from bench.figures._style import (
 )
 from bench.results.rows import UNCOMPRESSED, from_disk, groups, plain, timed, two_stage
 from bench.study.plan import parameters
+
+_ANY_BUILD = "(median over builds)"
+"""In place of the build parameters where a line each would be too many."""
 
 
 def draw_by_dimension(frame: pd.DataFrame, column: str, unit: str, with_rescore: bool) -> Figure:
@@ -37,6 +41,9 @@ def draw_by_dimension(frame: pd.DataFrame, column: str, unit: str, with_rescore:
     ]
     rows = needed(rows, "no timed trial")
     builds = _builds(rows)
+    keys = rows.assign(build=builds, rescored=two_stage(rows))
+    if len(keys[["backend", "build", "precision", "rescored"]].drop_duplicates()) > MOST_LINES:
+        builds = builds.mask(builds != "", _ANY_BUILD)
     parts = [part for _, part in groups(rows)]
     with panels(len(parts), columns=2, height=4) as (figure, axes):
         for axis, part in zip(axes, parts, strict=True):
@@ -78,7 +85,9 @@ def _builds(rows: pd.DataFrame) -> pd.Series:
     builds = pd.Series("", index=rows.index, dtype=object)
     for backend, part in rows.groupby("backend", sort=False):
         shown = {*label_parameters(str(backend)), *varying(part)}
-        for i, text in part["build_params"].items():
-            chosen = parameters(text).items()
-            builds[i] = " ".join(f"{name}={value}" for name, value in chosen if name in shown)
+        named = {
+            text: " ".join(f"{k}={v}" for k, v in parameters(text).items() if k in shown)
+            for text in part["build_params"].unique()
+        }
+        builds[part.index] = [named[text] for text in part["build_params"]]
     return builds

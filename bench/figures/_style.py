@@ -88,6 +88,10 @@ _REDUCERS = (PLAIN, "adaptor", "pca", "random_subset", "random_projection", "var
 _PRECISIONS = tuple(precision.name for precision in USUAL)
 SMALL = 8.5
 """Points; the smallest text. At 96 pixels per inch it is 11 pixels high."""
+MOST_SHAPES = 2_000
+"""Most points that a panel draws one by one; a page of more is slow, and they hide each other."""
+MOST_LINES = 60
+"""Most lines that a legend can tell apart."""
 _NARROWEST = 2.6
 """Inches; panels that would be narrower move to the next row."""
 _RC: Any = {

@@ -38,7 +38,9 @@ def draw(frame: pd.DataFrame) -> Figure:
         timed(frame).dropna(subset=list(_PARTS)), "no timed trial with relevance judgements"
     )
     parts = [evenly(worth_showing(front(part)), _MOST_BARS) for _, part in groups(rows)]
-    named = [labels(part) for _, part in groups(rows)]
+    named = [
+        labels(whole, part.index) for (_, whole), part in zip(groups(rows), parts, strict=True)
+    ]
     with panels(len(parts), height=1 + 0.25 * max(map(len, parts))) as (figure, axes):
         for axis, part, names in zip(axes, parts, named, strict=True):
             _draw_bars(axis, part, names.loc[part.index])

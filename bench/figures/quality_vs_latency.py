@@ -7,7 +7,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.labels import labels
-from bench.figures._style import SMALL, backend_look, needed, panels, plain_log, set_titles
+from bench.figures._style import (
+    MOST_SHAPES,
+    SMALL,
+    backend_look,
+    needed,
+    panels,
+    plain_log,
+    set_titles,
+)
 from bench.results.rows import groups, pareto, quality_of, timed, two_stage
 
 TITLE = "Quality against latency, with the Pareto front"
@@ -38,6 +46,7 @@ def draw(frame: pd.DataFrame) -> Figure:
                     alpha=0.75,
                     linestyle="none",
                     fillstyle="none" if rescored else "full",
+                    rasterized=len(part) > MOST_SHAPES,
                     **backend_look(str(backend)),
                 )
             _front(axis, part, quality.column)
@@ -60,7 +69,8 @@ def _front(axis: Axes, part: pd.DataFrame, column: str) -> None:
         label="Pareto front",
     )
     # Only points well apart get a number: two numbers on one spot name neither.
-    numbered, named = _apart(front, column), labels(part)
+    numbered = _apart(front, column)
+    named = labels(part, numbered.index)
     for number, (_, row) in enumerate(numbered.iterrows(), 1):
         axis.annotate(
             str(number),

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.figures._style import (
+    MOST_SHAPES,
     backend_look,
     needed,
     panels,
@@ -13,7 +14,7 @@ from bench.figures._style import (
     precision_points,
     set_titles,
 )
-from bench.results.rows import UNCOMPRESSED, groups, plain, single_stage, timed
+from bench.results.rows import UNCOMPRESSED, groups, pareto, plain, single_stage, timed
 
 TITLE = "ANN recall against QPS, one panel per dimension"
 CAPTION = (
@@ -34,13 +35,19 @@ def draw(frame: pd.DataFrame) -> Figure:
     parts = [(dim, part) for _, whole in groups(rows) for dim, part in whole.groupby("dim")]
     parts.sort(key=lambda part: part[0])  # several datasets side by side at each dimension
     low, high = rows["qps"].min() / 1.3, rows["qps"].max() * 1.3
+    crowded = len(rows) > MOST_SHAPES
     with panels(len(parts), columns=4, height=2.4) as (figure, axes):
         for axis, (_, part) in zip(axes, parts, strict=True):
             for (backend, precision), points in part.groupby(["backend", "precision"], sort=False):
                 style = backend_look(str(backend)) | precision_points(str(precision))
                 name = str(backend)
                 name += "" if precision == UNCOMPRESSED else f" {precision}".replace("_", " ")
-                for _, line in points.groupby(["build_params", "threads", "k"], dropna=False):
+                if crowded:
+                    best = points[pareto(points, ["ann_recall_at_10", "qps"], [])]
+                    lines = [(None, best)]
+                else:
+                    lines = points.groupby(["build_params", "threads", "k"], dropna=False)
+                for _, line in lines:
                     ordered = line.sort_values("qps")
                     axis.plot(ordered["qps"], ordered["ann_recall_at_10"], label=name, **style)
             axis.set_xlim(low, high)
@@ -49,6 +56,12 @@ def draw(frame: pd.DataFrame) -> Figure:
             axis.set_xlabel("QPS, one client")
             axis.set_ylabel("ANN recall@10")
         set_titles(
-            figure, axes, [part for _, part in parts], [f"{dim} dimensions" for dim, _ in parts]
+            figure,
+            axes,
+            [part for _, part in parts],
+            [
+                f"{dim} dimensions" + (f"\nfronts of {len(part):,} points" if crowded else "")
+                for dim, part in parts
+            ],
         )
     return figure

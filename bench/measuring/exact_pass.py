@@ -68,7 +68,9 @@ def run_exact(job: ExactJob, emit: Emit) -> None:
         if "loss_dimension" in row:
             row |= {"loss_precision": 0.0, "loss_search": 0.0}
         queries = QueryRows(
-            query_id=embeddings.query_ids, first_relevant_rank=ranks, **scored.by_query
+            query_id=embeddings.query_ids,
+            first_relevant_rank=ranks,
+            **{**scored.by_query, "found": None},
         )
         emit(Measured(trial_id=trial_id, row=row, queries=queries))
 

@@ -77,8 +77,9 @@ class QueryRows(Message):
     """Results of one trial per query, one list per column of the queries table."""
 
     query_id: list[str]
-    found: list[list[int]]
-    """Positions of the documents found, best first; -1 pads."""
+    found: list[list[int]] | None
+    """Positions of the documents found, best first; -1 pads. None for the exact pass, whose results
+    are kept in a file."""
     ndcg_at_10: list[float] | None = None
     recall_at_10: list[float] | None = None
     first_relevant_rank: list[int] | None = None

@@ -117,7 +117,10 @@ class ExactResults:
 
     def save(self, found: Exact, n_documents: int, rows: np.ndarray) -> None:
         """Save the results of a pass; `rows` (p,) int64 are the queries of the ranked pairs."""
-        arrays: dict[str, np.ndarray] = {f"ids_{d}": ids for d, (ids, _) in found.nearest.items()}
+        small = np.int32 if n_documents < 2**31 else np.int64
+        arrays: dict[str, np.ndarray] = {
+            f"ids_{d}": ids.astype(small) for d, (ids, _) in found.nearest.items()
+        }
         for d, (_, ranks) in found.relevant.items():
             first = np.full(len(arrays[f"ids_{d}"]), n_documents + 1)
             np.minimum.at(first, rows, ranks)
@@ -129,7 +132,7 @@ class ExactResults:
     def ids(self, dimension: int) -> np.ndarray:
         """Return the documents found, (q, depth) int64, best first, -1 pads."""
         ids: np.ndarray = self._arrays[f"ids_{dimension}"]
-        return ids
+        return ids.astype(np.int64)
 
     def first_relevant(self, dimension: int) -> np.ndarray:
         """Return the rank of each query's best relevant document in the corpus, (q,) int64."""

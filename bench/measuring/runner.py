@@ -10,10 +10,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import filelock
+import numpy as np
 import pandas as pd
 
 from bench.backends import get_backend
@@ -57,6 +59,8 @@ from bench.study.schema import PARETO, Study
 
 SPREAD_BUILD_SECONDS = 60.0
 """An index that takes longer to build is not built again for that."""
+_RESUMED = ["status", "build_seconds", "process_speedup"]
+"""Columns of earlier rows that say what is left to do."""
 BUDGET_SECONDS = 5.0
 """No further repeat of a trial's timed queries begins after this long."""
 
@@ -96,7 +100,7 @@ class _Run:
         self.study = study
         self.store = store
         self.show = progress
-        self.rows = store.rows()
+        self.rows = store.rows(_RESUMED)
         self.machine = this_machine(study)
         self.remaining = Remaining(study, self.rows, retry, self.machine.name)
         self.rivals: dict[str, list[Rival]] = {}
@@ -217,8 +221,15 @@ class _Run:
 
     def _add_process(self, event: TimedAgain) -> None:
         row = self.rows[event.trial_id]
+        if "machine" not in row:
+            row |= self._earlier_rows[event.trial_id]
         row |= with_process(row, event.row)
         self.store.add(row)
+
+    @cached_property
+    def _earlier_rows(self) -> dict[str, dict[str, Any]]:
+        """Rows of earlier runs, whole; read only if one of them gets another process."""
+        return self.store.rows()
 
     def _find_exact(self, work: Workload, groups: list[dict[str, Trial]]) -> None:
         """Run the exact pass of every reducer in `groups` whose results or rows are missing."""
@@ -322,8 +333,8 @@ class _Run:
             row["error"] = without_secrets(row["error"])
         columns, rankings = None, None
         if event.queries is not None:
-            ids = work.embeddings.doc_ids
-            rankings = [[ids[i] for i in found if i >= 0] for found in event.queries.found]
+            found = event.queries.found
+            rankings = work.named(work.exact_ids(trial) if found is None else np.array(found))
             columns = event.queries.columns()
             if (named := work.embeddings.groups) is not None:
                 group = dict(zip(work.embeddings.query_ids, named, strict=True))

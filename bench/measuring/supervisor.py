@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import selectors
@@ -18,6 +19,7 @@ from bench import machine
 from bench.measuring.jobs import EVENT, Event, ExactJob, Failed, Job, Progressed
 
 _POLL_SECONDS = 0.1
+_PIPE_BYTES = 2**20
 GRACE_SECONDS = 60.0
 """Time to load and reduce, before the first trial's own time-out counts."""
 
@@ -46,6 +48,9 @@ class Worker:
 
     def __enter__(self) -> Worker:
         read, write = os.pipe()
+        # Room for some events, so that a worker goes on while the runner stores the last one.
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bench.measuring.worker", str(write), str(os.getpid())],

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
-from functools import cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any
+
+import numpy as np
+import pyarrow as pa
 
 from bench.backends import get_backend
 from bench.backends.precisions import FLOAT32
@@ -15,6 +17,7 @@ from bench.errors import StudyError
 from bench.libraries import versions
 from bench.measuring.bm25 import PARAMETERS
 from bench.measuring.jobs import Data, ExactKey
+from bench.measuring.prepared import ExactResults
 from bench.reducers import PLAIN, Reducer, get_reducer
 from bench.study.plan import (
     BM25,
@@ -45,6 +48,11 @@ class Workload:
         self.dimensions = tuple(sorted({*study.all_dimensions, embeddings.full_dim}))
         deepest = max([EXACT_DEPTH, *study.k, *study.shortlists])
         self.depth = min(deepest, embeddings.n_searchable)
+        # Many trials share each of these, and a version or a key is read from files.
+        self.reducer = cache(self._new_reducer)
+        self._key = cache(lambda name, params: self.reducer(name, params).key)
+        self._versions = cache(_versions)
+        self._exact_results = lru_cache(1)(lambda *pair: ExactResults(self.exact_key(*pair)))
 
     def check(self) -> None:
         """Raise StudyError if the study does not fit these embeddings."""
@@ -66,7 +74,7 @@ class Workload:
         for reducer, params in exact_reducers(self.study):
             self.reducer(reducer, params).check(full)
 
-    def reducer(self, name: str, params: str) -> Reducer:
+    def _new_reducer(self, name: str, params: str) -> Reducer:
         """Return a reducer that is not fitted yet."""
         return get_reducer(name)(self.embeddings.encoder, **parameters(params))
 
@@ -76,7 +84,7 @@ class Workload:
             data=self.data,
             reducer=reducer,
             reducer_params=params,
-            reducer_key=self.reducer(reducer, params).key,
+            reducer_key=self._key(reducer, params),
             dimensions=self.dimensions,
             depth=self.depth,
         )
@@ -127,7 +135,7 @@ class Workload:
 
     def _id(self, trial: Trial) -> str:
         key = {
-            **asdict(trial),
+            **vars(trial),
             "embeddings": self.embeddings.key,
             "dataset": self.embeddings.dataset,
             "encoder": self.embeddings.encoder,
@@ -135,28 +143,40 @@ class Workload:
             "seed": self.study.seed,
             "repeats": self.study.repeats,
             "processes": self.study.processes,
-            "versions": self._versions(trial),
+            "versions": self._versions(trial.backend),
             "machine": self.machine,
             "reducer_key": "",
         }
         if trial.backend != BM25:
-            key["reducer_key"] = self.reducer(trial.reducer, trial.reducer_params).key
+            key["reducer_key"] = self._key(trial.reducer, trial.reducer_params)
         if trial.backend == EXACT and trial.reducer == PLAIN:
             key["subsets"] = self.study.subsets
         text = json.dumps(key, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
 
+    def exact_ids(self, trial: Trial) -> np.ndarray:
+        """Return what the exact pass found for one of its trials, (q, k) int64."""
+        return self._exact_results(trial.reducer, trial.reducer_params).ids(trial.dim)[:, : trial.k]
+
+    def named(self, ids: np.ndarray) -> pa.ListArray:
+        """Return the ids of the documents at positions (q, k), -1 pads, by query."""
+        kept = ids >= 0
+        ends = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
+        positions, places = np.unique(ids[kept], return_inverse=True)
+        doc_ids = self.embeddings.doc_ids
+        names = pa.array([doc_ids[position] for position in positions.tolist()], pa.string())
+        return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), names.take(pa.array(places)))
+
     def columns(self, trial: Trial, server: str = "") -> dict[str, Any]:
         """Return the columns of a trial's row that were known before it was measured."""
         name, _, version = server.partition(" ")
-        found = self._versions(trial) | ({name: version} if name else {})
+        found = self._versions(trial.backend) | ({name: version} if name else {})
         notes, kind = list(self.embeddings.notes), ""
         if trial.backend != BM25:
             reducer = self.reducer(trial.reducer, trial.reducer_params)
             notes, kind = [*notes, reducer.note], reducer.kind
-        groups = self.embeddings.groups
         return {
-            **asdict(trial),
+            **vars(trial),
             "study": self.study.name,
             "dataset": self.embeddings.dataset,
             "dataset_fingerprint": self.embeddings.dataset_fingerprint,
@@ -164,7 +184,7 @@ class Workload:
             "encoder": self.embeddings.encoder,
             "n_corpus": len(self.embeddings.corpus),
             "n_queries": len(self.embeddings.query_ids),
-            "n_groups": None if groups is None else len(set(groups)),
+            "n_groups": self._n_groups,
             "full_dim": self.embeddings.full_dim,
             "reducer_kind": kind,
             "component_bits": _bits(trial),
@@ -173,13 +193,18 @@ class Workload:
             "notes": "\n".join(note for note in notes if note),
         }
 
-    @staticmethod
-    def _versions(trial: Trial) -> dict[str, str]:
-        """Return the versions that a trial's figures depend on."""
-        if trial.backend == BM25:
-            return versions("numpy", "bm25s")
-        library = [] if trial.backend == EXACT else [get_backend(trial.backend).module]
-        return versions("numpy", "faiss", *library)
+    @cached_property
+    def _n_groups(self) -> int | None:
+        groups = self.embeddings.groups
+        return None if groups is None else len(set(groups))
+
+
+def _versions(backend: str) -> dict[str, str]:
+    """Return the versions that the figures of a backend's trials depend on."""
+    if backend == BM25:
+        return versions("numpy", "bm25s")
+    library = [] if backend == EXACT else [get_backend(backend).module]
+    return versions("numpy", "faiss", *library)
 
 
 def _bits(trial: Trial) -> float | None:

@@ -21,6 +21,12 @@ POWER = 0.8
 _TAIL = (1 - LEVEL) / 2
 _POWER_Z = 0.8416
 """Standard normal quantile of `POWER`."""
+_BLOCK = 512
+"""Figures that are resampled at once: 4 MB."""
+_BASES = 8
+"""Most references whose resampled sums are kept."""
+_NOTHING = 1e-12
+"""A standard error below this is that of a figure which no resample changes."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,8 @@ class Bootstrap:
             .multinomial(drawn, np.full(drawn, 1 / drawn), size=resamples)
             .astype(np.float32)
         )
+        self._drawn_base: dict[bytes, np.ndarray] = {}
+        """Sums of the last bases over each resample: most calls come with the same ones."""
 
     @property
     def n_units(self) -> int:
@@ -72,20 +80,15 @@ class Bootstrap:
 
     def mean(self, values: np.ndarray) -> tuple[float, float, float]:
         """Return the mean of (q,) `values` between 0 and 1, with the bounds of its interval."""
-        size = self._sizes.mean()
-        total = self._summed(values)
-        low = self._quantile(total, self._sizes, (0.0, size), _TAIL)
-        high = self._quantile(total, self._sizes, (size, size), 1 - _TAIL)
-        return float(values.mean()), low, high
+        return self.resampled(values[None]).means()[0]
 
     def ratio(self, values: np.ndarray, reference: np.ndarray) -> tuple[float, float, float]:
         """Return mean(values) / mean(reference) with its interval; NaN if all references are 0."""
-        if not reference.any():
-            return (float("nan"),) * 3
-        found, base = self._summed(values), self._summed(reference)
-        low = self._quantile(found, base, (0.0, _typical(base)), _TAIL)
-        high = self._quantile(found, base, (_typical(found), 0.0), 1 - _TAIL)
-        return float(values.mean() / reference.mean()), low, high
+        return self.resampled(values[None]).ratio(0, reference)
+
+    def resampled(self, values: np.ndarray) -> Resampled:
+        """Return the resamples of (K, q) `values`: one product serves all their figures."""
+        return Resampled(self, values)
 
     def ratios(self, values: np.ndarray, reference: np.ndarray) -> Bounds:
         """Return mean(values) / mean(reference) of (K, q) `values`, with simultaneous bounds.
@@ -95,18 +98,16 @@ class Bootstrap:
         1978).
         """
         found, base = self._summed(values), self._summed(reference)
-        low, critical = self._lower(found, base, 0.0, _typical(base))
-        minus_high, _ = self._lower(-found, base, -np.array([_typical(f) for f in found]), 0.0)
+        low, critical = self._lower(found, base, np.zeros(len(found)), _typical(base[None])[0])
+        minus_high, _ = self._lower(-found, base, -_typical(found), 0.0)
         return Bounds(found.sum(axis=1) / base.sum(), low, -minus_high, critical)
 
     def differences(self, values: np.ndarray, others: np.ndarray) -> Bounds:
         """Return mean(values - others), both (K, q), with simultaneous bounds as in `ratios`."""
         found, rival = self._summed(values), self._summed(others)
         size = self._sizes.mean()
-        lost = -np.array([_typical(r) for r in rival])
-        won = np.array([_typical(f) for f in found])
-        low, critical = self._lower(found - rival, self._sizes, lost, size)
-        minus_high, _ = self._lower(rival - found, self._sizes, -won, size)
+        low, critical = self._lower(found - rival, self._sizes, -_typical(rival), size)
+        minus_high, _ = self._lower(rival - found, self._sizes, -_typical(found), size)
         return Bounds((values - others).mean(axis=1), low, -minus_high, critical)
 
     def queries_needed(
@@ -122,7 +123,7 @@ class Bootstrap:
         if mean <= 0:
             return None
         # The pseudo-query counts in the spread, or a sample without a loss would promise too much.
-        worst = share * _typical(base)
+        worst = share * float(_typical(base[None])[0])
         spread = float(np.append(found - share * base, -worst).std())
         step = (critical + _POWER_Z) * spread
         root = (step + math.sqrt(step**2 + 4 * mean * worst)) / (2 * mean)
@@ -136,47 +137,89 @@ class Bootstrap:
         starts = np.concatenate([[0], np.cumsum(self._sizes[:-1])]).astype(int)
         return np.asarray(np.add.reduceat(values[..., order], starts, axis=-1), dtype=float)
 
-    def _resampled(
-        self, found: np.ndarray, base: np.ndarray, pseudo: tuple[np.ndarray | float, float]
-    ) -> np.ndarray:
-        """Return sum(found) / sum(base) per resample, (r, …), with the pseudo-unit added."""
-        own, extra = self._weights[:, :-1], self._weights[:, -1]
-        above = own @ found.T.astype(np.float32) + np.multiply.outer(extra, pseudo[0])
-        below = own @ base.astype(np.float32) + extra * pseudo[1]
-        below = below.reshape(-1, *[1] * (above.ndim - 1))
-        ratios = np.full(above.shape, np.nan)
-        np.divide(above, below, out=ratios, where=below > 0)
-        return ratios
+    def _drawn(self, found: np.ndarray) -> np.ndarray:
+        """Return the sum of each row of (K, u) `found` over each resample, (r, K) float32."""
+        return self._weights[:, :-1] @ found.T.astype(np.float32)
+
+    def _below(self, base: np.ndarray, pseudo_base: float) -> np.ndarray:
+        """Return the sum of (u,) `base` with the pseudo-unit over each resample, (r,) float32."""
+        key = base.tobytes()
+        if key not in self._drawn_base:
+            if len(self._drawn_base) > _BASES:
+                self._drawn_base.clear()
+            self._drawn_base[key] = self._weights[:, :-1] @ base.astype(np.float32)
+        return np.asarray(self._drawn_base[key] + self._weights[:, -1] * float(pseudo_base))
 
     def _quantile(
-        self, found: np.ndarray, base: np.ndarray, pseudo: tuple[float, float], at: float
-    ) -> float:
-        return float(np.nanquantile(self._resampled(found, base, pseudo), at))
+        self, drawn: np.ndarray, base: np.ndarray, pseudo: tuple[float, float], at: float
+    ) -> np.ndarray:
+        """Return a quantile of sum(found) / sum(base) with the pseudo-unit added, (K,) float64.
+
+        `drawn` (r, K) are the resampled sums of `found`.
+        """
+        above = drawn + self._weights[:, -1:] * float(pseudo[0])
+        below = self._below(base, pseudo[1])
+        ratios = above[below > 0] / below[below > 0, None]
+        return np.asarray(np.quantile(ratios.astype(float), at, axis=0))
 
     def _lower(
-        self, found: np.ndarray, base: np.ndarray, pseudo: np.ndarray | float, pseudo_base: float
+        self, found: np.ndarray, base: np.ndarray, pseudo: np.ndarray, pseudo_base: float
     ) -> tuple[np.ndarray, float]:
-        """Return simultaneous lower bounds of sum(found) / sum(base), (K,), and the critical T."""
-        pseudo = np.broadcast_to(np.asarray(pseudo, dtype=float), len(found))
-        total = base.sum() + pseudo_base
+        """Return simultaneous lower bounds of sum(found) / sum(base), (K,), and the critical T.
+
+        Resamples of all K at once would fill the memory, so they are drawn in blocks of K.
+        """
+        total, units = base.sum() + pseudo_base, len(base) + 1
+        below = self._below(base, pseudo_base)
+        shares = np.ascontiguousarray((self._weights[below > 0] / below[below > 0, None]).T)
         estimate = (found.sum(axis=1) + pseudo) / total
-        drawn = self._resampled(found, base, (pseudo, pseudo_base))
-        error = np.nanstd(drawn, axis=0)
-        varies = error > 1e-12
-        if not varies.any():
+        error, skew = np.empty(len(found)), np.empty(len(found))
+        largest = np.full(shares.shape[1], -np.inf, dtype=np.float32)
+        for start in range(0, len(found), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            # What each unit adds to the distance of a resample from the estimate.
+            parts = np.column_stack([found[rows], pseudo[rows]])
+            parts -= np.multiply.outer(estimate[rows], np.append(base, pseudo_base))
+            drawn = parts.astype(np.float32) @ shares
+            error[rows] = drawn.std(axis=1)
+            drawn = drawn[error[rows] > _NOTHING]
+            drawn /= error[rows][error[rows] > _NOTHING, None].astype(np.float32)
+            largest = np.maximum(largest, drawn.max(axis=0, initial=-np.inf))
+            skew[rows] = _skewness(parts * (units / total))
+        if not (error > _NOTHING).any():
             return estimate, 0.0
-        largest = np.nanmax((drawn - estimate)[:, varies] / error[varies], axis=1)
-        critical = float(np.nanquantile(largest, 1 - _TAIL))
-        units = len(base) + 1
-        influence = np.column_stack(
-            [found - estimate[:, None] * base, pseudo - estimate * pseudo_base]
-        ) * (units / total)
-        second = (influence**2).mean(axis=1)
-        skew = np.divide(
-            (influence**3).mean(axis=1), second, out=np.zeros(len(found)), where=second > 0
-        )
+        critical = float(np.quantile(largest.astype(float), 1 - _TAIL))
         correction = np.minimum(skew, 0) * (1 + 2 * critical**2) / (6 * units)
         return estimate - critical * error + correction, critical
+
+
+class Resampled:
+    """Resamples of the values of K figures, (K, q)."""
+
+    def __init__(self, bootstrap: Bootstrap, values: np.ndarray) -> None:
+        self._bootstrap = bootstrap
+        self._values = values
+        self._found = bootstrap._summed(values)
+        self._drawn = bootstrap._drawn(self._found)
+
+    def means(self) -> list[tuple[float, float, float]]:
+        """Return what `Bootstrap.mean` returns for each row."""
+        sizes = self._bootstrap._sizes
+        size = sizes.mean()
+        low = self._bootstrap._quantile(self._drawn, sizes, (0.0, size), _TAIL)
+        high = self._bootstrap._quantile(self._drawn, sizes, (size, size), 1 - _TAIL)
+        figures = self._values.mean(axis=1).tolist(), low.tolist(), high.tolist()
+        return list(zip(*figures, strict=True))
+
+    def ratio(self, row: int, reference: np.ndarray) -> tuple[float, float, float]:
+        """Return what `Bootstrap.ratio` returns for a row."""
+        if not reference.any():
+            return (float("nan"),) * 3
+        base, drawn = self._bootstrap._summed(reference), self._drawn[:, row : row + 1]
+        lost, gained = _typical(base[None])[0], _typical(self._found[row : row + 1])[0]
+        low = self._bootstrap._quantile(drawn, base, (0.0, lost), _TAIL)
+        high = self._bootstrap._quantile(drawn, base, (gained, 0.0), 1 - _TAIL)
+        return float(self._values[row].mean() / reference.mean()), float(low[0]), float(high[0])
 
 
 def median_interval(values: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
@@ -189,7 +232,17 @@ def median_interval(values: np.ndarray, seed: int = 0) -> tuple[float, float, fl
     return float(np.median(values)), float(low), float(high)
 
 
-def _typical(values: np.ndarray) -> float:
-    """Return the mean of the positive values; 1 if there is none."""
-    positive = values[values > 0]
-    return float(positive.mean()) if len(positive) else 1.0
+def _skewness(influence: np.ndarray) -> np.ndarray:
+    """Return the third moment over the second of each row, (K, u) → (K,); 0 if that is 0."""
+    squares = influence**2
+    second = squares.mean(axis=1)
+    squares *= influence
+    third = squares.mean(axis=1)
+    return np.asarray(np.divide(third, second, out=np.zeros(len(second)), where=second > 0))
+
+
+def _typical(values: np.ndarray) -> np.ndarray:
+    """Return the mean of the positive values of each row, (K, u) → (K,); 1 if there is none."""
+    counts = (values > 0).sum(axis=1)
+    sums = np.maximum(values, 0).sum(axis=1)
+    return np.asarray(np.divide(sums, counts, out=np.ones(len(values)), where=counts > 0))

@@ -11,12 +11,13 @@ import numpy as np
 
 from bench.embeddings import Embeddings
 from bench.quality.intervals import Bootstrap
-from bench.quality.measures import MEASURES, overlap, relevance
+from bench.quality.measures import MEASURES, Judgements, overlap, relevance
 from bench.vectors import normalise
 
 DEPTH = 10
 """Depth of ANN recall and fidelity, as in the names of their columns."""
-_KEPT = ("ndcg_at_10", "recall_at_10")
+_KEPT = ("ndcg_at_10", "recall_at_10", "fidelity_at_10", "ann_recall_at_10")
+"""Columns of the queries table."""
 _NDCG = ("ndcg_at_10",)
 _ALL = (1.0, 1.0, 1.0)
 """A share that is 1 by definition, not by luck."""
@@ -53,6 +54,8 @@ class Scorer:
         self.full_vectors = embeddings.corpus if full_vectors is None else full_vectors
         self.full_queries = normalise(embeddings.queries) if full_queries is None else full_queries
         self.full_ids = full_ids
+        qrels = embeddings.qrels
+        self.judgements = None if qrels is None else Judgements(embeddings.query_ids, qrels)
         self.full_ndcg = self._relevance(self.full_ids[:, :DEPTH], _NDCG).get("ndcg_at_10")
         self.nearest = self._full_scores(self.full_ids[:, :DEPTH])
 
@@ -74,33 +77,37 @@ class Scorer:
         `is_exact`: the search compares every vector, so its recall is 1 by definition.
         """
         row: dict[str, float] = {}
-        judged = self._relevance(ids)
-        by_query = {name: judged[name] for name in _KEPT if name in judged}
-        for name, values in judged.items():
-            row |= _with_interval(name, self.bootstrap.mean(values))
+        values = self._relevance(ids)
+        judged = list(values)
+        if ids.shape[1] >= DEPTH and self.full_ids.shape[1] >= DEPTH:
+            scores = self._full_scores(ids[:, :DEPTH])
+            values["fidelity_at_10"] = overlap(ids, scores, self.nearest, DEPTH)
+        if ann_recall is not None:
+            values["ann_recall_at_10"] = ann_recall
+        if not values:
+            return Scored(row, {"found": ids.tolist()})
+        resampled = self.bootstrap.resampled(np.array([*values.values()]))
+        for name, figures in zip(values, resampled.means(), strict=True):
+            certain = is_exact if name == "ann_recall_at_10" else is_full and name not in judged
+            row |= _with_interval(name, _ALL if certain else figures)
+            if name not in judged:
+                row |= _worst(name, values[name])
         if self.full_ndcg is not None and "ndcg_at_10" in judged:
-            ndcg = judged["ndcg_at_10"]
-            exact_ndcg = self.mean_ndcg(exact_ids)
+            ndcg = values["ndcg_at_10"]
+            # The exact pass scores its own results: they are not looked up twice.
+            same = exact_ids.shape == ids.shape and np.array_equal(exact_ids, ids)
+            exact_ndcg = float(ndcg.mean()) if same else self.mean_ndcg(exact_ids)
             precise_ndcg = exact_ndcg
             if precise_ids is not exact_ids:
                 precise_ndcg = math.nan if precise_ids is None else self.mean_ndcg(precise_ids)
-            kept = _ALL if is_full else self.bootstrap.ratio(ndcg, self.full_ndcg)
-            row |= _with_interval("retained_ndcg_at_10", kept)
+            ratio = resampled.ratio(judged.index("ndcg_at_10"), self.full_ndcg)
+            row |= _with_interval("retained_ndcg_at_10", _ALL if is_full else ratio)
             row |= {
                 "loss_dimension": float(self.full_ndcg.mean()) - exact_ndcg,
                 "loss_precision": exact_ndcg - precise_ndcg,
                 "loss_search": precise_ndcg - float(ndcg.mean()),
             }
-        if ids.shape[1] >= DEPTH and self.full_ids.shape[1] >= DEPTH:
-            fidelity = overlap(ids, self._full_scores(ids[:, :DEPTH]), self.nearest, DEPTH)
-            by_query["fidelity_at_10"] = fidelity
-            kept = _ALL if is_full else self.bootstrap.mean(fidelity)
-            row |= _with_interval("fidelity_at_10", kept) | _worst("fidelity_at_10", fidelity)
-        if ann_recall is not None:
-            by_query["ann_recall_at_10"] = ann_recall
-            found = _ALL if is_exact else self.bootstrap.mean(ann_recall)
-            row |= _with_interval("ann_recall_at_10", found)
-            row |= _worst("ann_recall_at_10", ann_recall)
+        by_query = {name: values[name] for name in _KEPT if name in values}
         lists = {name: values.tolist() for name, values in by_query.items()}
         return Scored(row, {**lists, "found": ids.tolist()})
 
@@ -123,10 +130,9 @@ class Scorer:
     def _relevance(
         self, ids: np.ndarray, measures: Collection[str] = MEASURES.keys()
     ) -> dict[str, np.ndarray]:
-        if self.embeddings.qrels is None or ids.shape[1] < min(MEASURES.values()):
+        if self.judgements is None or ids.shape[1] < min(MEASURES.values()):
             return {}
-        asked, qrels = self.embeddings.query_ids, self.embeddings.qrels
-        return relevance(ids, asked, qrels, ids.shape[1], measures)
+        return self.judgements.relevance(ids, ids.shape[1], measures)
 
     def _full_scores(self, ids: np.ndarray) -> np.ndarray:
         return cosines(self.full_queries, self.full_vectors, ids)
@@ -137,8 +143,12 @@ def cosines(queries: np.ndarray, vectors: np.ndarray, ids: np.ndarray) -> np.nda
     scores = np.empty(ids.shape, dtype=np.float32)
     for start in range(0, len(ids), 256):
         rows = slice(start, start + 256)
-        gathered = normalise(vectors[ids[rows].ravel()]).reshape(*ids[rows].shape, -1)
-        scores[rows] = np.einsum("qd,qkd->qk", queries[rows], gathered)
+        gathered = np.asarray(vectors[ids[rows].ravel()], dtype=np.float32)
+        lengths = np.sqrt(np.einsum("id,id->i", gathered, gathered))
+        lengths[lengths == 0] = 1.0
+        gathered = gathered.reshape(*ids[rows].shape, -1)
+        products = np.einsum("qd,qkd->qk", queries[rows], gathered)
+        scores[rows] = products / lengths.reshape(products.shape)
     scores[ids < 0] = -np.inf
     return scores
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,21 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from rich.console import Console
 
 from bench.analysis.labels import labels
 from bench.analysis.non_inferiority import MARGIN
 from bench.analysis.recommendation import RETAIN
 from bench.analysis.summary import Summary, folder_of, number, summarise
+from bench.analysis.tables import front
 from bench.figures import draw_all, figures, svg
 from bench.results.derived import ALL_COLUMNS
+from bench.results.rows import exact_rows, quality_of, timed
 
 FIGURE_WIDTH = 12.0
 """Inches at 96 pixels each: the width of the page's text in a window of 1,200 pixels."""
+MOST_TRIALS = 1000
+"""Most rows of the table of trials: a page of more takes seconds to open."""
 _COLUMNS = [column for column in ALL_COLUMNS.values() if column.page]
 
 
@@ -36,31 +42,57 @@ def write_report(
     It shows the decision, findings, tables, figures and provenance, and needs no network. Raises
     UsageError on bad input and if there is nothing measured.
     """
-    found = summarise(results, retain=retain, margin=margin)
-    path = Path(out) if out else folder_of(results) / "report.html"
-    path.write_text(render(found), encoding="utf-8")
+    with Console(stderr=True).status("reading the tables") as status:
+        found = summarise(results, retain=retain, margin=margin)
+        path = Path(out) if out else folder_of(results) / "report.html"
+        path.write_text(render(found, status.update), encoding="utf-8")
     return path
 
 
-def render(found: Summary) -> str:
-    """Return the page of a summary as HTML; figures (SVG), styles and script are inline."""
+def render(found: Summary, progress: Callable[[str], object] | None = None) -> str:
+    """Return the page of a summary as HTML; figures (SVG), styles and script are inline.
+
+    `progress` is told what is under way.
+    """
     source = resources.files("bench.report").joinpath("page.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    frame = found.frame
-    drawn = draw_all(frame, FIGURE_WIDTH) if len(frame[frame["status"] == "ok"]) else {}
-    named = labels(frame)
+    frame, listed = found.frame, _listed(found)
+    drawn = draw_all(frame, FIGURE_WIDTH, progress) if (frame["status"] == "ok").any() else {}
+    named = labels(frame, listed.index)
     return environment.from_string(source).render(
         recommendations=found.recommendations,
         sections=found.sections,
         side_by_side=found.side_by_side(),
         figures=[_figure(name, figure) for name, figure in drawn.items()],
         columns=_COLUMNS,
-        trials=[_trial(row, named[i]) for i, row in frame.iterrows()],
+        trials=[_trial(row, named[i]) for i, row in listed.iterrows()],
+        n_trials=len(frame),
         provenance=_provenance(frame),
         other_machines=found.other_machines,
     )
+
+
+def _listed(found: Summary) -> pd.DataFrame:
+    """Return the rows to list: all, or the best of `MOST_TRIALS` if there are more.
+
+    First the front of each dataset and encoder, then the fastest and the best in quality of each
+    backend and dimension, the exact pass, and what failed.
+    """
+    frame = found.frame
+    if len(frame) <= MOST_TRIALS:
+        return frame
+    chosen: list[pd.Index] = [front(section.frame).index for section in found.sections]
+    for section in found.sections:
+        by_index = timed(section.frame).groupby(["backend", "dim"])
+        chosen += [
+            pd.Index(by_index["latency_ms_p50"].idxmin()),
+            pd.Index(by_index[quality_of(section.frame).column].idxmax().dropna().astype(int)),
+        ]
+    chosen += [exact_rows(frame).index, frame.index[~frame["status"].isin(["ok", "pruned"])]]
+    first = pd.Index(dict.fromkeys(i for index in chosen for i in index))[:MOST_TRIALS]
+    return frame.loc[first.sort_values()]
 
 
 def _trial(row: pd.Series, configuration: str) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from rich.table import Table
 
 from bench.analysis import summary
 from bench.analysis.labels import labels
-from bench.analysis.recommendation import to_json
 from bench.analysis.summary import Summary
 from bench.analysis.tables import front
 from bench.results.rows import groups
@@ -51,7 +50,12 @@ def as_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the trials as JSON-ready records, each with `label` and `pareto`; unknown is None."""
     best = {i for _, part in groups(frame) for i in front(part).index}
     named = pd.concat([labels(part) for _, part in groups(frame)])
-    return [{"label": named[i], "pareto": i in best, **to_json(row)} for i, row in frame.iterrows()]
+    plain = frame.astype(object).where(frame.notna(), None)
+    values = zip(*(plain[column].tolist() for column in plain), strict=True)
+    return [
+        {"label": named[i], "pareto": i in best, **dict(zip(plain, row, strict=True))}
+        for i, row in zip(frame.index, values, strict=True)
+    ]
 
 
 def _table(table: summary.Table, wide: bool) -> Table:

@@ -10,7 +10,7 @@ stored stays as it was measured.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,31 +67,33 @@ class Spread:
         return quantile * self.deviation * median * math.sqrt(2 / processes)
 
 
-def pooled(frame: pd.DataFrame) -> dict[str, Spread]:
-    """Return the spread of each figure of `PROCESS_COLUMNS` over the rows of one machine.
+def pooled(
+    frame: pd.DataFrame, figures: Collection[str] = PROCESS_COLUMNS.keys()
+) -> dict[str, Spread]:
+    """Return the spread of `figures` of `PROCESS_COLUMNS` over the rows of one machine.
 
     The trials over one index share its processes, so an index counts once: the variances of its
     trials are averaged. Indexes are weighted by their processes less one.
     """
-    return {figure: _pooled(frame, column) for figure, column in PROCESS_COLUMNS.items()}
+    return {figure: _pooled(frame, PROCESS_COLUMNS[figure]) for figure in figures}
 
 
 def _pooled(frame: pd.DataFrame, column: str) -> Spread:
-    logs = {i: np.log(values) for i, values in frame[column].items() if _several(values)}
-    if not logs:
+    several = frame[column].map(_count).to_numpy() > 1
+    if not several.any():
         return Spread(0.0, 0)
-    rows = frame.loc[list(logs)]
-    squares, degrees = 0.0, 0
-    for _, part in rows.groupby(_INDEX, dropna=False, sort=False):
-        variances = [logs[i].var(ddof=1) for i in part.index]
-        freedom = max(len(logs[i]) for i in part.index) - 1
-        squares += freedom * float(np.mean(variances))
-        degrees += freedom
-    return Spread(math.sqrt(squares / degrees), degrees)
-
-
-def _several(values: object) -> bool:
-    return isinstance(values, list | tuple) and len(values) > 1
+    rows = frame.loc[several, [*_INDEX, column]]
+    index = rows.groupby(_INDEX, dropna=False, sort=False).ngroup().to_numpy()
+    counts = rows[column].map(len).to_numpy()
+    logs = np.log(np.concatenate(rows[column].to_list()))
+    starts = np.cumsum(counts) - counts
+    distances = logs - np.repeat(np.add.reduceat(logs, starts) / counts, counts)
+    variances = np.add.reduceat(distances**2, starts) / (counts - 1)
+    freedom = np.zeros(index.max() + 1, dtype=int)
+    np.maximum.at(freedom, index, counts - 1)
+    means = np.bincount(index, variances) / np.bincount(index)
+    degrees = int(freedom.sum())
+    return Spread(math.sqrt(float(freedom @ means) / degrees), degrees)
 
 
 def widened(frame: pd.DataFrame) -> pd.DataFrame:
@@ -109,8 +111,9 @@ def widened(frame: pd.DataFrame) -> pd.DataFrame:
             if not spread.degrees:
                 continue
             value = part[figure].to_numpy(float)
-            counts = [_count(values) for values in part[PROCESS_COLUMNS[figure]]]
-            between = np.array([spread.half_width(count) for count in counts])
+            counts = part[PROCESS_COLUMNS[figure]].map(_count).to_numpy()
+            widths = {count: spread.half_width(count) for count in np.unique(counts).tolist()}
+            between = np.array([widths[count] for count in counts.tolist()])
             for side, sign in (("low", -1), ("high", 1)):
                 bound = part[f"{figure}_{side}"].to_numpy(float)
                 within = np.log(bound / value)

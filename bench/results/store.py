@@ -2,25 +2,27 @@
 
 It holds ``trials.parquet`` (one row per trial), ``queries.parquet`` (one row per trial and query)
 and ``rankings/TRIAL.parquet`` (the documents that each query found). During a run each trial's
-rows lie in ``parts/``, written under another name and renamed once whole; the end of the run
-gathers them. Readers see both, so nothing measured is lost or read twice.
+rows lie in ``parts/``, written under another name and renamed once whole. Every so many parts are
+joined into one, since thousands of files are slow to read, and the end of the run gathers them all.
+Readers take a trial from the newest file that holds it, so nothing is lost or read twice.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.errors import DamagedFile, NothingToShow, UsageError
 from bench.files import whole
-from bench.parquet import read_table
+from bench.parquet import read_schema, read_table
 from bench.results.derived import with_derived
 from bench.results.schema import (
     CONFIGURATION,
@@ -43,6 +45,14 @@ _ARROW = {
     "texts": pa.list_(pa.string()),
     "floats": pa.list_(pa.float64()),
 }
+_JOINED = "joined"
+"""Beginning of the names of joined parts. A trial's own part is newer: it is written again if more
+is measured."""
+_MOST_PARTS = 200
+"""Trials whose parts are joined into one."""
+_DICTIONARIES = ["trial_id", "query_id", "query_group"]
+"""Texts of the queries table that repeat in many rows."""
+_OF_QUALITY = [*_DICTIONARIES, "ndcg_at_10", "fidelity_at_10"]
 _SAME = [*CONFIGURATION, "dataset_fingerprint", "n_queries", "machine"]
 """Rows equal in these measured the same thing; the newest counts."""
 
@@ -56,6 +66,7 @@ def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
 TRIALS = arrow_schema(TRIAL_COLUMNS)
 QUERIES = arrow_schema(QUERY_COLUMNS)
 RANKINGS = arrow_schema(RANKING_COLUMNS)
+_SCHEMAS = {"trials": TRIALS, "queries": QUERIES}
 _COLUMNS = {
     "trials": [each for column in TRIAL_COLUMNS for each in column.all()],
     "queries": list(QUERY_COLUMNS),
@@ -77,21 +88,24 @@ class Store:
             ) from error
         for leftover in [*self.folder.glob(".*.partial*"), *self.parts.glob(".*.partial*")]:
             leftover.unlink(missing_ok=True)
+        self._fresh: dict[str, dict[str, pa.Table]] = {"queries": {}, "trials": {}}
+        """Tables of the parts that are not joined yet, by trial id."""
 
     def done(self) -> dict[str, str]:
         """Return the status of each trial in the folder, by trial id; raises DamagedFile."""
         table = _gather(self.folder, "trials", ["trial_id", "status"])
         return dict(zip(table["trial_id"].to_pylist(), table["status"].to_pylist(), strict=True))
 
-    def rows(self) -> dict[str, dict[str, Any]]:
-        """Return the row of each trial in the folder as it was stored, by trial id."""
-        return {row["trial_id"]: row for row in _gather(self.folder, "trials").to_pylist()}
+    def rows(self, columns: list[str] | None = None) -> dict[str, dict[str, Any]]:
+        """Return the row of each trial as it was stored, or only its `columns`, by trial id."""
+        table = _gather(self.folder, "trials", columns and ["trial_id", *columns])
+        return {row["trial_id"]: row for row in table.to_pylist()}
 
     def add(
         self,
         trial: Mapping[str, Any],
         queries: Mapping[str, Iterable[Any]] | None = None,
-        rankings: list[list[str]] | None = None,
+        rankings: list[list[str]] | pa.ListArray | None = None,
     ) -> None:
         """Add one trial: its row, its queries' rows as columns, the ids that each query found.
 
@@ -110,10 +124,12 @@ class Store:
             columns["trial_id"] = [name] * len(columns["query_id"])
             nothing = [None] * len(columns["query_id"])
             table = pa.table({c: columns.get(c, nothing) for c in QUERIES.names}, schema=QUERIES)
-            _write(table, self.parts / f"{name}.queries.parquet")
+            self._add_part("queries", name, table)
         # The trial's own part comes last: without it the trial does not count as measured.
         table = pa.table({c: [row.get(c)] for c in TRIALS.names}, schema=TRIALS)
-        _write(table, self.parts / f"{name}.trials.parquet")
+        self._add_part("trials", name, table)
+        if len(self._fresh["trials"]) >= _MOST_PARTS:
+            self._join()
 
     def log(self, task: str, label: str, begun: float, **figures: float) -> None:
         """Add a line to ``tasks.jsonl``: what a part of the run took, and when it began.
@@ -127,11 +143,28 @@ class Store:
 
     def gather(self) -> None:
         """Move the parts into the two tables."""
-        for kind in ("queries", "trials"):
+        for kind in _SCHEMAS:
             if any(self.parts.glob(f"*.{kind}.parquet")):
                 _write(_gather(self.folder, kind), self.folder / f"{kind}.parquet")
         for part in self.parts.glob("*.parquet"):
             part.unlink()
+        self._fresh = {kind: {} for kind in _SCHEMAS}
+
+    def _add_part(self, kind: str, name: str, table: pa.Table) -> None:
+        _write(table, self.parts / f"{name}.{kind}.parquet")
+        self._fresh[kind][name] = table
+
+    def _join(self) -> None:
+        """Write the fresh parts of each table as one file, then remove them."""
+        number = len(list(self.parts.glob(f"{_JOINED}-*.trials.parquet")))
+        for kind in ("queries", "trials"):  # in this order, as in `add`
+            if self._fresh[kind]:
+                joined = self.parts / f"{_JOINED}-{number:06}.{kind}.parquet"
+                _write(pa.concat_tables(self._fresh[kind].values()), joined)
+        for kind, tables in self._fresh.items():
+            for name in tables:
+                (self.parts / f"{name}.{kind}.parquet").unlink()
+            tables.clear()
 
 
 def load(folder: str | Path, all_machines: bool = False) -> pd.DataFrame:
@@ -143,16 +176,23 @@ def load(folder: str | Path, all_machines: bool = False) -> pd.DataFrame:
     times hold what another run finds (`bench.results.spread`). Lists are tuples. Raises UsageError
     if there is no trial, DamagedFile if a table cannot be read.
     """
+    if all_machines:
+        return with_derived(_newest(folder).reset_index(drop=True))
+    return load_of_last_machine(folder)[0]
+
+
+def load_of_last_machine(folder: str | Path) -> tuple[pd.DataFrame, list[str]]:
+    """Return what `load` and `other_machines` return, from one read; raises as `load` does."""
     frame = _newest(folder)
-    if not all_machines:
-        frame = frame[frame["machine"] == frame["machine"].iloc[-1]]
-    return with_derived(frame.reset_index(drop=True))
+    machines = list(frame["machine"])
+    others = [machine for machine in dict.fromkeys(machines) if machine != machines[-1]]
+    frame = frame[frame["machine"] == machines[-1]] if others else frame
+    return with_derived(frame.reset_index(drop=True)), others
 
 
 def other_machines(folder: str | Path) -> list[str]:
     """Return the machines whose trials `load` leaves out; raises as `load` does."""
-    machines = list(_newest(folder)["machine"])
-    return [machine for machine in dict.fromkeys(machines) if machine != machines[-1]]
+    return load_of_last_machine(folder)[1]
 
 
 def load_queries(folder: str | Path) -> pd.DataFrame:
@@ -161,6 +201,15 @@ def load_queries(folder: str | Path) -> pd.DataFrame:
     `bench/results/README.md` lists the columns.
     """
     return _gather(Path(folder), "queries").to_pandas()
+
+
+def load_quality(folder: str | Path) -> pd.DataFrame:
+    """Return the columns of `load_queries` that hold ids, groups and quality, ids as categories.
+
+    That is all that a recommendation, a verdict and a finding need, in a tenth of the memory.
+    """
+    table = _gather(Path(folder), "queries", _OF_QUALITY, _DICTIONARIES)
+    return table.unify_dictionaries().to_pandas()
 
 
 def load_rankings(folder: str | Path, trial_id: str) -> pd.DataFrame | None:
@@ -210,15 +259,27 @@ def _write(table: pa.Table, path: Path) -> None:
         ) from error
 
 
-def _table(path: Path) -> pa.Table:
+def _table(
+    path: Path, columns: list[str] | None = None, dictionaries: Sequence[str] = ()
+) -> pa.Table:
     try:
-        return read_table(path)
+        return read_table(path, columns, dictionaries)
     except ValueError as error:
         raise DamagedFile(f"{path} is damaged ({error}); delete it and run again") from error
 
 
-def _read(path: Path, kind: str) -> pa.Table:
-    table, schema = _table(path), {"trials": TRIALS, "queries": QUERIES}[kind]
+def _read(
+    path: Path,
+    kind: str,
+    columns: list[str] | None = None,
+    dictionaries: Sequence[str] = (),
+) -> pa.Table:
+    """Return the table, or only its `columns`; `dictionaries` are those held as dictionaries."""
+    schema = _with_dictionaries(_SCHEMAS[kind], dictionaries)
+    if columns is not None and _is_current(path, columns):
+        schema = pa.schema([schema.field(name) for name in columns])
+        return _typed(_table(path, columns, dictionaries), schema, path)
+    table = _table(path, None, dictionaries)
     version = (table.schema.metadata or {}).get(_VERSION_KEY, b"0")
     written = int(version) if version.isdigit() else 0
     if written > SCHEMA_VERSION:
@@ -238,7 +299,26 @@ def _read(path: Path, kind: str) -> pa.Table:
                 f"{path} cannot be brought up to date ({error}); delete it"
             ) from error
         table = table.append_column(column.name, values)
-    return _typed(table, schema, path)
+    found = _typed(table, schema, path)
+    return found if columns is None else found.select(columns)
+
+
+def _is_current(path: Path, columns: list[str]) -> bool:
+    """Return whether this version wrote a file, so that its columns need no look at the others."""
+    try:
+        schema = read_schema(path)
+    except ValueError:
+        return False  # reading all of it says what is wrong
+    version = (schema.metadata or {}).get(_VERSION_KEY)
+    return version == str(SCHEMA_VERSION).encode() and set(columns) <= set(schema.names)
+
+
+def _with_dictionaries(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
+    fields = [
+        field.with_type(pa.dictionary(pa.int32(), field.type)) if field.name in names else field
+        for field in schema
+    ]
+    return pa.schema(fields, metadata=schema.metadata)
 
 
 def _typed(table: pa.Table, schema: pa.Schema, path: Path) -> pa.Table:
@@ -257,15 +337,24 @@ def _before(column: Column, older: pa.Table) -> list[Any]:
     return [column.before] * len(older)
 
 
-def _gather(folder: Path, kind: str, columns: list[str] | None = None) -> pa.Table:
-    schema = {"trials": TRIALS, "queries": QUERIES}[kind]
+def _gather(
+    folder: Path,
+    kind: str,
+    columns: list[str] | None = None,
+    dictionaries: Sequence[str] = (),
+) -> pa.Table:
     gathered = folder / f"{kind}.parquet"
     parts = sorted((folder / "parts").glob(f"*.{kind}.parquet"))
-    tables = [_read(path, kind) for path in ([gathered] if gathered.exists() else []) + parts]
+    # Oldest first: the table, joined parts in their order, the parts of single trials.
+    parts.sort(key=lambda path: not path.name.startswith(_JOINED))
+    paths = ([gathered] if gathered.exists() else []) + parts
+    tables = [_read(path, kind, columns, dictionaries) for path in paths]
     if not tables:
-        return schema.empty_table().select(columns or schema.names)
-    newer = {path.name.partition(".")[0] for path in parts}
-    if gathered.exists() and newer:
-        old = [trial_id not in newer for trial_id in tables[0]["trial_id"].to_pylist()]
-        tables[0] = tables[0].filter(pa.array(old, pa.bool_()))
-    return pa.concat_tables(tables).select(columns or schema.names)
+        empty = _with_dictionaries(_SCHEMAS[kind], dictionaries).empty_table()
+        return empty if columns is None else empty.select(columns)
+    newer = pa.array([], pa.string())
+    for position in reversed(range(len(tables))) if len(tables) > 1 else ():
+        ids = tables[position]["trial_id"].cast(pa.string())
+        tables[position] = tables[position].filter(pc.invert(pc.is_in(ids, newer)))
+        newer = pa.concat_arrays([newer, pc.unique(ids)])
+    return pa.concat_tables(tables)
