@@ -249,3 +249,29 @@ def test_datasets_stand_side_by_side_at_each_dimension(frame):
     dims = [int(re.search(r"(\d+) dimensions", title)[1]) for title in titles]
     assert dims == sorted([4, 8, 16, 32] * 2)
     assert ["large" in title for title in titles] == [False, True] * 4
+
+
+def test_a_crowded_panel_draws_points_as_pixels_and_fronts_of_lines(frame, monkeypatch):
+    few = draw_all(frame)
+    assert not any(line.get_rasterized() for line in few["quality_vs_latency"].axes[0].lines)
+    monkeypatch.setattr("bench.figures.quality_vs_latency.MOST_SHAPES", 3)
+    monkeypatch.setattr("bench.figures.recall_vs_qps.MOST_SHAPES", 3)
+    monkeypatch.setattr("bench.figures._by_dimension.MOST_LINES", 1)
+    many = draw_all(frame)
+    points = many["quality_vs_latency"].axes[0]
+    assert [bool(line.get_rasterized()) for line in points.lines] == [
+        line.get_label() != "Pareto front" for line in points.lines
+    ]
+    rows = timed(frame)
+    rows = rows[(rows["reducer"] == "truncate") & ~two_stage(rows)]
+    for axis in many["recall_vs_qps"].axes:
+        dim, said = axis.get_title().split("\n")
+        part = rows[rows["dim"] == int(dim.split()[0])]
+        assert said == f"fronts of {len(part):,} points"
+        best = part.loc[part["ann_recall_at_10"].idxmax()]
+        tops = [line.get_ydata().max() for line in axis.lines]
+        assert max(tops) == best["ann_recall_at_10"]
+        for line in axis.lines:
+            assert (np.diff(line.get_ydata()) <= 0).all()  # ever faster, ever worse
+    labels = [t.get_text() for t in many["build_vs_dimension"].legends[0].get_texts()]
+    assert "faiss-hnsw (median over builds)" in labels

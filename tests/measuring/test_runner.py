@@ -18,6 +18,7 @@ from bench.measuring.runner import run
 from bench.results.schema import CONFIGURATION
 from bench.results.spread import pooled
 from bench.results.store import Store, load, load_queries
+from tests.benchmarks.large import finished as as_finished
 from tests.measuring.packages import command, install
 
 STUDY = """
@@ -442,3 +443,12 @@ def test_ctrl_c_keeps_what_was_measured_and_is_exit_status_130(tmp_path, vector_
     assert "results so far are kept" in error
     assert "Traceback" not in error
     assert Store(out).done()
+
+
+def test_a_finished_study_is_resumed_without_a_worker(vector_folder, tmp_path, monkeypatch):
+    study = tmp_path / "study.toml"
+    study.write_text(STUDY.format(folder=vector_folder, more=""))
+    assert as_finished(tmp_path / "out", str(study)) == EXACT + TIMED
+    before = load(tmp_path / "out")
+    monkeypatch.setattr(runner, "Worker", None)
+    pd.testing.assert_frame_equal(run(study, tmp_path / "out", progress=False), before)

@@ -123,3 +123,40 @@ def test_as_many_queries_as_needed_show_it_in_about_four_of_five_samples(share):
         values, reference = sample(needed)
         shown += Bootstrap(needed, resamples=500).ratio(values, reference)[1] >= share
     assert 60 <= shown <= 92
+
+
+@pytest.mark.parametrize("block", [1, 7, 512])
+def test_simultaneous_bounds_are_those_of_all_resamples_at_once(block, monkeypatch):
+    """Against the definition in double precision, whatever the size of the blocks."""
+    monkeypatch.setattr("bench.quality.intervals._BLOCK", block)
+    rng = np.random.default_rng(6)
+    reference = rng.choice([0, 0.3, 0.5, 1], 200)
+    values = reference * (rng.random((20, 200)) > 0.1)
+    values[3] = values[4]
+    bootstrap = Bootstrap(200)
+    bounds = bootstrap.ratios(values, reference)
+    weights = bootstrap._weights.astype(float)
+    typical = reference[reference > 0].mean()
+    found = np.column_stack([values, np.zeros(20)])
+    base = np.append(reference, typical)
+    estimate = found.sum(axis=1) / base.sum()
+    drawn = (weights @ found.T) / (weights @ base)[:, None]
+    error = drawn.std(axis=0)
+    critical = np.quantile(((drawn - estimate) / error).max(axis=1), 0.975)
+    influence = (found - estimate[:, None] * base) * 201 / base.sum()
+    skew = (influence**3).mean(axis=1) / (influence**2).mean(axis=1)
+    low = estimate - critical * error + np.minimum(skew, 0) * (1 + 2 * critical**2) / (6 * 201)
+    assert bounds.critical == pytest.approx(critical, rel=1e-5)
+    np.testing.assert_allclose(bounds.low, low, atol=1e-6)
+
+
+def test_figures_of_one_product_are_those_of_each_alone():
+    rng = np.random.default_rng(7)
+    values, reference = rng.beta(0.5, 1, (5, 300)), rng.beta(0.5, 1, 300)
+    bootstrap = Bootstrap(300)
+    together = bootstrap.resampled(values)
+    alone = [bootstrap.mean(row) for row in values]
+    np.testing.assert_allclose(together.means(), alone, atol=1e-6)
+    np.testing.assert_allclose(
+        together.ratio(2, reference), bootstrap.ratio(values[2], reference), atol=1e-6
+    )

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import pytrec_eval
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bench.quality.measures import overlap, relevance
 
@@ -78,3 +80,33 @@ def test_ten_copies_of_one_neighbour_do_not_count_as_ten():
 def test_padding_is_no_hit():
     ids, scores = np.array([[3, -1]]), np.array([[0.9, -np.inf]])
     assert overlap(ids, scores, np.array([[0.9, -0.2]]), 2)[0] == 0.5
+
+
+@given(st.integers(0, 10_000))
+def test_repeats_gaps_and_queries_without_judgements_score_as_in_pytrec_eval(seed):
+    rng = np.random.default_rng(seed)
+    queries = [f"q{i}" for i in range(6)]
+    qrels = {
+        q: {
+            str(d): int(rng.integers(-1, 4))
+            for d in rng.choice(30, rng.integers(0, 9), replace=False)
+        }
+        | ({"?gone": 2} if rng.random() < 0.3 else {})
+        for q in queries
+    }
+    ids = rng.integers(-1, 30, (6, 20))
+    run = {
+        q: {str(d): 100.0 - i for i, d in enumerate(dict.fromkeys(d for d in row if d >= 0))}
+        for q, row in zip(queries, ids.tolist(), strict=True)
+    }
+    wanted = {"ndcg_cut.1,5,10", "recall.10"}
+    expected = pytrec_eval.RelevanceEvaluator(qrels, wanted).evaluate(run)
+    found = relevance(ids, queries, qrels, 20)
+    for column, theirs in (
+        ("ndcg_at_1", "ndcg_cut_1"),
+        ("ndcg_at_5", "ndcg_cut_5"),
+        ("ndcg_at_10", "ndcg_cut_10"),
+        ("recall_at_10", "recall_10"),
+    ):
+        values = [expected.get(q, {}).get(theirs, 0.0) for q in queries]
+        np.testing.assert_allclose(found[column], values, atol=1e-12)

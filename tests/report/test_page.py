@@ -3,13 +3,15 @@
 import html
 import re
 
+import pandas as pd
 import pytest
 
 from bench.analysis.labels import labels
 from bench.analysis.summary import summary_of
 from bench.analysis.tables import curves, dimension_table, front, truncation, worth_showing
 from bench.figures import draw_all
-from bench.report.page import FIGURE_WIDTH, render
+from bench.report.page import FIGURE_WIDTH, MOST_TRIALS, render
+from bench.results.rows import exact_rows, timed
 from bench.results.store import load_queries
 
 
@@ -94,3 +96,34 @@ def test_every_figure_is_drawn_for_the_width_of_the_page(frame, page):
     (rem,) = re.findall(r"max-width: (\d+)rem; margin: 0 auto", page)
     padding = 2
     assert min(16 * float(rem), 1200) - 16 * padding >= 96 * FIGURE_WIDTH
+
+
+def repeated(frame, times):
+    """Return the frame with its timed rows repeated, slower and worse each time."""
+    rows = timed(frame)
+    copies = [
+        rows.assign(
+            trial_id=rows["trial_id"] + f"-{i}",
+            latency_ms_p50=rows["latency_ms_p50"] * (1 + i / times),
+            ndcg_at_10=rows["ndcg_at_10"] * (1 - i / times / 10),
+            build_params=f'{{"copy": {i}}}',
+        )
+        for i in range(1, times + 1)
+    ]
+    return pd.concat([frame, *copies], ignore_index=True)
+
+
+def test_a_large_table_is_cut_to_the_best_and_says_so(frame):
+    large = repeated(frame, 200)
+    page = render(summary_of(large, load_queries("nowhere")))
+    (body,) = re.findall(r"<tbody>(.*?)</tbody>", page, re.DOTALL)
+    listed = re.findall(r"<td>([^<]*)</td></tr>", body)
+    assert len(large) > MOST_TRIALS >= len(listed) == len(set(listed))
+    assert set(front(large)["trial_id"]) <= set(listed)
+    assert set(exact_rows(large)["trial_id"]) <= set(listed)
+    for _, part in timed(large).groupby(["backend", "dim"]):
+        assert part.loc[part["latency_ms_p50"].idxmin(), "trial_id"] in listed
+        assert part["ndcg_at_10"].max() in set(part[part["trial_id"].isin(listed)]["ndcg_at_10"])
+    assert f"{len(listed):,} of {len(large):,} trials" in page
+    assert f"{len(large) - len(listed):,} others are not" in page
+    assert len(page.encode()) < 3e6

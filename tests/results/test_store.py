@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import bench.results.store as store_module
 from bench.errors import DamagedFile, UsageError
 from bench.results.derived import ALL_COLUMNS
 from bench.results.schema import (
@@ -22,6 +23,7 @@ from bench.results.store import (
     TRIALS,
     Store,
     load,
+    load_quality,
     load_queries,
     load_rankings,
     other_machines,
@@ -249,3 +251,88 @@ def test_a_list_of_numbers_is_one_value_of_the_frame(tmp_path):
     assert frame["process_speedup"].tolist() == [(1.5, 2.0), None]
     assert frame["process_speedup"].isna().tolist() == [False, True]
     json.dumps(frame["process_speedup"].tolist())
+
+
+def filled(folder, trials=7, **values):
+    store = Store(folder)
+    for i in range(trials):
+        store.add(row(f"{i}", ndcg_at_10=i / 10, **values), asked("q1", "q2"), [["d1"], ["d2"]])
+    return store
+
+
+def test_parts_are_joined_as_they_come_and_read_as_before(tmp_path, monkeypatch):
+    before = filled(tmp_path / "single")
+    monkeypatch.setattr("bench.results.store._MOST_PARTS", 3)
+    joined = filled(tmp_path / "joined")
+    names = sorted(path.name for path in joined.parts.glob("*.trials.parquet"))
+    assert names == [
+        "6.trials.parquet",
+        "joined-000000.trials.parquet",
+        "joined-000001.trials.parquet",
+    ]
+    assert load(joined.folder).equals(load(before.folder))
+    assert load_queries(joined.folder).equals(load_queries(before.folder))
+    joined.add(row("0", ndcg_at_10=0.9))
+    assert joined.rows(["ndcg_at_10"])["0"] == {"trial_id": "0", "ndcg_at_10": 0.9}
+    joined.gather()
+    assert not list(joined.parts.iterdir())
+    assert len(load(joined.folder)) == 7
+    assert len(load_queries(joined.folder)) == 14
+
+
+def test_a_kill_while_parts_are_joined_loses_and_doubles_nothing(tmp_path, monkeypatch):
+    """Killed after each file that joining writes or removes."""
+    monkeypatch.setattr("bench.results.store._MOST_PARTS", 3)
+    for moment in range(8):
+        store, left = filled(tmp_path / f"{moment}", 2), [moment]
+
+        def stop(call, left=left):
+            def counted(*arguments):
+                if left[0] == 0:
+                    raise KeyboardInterrupt
+                left[0] -= 1
+                return call(*arguments)
+
+            return counted
+
+        with monkeypatch.context() as patch:
+            patch.setattr("bench.results.store.Store._join", stop_at(stop))
+            with pytest.raises(KeyboardInterrupt):
+                store.add(row("2", ndcg_at_10=0.2), asked("q1", "q2"))
+        assert sorted(Store(store.folder).done()) == ["0", "1", "2"]
+        assert len(load_queries(store.folder)) == 6
+        Store(store.folder).gather()
+        assert load(store.folder)["ndcg_at_10"].tolist() == [0.0, 0.1, 0.2]
+        assert len(load_queries(store.folder)) == 6
+
+
+def stop_at(stop):
+    """Return `Store._join` with a write or a removal that raises when its turn has come."""
+    join = Store._join
+
+    def stopped(store):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("bench.results.store._write", stop(store_module._write))
+            patch.setattr(type(store.parts), "unlink", stop(type(store.parts).unlink))
+            join(store)
+        raise KeyboardInterrupt
+
+    return stopped
+
+
+def test_the_columns_of_quality_are_those_of_all_columns(tmp_path):
+    store = filled(tmp_path, 3)
+    store.gather()
+    store.add(row("a"), asked("q3"))
+    found, whole = load_quality(tmp_path), load_queries(tmp_path)
+    assert str(found["trial_id"].dtype) == "category"
+    for column in found:
+        assert found[column].tolist() == whole[column].tolist()
+
+
+def test_a_gathered_table_knows_its_version(tmp_path):
+    store = filled(tmp_path, 1)
+    store.gather()
+    for name in ("trials", "queries"):
+        metadata = pq.read_schema(tmp_path / f"{name}.parquet").metadata
+        assert metadata[b"matryoshka-bench.schema"] == str(SCHEMA_VERSION).encode()
