@@ -158,15 +158,16 @@ def _speed(frame: pd.DataFrame) -> Iterator[Finding]:
 
     The shorter vector is the shortest that keeps usable quality.
     """
-    rows, least = plain_trials(frame), usable_dimension(frame)
+    settings = ["build_params", "search_params", "threads", "k"]
+    figures = ["backend", "dim", "latency_ms_p50", "bytes_per_vector"]
+    rows, least = plain_trials(frame)[settings + figures], usable_dimension(frame)
     won: dict[tuple[int, int], dict[str, tuple[float, float]]] = {}
     for backend, part in rows.groupby("backend", sort=False):
         part = part[part["dim"] >= least]
         short, full = part["dim"].min(), part["dim"].max()
-        candidates = ("build_params", "search_params", "threads", "k")
-        settings = [c for c in candidates if part[c].notna().all()]
+        known = [c for c in settings if part[c].notna().all()]
         pairs = part[part["dim"] == short].merge(
-            part[part["dim"] == full], on=settings, suffixes=("", "_full")
+            part[part["dim"] == full], on=known, suffixes=("", "_full")
         )
         if pairs.empty or short == full:
             continue

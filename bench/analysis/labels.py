@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bench.backends import backends
@@ -98,9 +99,11 @@ def variant(reducer: str, reducer_params: object) -> str:
 
 def variants(frame: pd.DataFrame) -> pd.Series:
     """Return the `variant` of each row's reducer, text."""
-    pairs = list(zip(frame["reducer"], frame["reducer_params"], strict=True))
-    named = {pair: variant(*pair) for pair in dict.fromkeys(pairs)}
-    return pd.Series([named[pair] for pair in pairs], index=frame.index, dtype=object)
+    name, names = pd.factorize(frame["reducer"], use_na_sentinel=False)
+    text, texts = pd.factorize(frame["reducer_params"], use_na_sentinel=False)
+    pairs, place = np.unique(name * len(texts) + text, return_inverse=True)
+    found = [variant(names[pair // len(texts)], texts[pair % len(texts)]) for pair in pairs]
+    return pd.Series(np.array(found, dtype=object)[place], index=frame.index, dtype=object)
 
 
 def dims_text(dimensions: pd.Index | list[int]) -> str:

@@ -253,7 +253,7 @@ def equal_quality(frame: pd.DataFrame, kept: pd.DataFrame) -> pd.DataFrame:
     backend, dim, and the row labels of the `fastest` (lowest median latency) and the `smallest`
     (fewest bytes per vector, then fastest) in `frame`.
     """
-    rows = timed(frame)
+    rows = timed(frame)[["backend", "dim", "bytes_per_vector", "latency_ms_p50"]]
     found = []
     for level in LEVELS:
         shown = rows[(kept["low"].reindex(rows.index) >= level).to_numpy()]

@@ -24,13 +24,17 @@ CAPTION = (
 )
 
 
+_NEEDED = ["dataset", "encoder", "synthetic", "dim", "backend", "precision"]
+_NEEDED += ["build_params", "threads", "k", "qps", "ann_recall_at_10"]
+
+
 def draw(frame: pd.DataFrame) -> Figure:
     """Draw ANN recall@10 against single-query QPS of single-stage trials on truncated vectors.
 
     Raises NothingToShow if there is no such trial.
     """
     rows = plain(single_stage(timed(frame)))
-    rows = rows[rows["ann_recall_at_10"].notna()]
+    rows = rows.loc[rows["ann_recall_at_10"].notna(), _NEEDED]
     rows = needed(rows, "no timed single-stage trial on truncated vectors")
     parts = [(dim, part) for _, whole in groups(rows) for dim, part in whole.groupby("dim")]
     parts.sort(key=lambda part: part[0])  # several datasets side by side at each dimension

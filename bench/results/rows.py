@@ -132,8 +132,9 @@ def two_stage(frame: pd.DataFrame) -> pd.Series:
 
 def from_disk(frame: pd.DataFrame) -> pd.Series:
     """Return which rows rescore with vectors read from disk, bool."""
-    disk = {text: parameters(text).get(VECTORS) == DISK for text in frame["stages"].unique()}
-    return pd.Series([disk[text] for text in frame["stages"]], index=frame.index, dtype=bool)
+    place, texts = pd.factorize(frame["stages"], use_na_sentinel=False)
+    disk = np.array([parameters(text).get(VECTORS) == DISK for text in texts], dtype=bool)
+    return pd.Series(disk[place], index=frame.index, dtype=bool)
 
 
 def compressed(frame: pd.DataFrame) -> pd.Series:

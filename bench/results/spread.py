@@ -79,12 +79,12 @@ def pooled(
 
 
 def _pooled(frame: pd.DataFrame, column: str) -> Spread:
-    several = frame[column].map(_count).to_numpy() > 1
+    several = _counts(frame[column]) > 1
     if not several.any():
         return Spread(0.0, 0)
     rows = frame.loc[several, [*_INDEX, column]]
     index = rows.groupby(_INDEX, dropna=False, sort=False).ngroup().to_numpy()
-    counts = rows[column].map(len).to_numpy()
+    counts = _counts(rows[column])
     logs = np.log(np.concatenate(rows[column].to_list()))
     starts = np.cumsum(counts) - counts
     distances = logs - np.repeat(np.add.reduceat(logs, starts) / counts, counts)
@@ -111,7 +111,7 @@ def widened(frame: pd.DataFrame) -> pd.DataFrame:
             if not spread.degrees:
                 continue
             value = part[figure].to_numpy(float)
-            counts = part[PROCESS_COLUMNS[figure]].map(_count).to_numpy()
+            counts = np.maximum(_counts(part[PROCESS_COLUMNS[figure]]), 1)
             widths = {count: spread.half_width(count) for count in np.unique(counts).tolist()}
             between = np.array([widths[count] for count in counts.tolist()])
             for side, sign in (("low", -1), ("high", 1)):
@@ -123,8 +123,9 @@ def widened(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _count(values: object) -> int:
-    return max(len(values), 1) if isinstance(values, list | tuple) else 1
+def _counts(column: pd.Series) -> np.ndarray:
+    """Return the length of each list, (n,) int64; 0 where there is none."""
+    return np.array([len(v) if isinstance(v, list | tuple) else 0 for v in column.tolist()], int)
 
 
 def with_process(row: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

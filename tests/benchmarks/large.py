@@ -108,7 +108,7 @@ def _measured(frame, by_query, rng):
     n, dim, bits = len(frame), frame["dim"].to_numpy(), frame["component_bits"].to_numpy()
     noise = np.exp(rng.normal(0, 0.3, n))
     ndcg = by_query.mean(axis=1, dtype=float)
-    kept = ndcg / ndcg[-len(frame) + list(frame["dim"]).index(256)]
+    kept = ndcg / ndcg[list(frame["dim"]).index(256)]
     search = frame["search_params"].map(lambda text: json.loads(text or "{}").get("ef", 16))
     speed = (0.2 + 0.8 * dim / 256) * (0.3 + 0.7 * bits / 32) * (search / 64) ** 0.6 * noise
     changed = {"n_queries": by_query.shape[1]}
