@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import overload
 
+import numpy as np
 import pyarrow as pa
 
 _ROWS = 65_536
@@ -35,6 +36,10 @@ class LazyIds(Sequence[str]):
         return self._id(self._numbers[at])
 
     @abstractmethod
+    def at(self, positions: np.ndarray) -> pa.Array:
+        """Return the ids at many positions, (p,) int64, as an Arrow array of texts."""
+
+    @abstractmethod
     def _id(self, position: int) -> str: ...
 
 
@@ -44,6 +49,10 @@ class RowNumbers(LazyIds):
     def __iter__(self) -> Iterator[str]:
         """Yield the ids in order."""
         return map(str, self._numbers)
+
+    def at(self, positions: np.ndarray) -> pa.Array:
+        """Return the positions as texts."""
+        return pa.array(positions).cast(pa.string())
 
     def _id(self, position: int) -> str:
         return str(position)
@@ -62,6 +71,11 @@ class StoredIds(LazyIds):
     def __iter__(self) -> Iterator[str]:
         """Yield the ids in order."""
         return (each for part in self._parts for each in part.to_pylist())
+
+    def at(self, positions: np.ndarray) -> pa.Array:
+        """Read the ids at many positions at once."""
+        taken = pa.chunked_array(self._parts).take(pa.array(positions))
+        return taken.cast(pa.string()).combine_chunks()
 
     def _id(self, position: int) -> str:
         part, row = divmod(position, _ROWS)

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bench.datasets import Dataset, RowNumbers, VectorStream, load_dataset
-from bench.datasets._ids import StoredIds, positions, store_ids
+from bench.datasets._ids import LazyIds, StoredIds, positions, store_ids
 from bench.datasets._stream import array_stream
 from bench.embeddings.encoding import check, digest, encode
 from bench.embeddings.ingest import Ingested, Place, ingest, known, open_place, place_of
@@ -98,7 +98,7 @@ class Embeddings:
         return rows, documents
 
     @cached_property
-    def doc_ids(self) -> Sequence[str]:
+    def doc_ids(self) -> LazyIds:
         """The documents' ids by position, read when they are asked for."""
         path = self.folder / _IDS
         return StoredIds(path) if path.exists() else RowNumbers(len(self.corpus))

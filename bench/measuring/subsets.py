@@ -23,6 +23,8 @@ PAIRS = 300
 """About as many relevant pairs are ranked, so that 199 permutations take seconds."""
 DOCUMENTS = 16_384
 """A larger corpus is sampled: permutations and truncation are scored on the same documents."""
+DIMENSIONS = 64
+"""Most dimensions that permutations are scored at: a study may name hundreds."""
 
 
 @dataclass(frozen=True)
@@ -141,11 +143,14 @@ def ranked(values: np.ndarray) -> dict[str, Any]:
 def subset_columns(
     job: ExactJob, embeddings: Embeddings, progress: Callable[[int], None]
 ) -> dict[int, dict[str, Any]]:
-    """Return the columns of each dimension below the full one; they are kept in a file.
+    """Return the columns of dimensions below the full one; they are kept in a file.
 
+    Of more than `DIMENSIONS`, so many are taken at equal steps; the others have no such columns.
     `progress` is called with the number of permutations done.
     """
-    dimensions = [d for d in job.exact.dimensions if d < embeddings.full_dim]
+    below = [d for d in job.exact.dimensions if d < embeddings.full_dim]
+    places = np.linspace(0, len(below) - 1, min(len(below), DIMENSIONS)).round().astype(int)
+    dimensions = [below[place] for place in places]
     path = job.exact.stem.with_suffix(f".subsets-{job.subsets}.npy")
     if not dimensions or (embeddings.qrels is not None and not len(embeddings.relevant_pairs()[0])):
         return {}

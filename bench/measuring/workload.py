@@ -162,10 +162,8 @@ class Workload:
         """Return the ids of the documents at positions (q, k), -1 pads, by query."""
         kept = ids >= 0
         ends = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
-        positions, places = np.unique(ids[kept], return_inverse=True)
-        doc_ids = self.embeddings.doc_ids
-        names = pa.array([doc_ids[position] for position in positions.tolist()], pa.string())
-        return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), names.take(pa.array(places)))
+        names = self.embeddings.doc_ids.at(ids[kept])
+        return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), names)
 
     def columns(self, trial: Trial, server: str = "") -> dict[str, Any]:
         """Return the columns of a trial's row that were known before it was measured."""

@@ -1,10 +1,11 @@
 """Ids of very many documents: made or read when asked for, and found without a table of all."""
 
+import numpy as np
 import pytest
 
 from bench.datasets import _ids
 from bench.datasets._files import distinct, scored_queries
-from bench.datasets._ids import RowNumbers, positions, spooled
+from bench.datasets._ids import RowNumbers, StoredIds, positions, spooled, store_ids
 from bench.errors import DataError
 
 
@@ -51,3 +52,12 @@ def test_judgements_of_row_numbers():
     )
     assert qrels == {"0": {"7": 1, "99": 1}}
     assert "name 2 documents that are not in the corpus: 99, x" in notes[0]
+
+
+def test_many_ids_at_once_are_those_asked_for_one_by_one(tmp_path):
+    names = [f"id {i} é" for i in range(70_000)]  # more than one block
+    store_ids(tmp_path / "ids.arrow", names)
+    asked = np.array([69_999, 0, 65_536, 65_535, 0])
+    for ids in (StoredIds(tmp_path / "ids.arrow"), RowNumbers(70_000)):
+        assert ids.at(asked).to_pylist() == [ids[i] for i in asked.tolist()]
+        assert ids.at(asked[:0]).to_pylist() == []

@@ -9,6 +9,7 @@ import pytest
 from bench.embeddings import Embeddings
 from bench.exact.one_pass import exact_topk
 from bench.measuring import subsets
+from bench.measuring.jobs import Data, ExactJob, ExactKey
 from bench.measuring.runner import run
 from bench.measuring.subsets import permutations, ranked, sample
 from bench.quality.measures import relevance
@@ -125,3 +126,20 @@ def test_only_truncations_rows_hold_them(vector_folder, tmp_path):
     assert none["subsets"].isna().all()
     again = run(tmp_path / "s.toml", tmp_path / "none", progress=False)
     assert again["subsets"].notna().sum() == 2, "another number is measured anew"
+
+
+def test_of_many_dimensions_some_at_equal_steps_are_ranked(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(subsets, "DIMENSIONS", 3)
+    key = ExactKey(
+        data=Data(folder=tmp_path, encoder="", max_queries=None, seed=0),
+        reducer="truncate",
+        reducer_params="",
+        reducer_key="",
+        dimensions=(2, 4, 6, 8, 10, 24),
+        depth=10,
+    )
+    job = ExactJob(cores=[0], exact=key, full=key, trials={}, subsets=4)
+    done = []
+    found = subsets.subset_columns(job, data, done.append)
+    assert list(found) == [2, 6, 10]
+    assert done == [0, 1, 2, 3, 4]
