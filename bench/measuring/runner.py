@@ -85,12 +85,12 @@ def run(
     store = Store(out or Path("results") / study.name)
     lock = filelock.FileLock(store.folder / ".lock")
     try:
-        lock.acquire(timeout=0)
+        held = lock.acquire(timeout=0)
     except filelock.Timeout as error:
         raise UsageError(
             f"{store.folder} is being written by another run; wait for it or choose another --out"
         ) from error
-    with lock:
+    with held:
         _Run(study, store, progress, retry).go()
     return load(store.folder)
 
