@@ -20,6 +20,7 @@ from bench.analysis.recommendation import RETAIN
 from bench.analysis.summary import Summary, folder_of, number, summarise
 from bench.analysis.tables import front
 from bench.figures import draw_all, figures, svg
+from bench.report.beside import Beside
 from bench.results.derived import ALL_COLUMNS
 from bench.results.rows import exact_rows, quality_of, timed
 
@@ -42,30 +43,45 @@ def write_report(
     It shows the decision, findings, tables, figures and provenance, and needs no network. Raises
     UsageError on bad input and if there is nothing measured.
     """
-    with Console(stderr=True).status("reading the tables") as status:
+    trials = folder_of(results) / "trials.parquet"
+    with Console(stderr=True).status("reading the tables") as status, Beside(trials) as beside:
         found = summarise(results, retain=retain, margin=margin)
         path = Path(out) if out else folder_of(results) / "report.html"
-        path.write_text(render(found, status.update), encoding="utf-8")
+        drawn = beside.figures() or figures_of(found.frame, status.update)
+        path.write_text(render(found, drawn), encoding="utf-8")
     return path
 
 
-def render(found: Summary, progress: Callable[[str], object] | None = None) -> str:
-    """Return the page of a summary as HTML; figures (SVG), styles and script are inline.
+def figures_of(
+    frame: pd.DataFrame, progress: Callable[[str], object] | None = None
+) -> list[dict[str, str]]:
+    """Draw the figures of a page: name, title, caption and SVG of each.
 
     `progress` is told what is under way.
+    """
+    if not (frame["status"] == "ok").any():
+        return []
+    drawn = draw_all(frame, FIGURE_WIDTH, progress)
+    return [_figure(name, figure) for name, figure in drawn.items()]
+
+
+def render(found: Summary, drawn: list[dict[str, str]] | None = None) -> str:
+    """Return the page of a summary as HTML; figures (SVG), styles and script are inline.
+
+    `drawn` are the figures of `figures_of`, if they are drawn already.
     """
     source = resources.files("bench.report").joinpath("page.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     frame, listed = found.frame, _listed(found)
-    drawn = draw_all(frame, FIGURE_WIDTH, progress) if (frame["status"] == "ok").any() else {}
+    drawn = figures_of(frame) if drawn is None else drawn
     named = labels(frame, listed.index)
     return environment.from_string(source).render(
         recommendations=found.recommendations,
         sections=found.sections,
         side_by_side=found.side_by_side(),
-        figures=[_figure(name, figure) for name, figure in drawn.items()],
+        figures=[figure | {"svg": Markup(figure["svg"])} for figure in drawn],
         columns=_COLUMNS,
         trials=[_trial(row, named[i]) for i, row in listed.iterrows()],
         n_trials=len(frame),
@@ -133,7 +149,7 @@ def _figure(name: str, drawn: Figure) -> dict[str, str]:
         "name": name,
         "title": module.TITLE,
         "caption": getattr(module, "CAPTION", ""),
-        "svg": Markup(_inline(svg(drawn))),
+        "svg": _inline(svg(drawn)),
     }
 
 

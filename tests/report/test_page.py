@@ -10,7 +10,7 @@ from bench.analysis.labels import labels
 from bench.analysis.summary import summary_of
 from bench.analysis.tables import curves, dimension_table, front, truncation, worth_showing
 from bench.figures import draw_all
-from bench.report.page import FIGURE_WIDTH, MOST_TRIALS, render
+from bench.report.page import FIGURE_WIDTH, MOST_TRIALS, render, write_report
 from bench.results.rows import exact_rows, timed
 from bench.results.store import load_queries
 
@@ -127,3 +127,19 @@ def test_a_large_table_is_cut_to_the_best_and_says_so(frame):
     assert f"{len(listed):,} of {len(large):,} trials" in page
     assert f"{len(large) - len(listed):,} others are not" in page
     assert len(page.encode()) < 3e6
+
+
+def test_figures_drawn_beside_are_the_same_page(measured, tmp_path, monkeypatch):
+    alone = write_report(measured, tmp_path / "alone.html").read_text()
+    monkeypatch.setattr("bench.report.beside.LEAST_TRIALS", 1)
+    monkeypatch.setattr("bench.report.page.figures_of", None)  # not drawn in this process
+    assert write_report(measured, tmp_path / "beside.html").read_text() == alone
+
+
+def test_if_the_process_beside_fails_the_figures_are_drawn_here(measured, tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.report.beside.LEAST_TRIALS", 1)
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    assert (
+        '<figure id="quality_vs_dimension">'
+        in write_report(measured, tmp_path / "page.html").read_text()
+    )

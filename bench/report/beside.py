@@ -1,0 +1,63 @@
+"""Draw the figures of a large results folder in a process of their own, beside the tables."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.parquet import count_rows
+
+LEAST_TRIALS = 5_000
+"""With fewer trials the start of a process takes longer than it saves."""
+
+
+class Beside:
+    """A process that draws the figures of a page; use it as a context."""
+
+    def __init__(self, trials: Path) -> None:
+        """Start it if the table `trials` is large."""
+        self._process = None
+        if _is_large(trials):
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", __name__, str(trials)], stdout=subprocess.PIPE
+            )
+
+    def __enter__(self) -> Beside:
+        return self
+
+    def figures(self) -> list[dict[str, str]] | None:
+        """Wait for the figures of `bench.report.page`; None if it drew none."""
+        if self._process is None:
+            return None
+        found, _ = self._process.communicate()
+        if self._process.returncode:
+            return None
+        drawn: list[dict[str, str]] = json.loads(found)
+        return drawn
+
+    def __exit__(self, *exception: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            if self._process.stdout is not None:
+                self._process.stdout.close()
+
+
+def _is_large(trials: Path) -> bool:
+    try:
+        return count_rows(trials) >= LEAST_TRIALS
+    except (OSError, ValueError):  # absent or damaged, which reading it will say
+        return False
+
+
+def _main(trials: str) -> None:
+    from bench.report.page import figures_of
+    from bench.results.store import load
+
+    print(json.dumps(figures_of(load(trials))))
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])
