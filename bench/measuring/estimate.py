@@ -18,7 +18,7 @@ import numpy as np
 from bench.backends import LIBRARY, get_backend
 from bench.measuring import clock, mapped
 from bench.measuring.jobs import IndexProbe, Probed
-from bench.measuring.workload import Workload
+from bench.measuring.workload import Workload, first
 from bench.study.plan import BM25, EXACT, Trial, parameters
 from bench.study.schema import SHORTLIST
 
@@ -116,7 +116,7 @@ def estimate(work: Workload, groups: Sequence[dict[str, Trial]], probes: Probes)
     """Return what `groups` of trials take, a line for the exact pass and one per backend."""
     costs = _Costs(work, probes)
     found = []
-    for backend, members in groupby(groups, key=lambda group: _first(group).backend):
+    for backend, members in groupby(groups, key=lambda group: first(group).backend):
         listed = list(members)
         if backend == EXACT:
             found += [costs.exact(group) for group in listed]
@@ -133,7 +133,7 @@ def too_large(work: Workload, group: dict[str, Trial], probes: Probes, limit: fl
     Only what is sure counts: the bytes of the index, by its size over fewer vectors, and those of
     the vectors that are copied.
     """
-    costs, trial = _Costs(work, probes), _first(group)
+    costs, trial = _Costs(work, probes), first(group)
     needed, scratch = costs.index_bytes(trial), costs.scratch_bytes(trial)
     if needed + _BASE_BYTES > limit:
         return (
@@ -179,7 +179,7 @@ class _Costs:
 
     def exact(self, group: dict[str, Trial]) -> Estimate:
         """Estimate the exact pass of one reducer."""
-        trial = _first(group)
+        trial = first(group)
         reducer = self.work.reducer(trial.reducer, trial.reducer_params)
         rate = self.probes.pairs_per_second or 1e8
         seconds = self.probes.start_seconds + self.n * self.q / rate
@@ -211,7 +211,7 @@ class _Costs:
 
     def index(self, group: dict[str, Trial]) -> Estimate:
         """Estimate one index with its trials."""
-        trial = _first(group)
+        trial = first(group)
         build, size = self._built(trial)
         reduced, scratch = 4.0 * self.n * trial.dim, self.scratch_bytes(trial)
         start = self.probes.start_seconds + (reduced + self.vector_bytes) / _COPY_RATE
@@ -296,7 +296,3 @@ def _at(dim: int, values: list[tuple[int, float]]) -> float:
     """Interpolate between the smallest and the largest dimension."""
     dims, found = zip(*values, strict=True)
     return float(np.interp(dim, dims, found))
-
-
-def _first(group: dict[str, Trial]) -> Trial:
-    return next(iter(group.values()))

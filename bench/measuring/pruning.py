@@ -110,6 +110,14 @@ def _dropped(candidate: Rival) -> Dropped:
     return Dropped(quality, queries, reason)
 
 
+def rival_of(by_query: Sequence[float] | None, ms: float, size: float | None) -> jobs.Rival | None:
+    """Return a rival; None without a quality of every query or a size to compare by."""
+    found = np.array([*(by_query or [np.nan]), np.nan if size is None else size], dtype=float)
+    if np.isnan(found).any():
+        return None
+    return jobs.Rival(by_query=found[:-1].tolist(), ms=ms, bytes=float(found[-1]))
+
+
 def undominated(rivals: Sequence[jobs.Rival]) -> list[jobs.Rival]:
     """Return the rivals that no other dominates: none is as good in all three and better in one."""
     costs = [(-float(np.mean(r.by_query)), r.ms, r.bytes) for r in rivals]

@@ -45,10 +45,10 @@ from bench.measuring.jobs import (
 )
 from bench.measuring.prepared import ExactResults
 from bench.measuring.progress import Progress
-from bench.measuring.pruning import undominated
+from bench.measuring.pruning import rival_of, undominated
 from bench.measuring.remaining import Remaining, this_machine
 from bench.measuring.supervisor import Worker
-from bench.measuring.workload import Workload
+from bench.measuring.workload import Workload, first
 from bench.reducers import PLAIN
 from bench.results.rows import timed
 from bench.results.spread import with_process
@@ -145,41 +145,36 @@ class _Run:
     # --------------------------------------------------------------------------------- measuring
 
     def _measure(self, work: Workload, groups: list[dict[str, Trial]]) -> None:
-        bm25 = [group for group in groups if _first(group).backend == BM25]
+        bm25 = [group for group in groups if first(group).backend == BM25]
         groups = [group for group in groups if group not in bm25]
         self._find_exact(work, groups)
         for group in bm25:
             full, name = work.full_key, work.embeddings.dataset
             job = Bm25Job(cores=self.machine.cores, dataset=name, full=full, trials=group)
             self._run_job(work, job, "BM25")
-        timed_groups = [group for group in groups if _first(group).backend != EXACT]
+        timed_groups = [group for group in groups if first(group).backend != EXACT]
         if not timed_groups:
             return
         encode_ms = self._encode_ms(work.embeddings)
         self._measure_bandwidth()
         for group in timed_groups:
-            first = _first(group)
-            backend = get_backend(first.backend)
-            if not backend.available():
-                reason = f"not installed: {backend.install}"
-                for trial_id, trial in group.items():
-                    self._add_failure(work, trial_id, trial, "skipped", reason)
-                continue
+            backend = get_backend(first(group).backend)
             limit = self.machine.memory_limit
-            if self.probes and (reason := too_large(work, group, self.probes, limit)):
-                for trial_id, trial in group.items():
-                    self._add_failure(work, trial_id, trial, "out_of_memory", reason)
-                continue
-            build = self._build_job(work, group).model_copy(
-                update={"rivals": self._rivals(work), "encode_ms_p50": encode_ms}
-            )
-            self._run_job(work, build, _label(first))
+            if not backend.available():
+                self._leave_out(work, group, "skipped", f"not installed: {backend.install}")
+            elif self.probes and (reason := too_large(work, group, self.probes, limit)):
+                self._leave_out(work, group, "out_of_memory", reason)
+            else:
+                build = self._build_job(work, group).model_copy(
+                    update={"rivals": self._rivals(work), "encode_ms_p50": encode_ms}
+                )
+                self._run_job(work, build, _label(first(group)))
 
     def _build_job(self, work: Workload, group: dict[str, Trial]) -> BuildJob:
-        first = _first(group)
+        trial = first(group)
         return BuildJob(
-            cores=self.machine.cores[-first.threads :],
-            exact=work.exact_key(first.reducer, first.reducer_params),
+            cores=self.machine.cores[-trial.threads :],
+            exact=work.exact_key(trial.reducer, trial.reducer_params),
             full=work.full_key,
             trials=group,
             repeats=self.study.repeats,
@@ -198,7 +193,7 @@ class _Run:
         """
         firsts: dict[str, dict[str, Trial]] = {}
         for group in work.groups:
-            trial = _first(group)
+            trial = first(group)
             if trial.backend in (EXACT, BM25):
                 continue
             least = SPREAD_PROCESSES if firsts.setdefault(trial.backend, group) is group else 1
@@ -233,7 +228,7 @@ class _Run:
 
     def _find_exact(self, work: Workload, groups: list[dict[str, Trial]]) -> None:
         """Run the exact pass of every reducer in `groups` whose results or rows are missing."""
-        rows = {_reducer(group): group for group in groups if _first(group).backend == EXACT}
+        rows = {_reducer(group): group for group in groups if first(group).backend == EXACT}
         # Everything is scored against the full dimension of plain truncation, so that comes first.
         for reducer, params in dict.fromkeys([(PLAIN, ""), *map(_reducer, groups)]):
             job = ExactJob(
@@ -345,6 +340,10 @@ class _Run:
         self.rows[event.trial_id] = row
         self.progress.finished(row["status"])
 
+    def _leave_out(self, work: Workload, group: dict[str, Trial], status: str, reason: str) -> None:
+        for trial_id, trial in group.items():
+            self._add_failure(work, trial_id, trial, status, reason)
+
     def _add_failure(
         self, work: Workload, trial_id: str, trial: Trial, status: str, error: str
     ) -> None:
@@ -376,14 +375,16 @@ class _Run:
         for _, row in held.iterrows():
             values = queries[row["trial_id"]].set_index("query_id")[measure]
             by_query = values.loc[work.embeddings.query_ids]
-            found.append(_rival(by_query.tolist(), row["latency_ms_p50"], row["bytes_per_vector"]))
+            found.append(
+                rival_of(by_query.tolist(), row["latency_ms_p50"], row["bytes_per_vector"])
+            )
         return [rival for rival in found if rival]
 
     def _remember(self, work: Workload, row: dict[str, Any], queries: QueryRows) -> None:
         if work.embeddings.key not in self.rivals:
             return
         by_query = getattr(queries, _measure_of(work.embeddings))
-        rival = _rival(by_query, row["latency_ms_p50"], row["bytes_per_vector"])
+        rival = rival_of(by_query, row["latency_ms_p50"], row["bytes_per_vector"])
         if rival:
             self.rivals[work.embeddings.key].append(rival)
 
@@ -392,20 +393,9 @@ def _label(trial: Trial) -> str:
     return f"{trial.backend} {trial.dim} d {trial.build_params}".strip()
 
 
-def _first(group: dict[str, Trial]) -> Trial:
-    return next(iter(group.values()))
-
-
 def _reducer(group: dict[str, Trial]) -> tuple[str, str]:
-    return _first(group).reducer, _first(group).reducer_params
+    return first(group).reducer, first(group).reducer_params
 
 
 def _measure_of(embeddings: Embeddings) -> str:
     return "ndcg_at_10" if embeddings.qrels is not None else "fidelity_at_10"
-
-
-def _rival(by_query: list[float] | None, ms: float, size: float | None) -> Rival | None:
-    """Return a rival; None without a quality per query or a size to compare by."""
-    if by_query is None or pd.isna(by_query).any() or pd.isna(size) or size is None:
-        return None
-    return Rival(by_query=by_query, ms=ms, bytes=size)

@@ -197,6 +197,11 @@ class Workload:
         return None if groups is None else len(set(groups))
 
 
+def first(group: dict[str, Trial]) -> Trial:
+    """Return any trial of a group; those over one index share what it is built from."""
+    return next(iter(group.values()))
+
+
 def _versions(backend: str) -> dict[str, str]:
     """Return the versions that the figures of a backend's trials depend on."""
     if backend == BM25:
