@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -23,7 +24,8 @@ CAPTION = (
     "So it does not count the quality lost by truncation."
 )
 
-
+MOST_PANELS = 8
+"""Most dimensions that a figure of many points has panels for; they are at equal steps."""
 _NEEDED = ["dataset", "encoder", "synthetic", "dim", "backend", "precision"]
 _NEEDED += ["build_params", "threads", "k", "qps", "ann_recall_at_10"]
 
@@ -40,6 +42,13 @@ def draw(frame: pd.DataFrame) -> Figure:
     parts.sort(key=lambda part: part[0])  # several datasets side by side at each dimension
     low, high = rows["qps"].min() / 1.3, rows["qps"].max() * 1.3
     crowded = len(rows) > MOST_SHAPES
+    dims = sorted({dim for dim, _ in parts})
+    said = ""
+    if crowded and len(dims) > MOST_PANELS:
+        places = np.linspace(0, len(dims) - 1, MOST_PANELS).round().astype(int)
+        shown = {dims[place] for place in places}
+        parts = [(dim, part) for dim, part in parts if dim in shown]
+        said = f"one of {len(shown)} shown of {len(dims)}; "
     with panels(len(parts), columns=4, height=2.4) as (figure, axes):
         for axis, (_, part) in zip(axes, parts, strict=True):
             for (backend, precision), points in part.groupby(["backend", "precision"], sort=False):
@@ -64,7 +73,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             axes,
             [part for _, part in parts],
             [
-                f"{dim} dimensions" + (f"\nfronts of {len(part):,} points" if crowded else "")
+                f"{dim} dimensions" + (f"\n{said}fronts of {len(part):,} points" if crowded else "")
                 for dim, part in parts
             ],
         )

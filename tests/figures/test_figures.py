@@ -273,5 +273,10 @@ def test_a_crowded_panel_draws_points_as_pixels_and_fronts_of_lines(frame, monke
         assert max(tops) == best["ann_recall_at_10"]
         for line in axis.lines:
             assert (np.diff(line.get_ydata()) <= 0).all()  # ever faster, ever worse
+    monkeypatch.setattr("bench.figures.recall_vs_qps.MOST_PANELS", 3)
+    cut = figures()["recall_vs_qps"].draw(frame)
+    titles = [axis.get_title() for axis in cut.axes if axis.get_title()]
+    assert [title.split()[0] for title in titles] == ["4", "16", "32"]  # of 4, 8, 16 and 32
+    assert all("one of 3 shown of 4; fronts of" in title for title in titles)
     labels = [t.get_text() for t in many["build_vs_dimension"].legends[0].get_texts()]
     assert "faiss-hnsw (median over builds)" in labels
