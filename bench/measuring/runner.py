@@ -370,7 +370,7 @@ class _Run:
             & (held["encoder"] == work.embeddings.encoder)
         ]
         queries = dict(list(load_queries(self.store.folder).groupby("trial_id")))
-        measure = _measure_of(work.embeddings)
+        measure = work.measure
         found = []
         for _, row in held.iterrows():
             values = queries[row["trial_id"]].set_index("query_id")[measure]
@@ -383,7 +383,7 @@ class _Run:
     def _remember(self, work: Workload, row: dict[str, Any], queries: QueryRows) -> None:
         if work.embeddings.key not in self.rivals:
             return
-        by_query = getattr(queries, _measure_of(work.embeddings))
+        by_query = getattr(queries, work.measure)
         rival = rival_of(by_query, row["latency_ms_p50"], row["bytes_per_vector"])
         if rival:
             self.rivals[work.embeddings.key].append(rival)
@@ -395,7 +395,3 @@ def _label(trial: Trial) -> str:
 
 def _reducer(group: dict[str, Trial]) -> tuple[str, str]:
     return first(group).reducer, first(group).reducer_params
-
-
-def _measure_of(embeddings: Embeddings) -> str:
-    return "ndcg_at_10" if embeddings.qrels is not None else "fidelity_at_10"

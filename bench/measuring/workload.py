@@ -94,6 +94,11 @@ class Workload:
         """Key of plain truncation, whose full dimension every trial is compared with."""
         return self.exact_key(PLAIN, "")
 
+    @property
+    def measure(self) -> str:
+        """The column of the queries table that configurations are compared by."""
+        return "ndcg_at_10" if self.embeddings.qrels is not None else "fidelity_at_10"
+
     @cached_property
     def groups(self) -> list[dict[str, Trial]]:
         """All trials by id: one group per reducer of the exact pass, then one per index."""
