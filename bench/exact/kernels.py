@@ -187,6 +187,49 @@ def collect(
 
 
 @njit(nogil=True, cache=True, fastmath=_SUMS)
+def raise_bars(
+    metric: int,
+    queries: np.ndarray,
+    documents: np.ndarray,
+    near: np.ndarray,
+    steps: np.ndarray,
+    margin: np.ndarray,
+    bars: np.ndarray,
+) -> None:
+    """Raise `bars` (s, q) to the worst score of the documents `near` (q, m) int64.
+
+    Scores are on the scale of the pass. A -1 among the documents leaves the bars of its query.
+
+    `queries` (q, D) and `documents` (n, D) float32, `steps` (s,) int64; `margin` (s, q) float32 is
+    what rounding may add to a score elsewhere.
+    """
+    worst = np.empty(len(steps), np.float32)
+    for q in range(len(near)):
+        worst[:] = np.inf
+        for position in near[q]:
+            if position < 0:
+                worst[:] = -np.inf
+                break
+            product, square, previous = np.float32(0), np.float32(0), 0
+            for s in range(len(steps)):
+                added, length = np.float32(0), np.float32(0)
+                for c in range(previous, steps[s]):
+                    added += queries[q, c] * documents[position, c]
+                    length += documents[position, c] * documents[position, c]
+                product, square, previous = product + added, square + length, steps[s]
+                score = product
+                if metric == COSINE:
+                    score = product / np.sqrt(square) if square > 0 else np.float32(0)
+                elif metric == L2:
+                    score = 2 * product - square
+                worst[s] = min(worst[s], score)
+        for s in range(len(steps)):
+            bar = worst[s] - margin[s, q]
+            if bar > bars[s, q]:
+                bars[s, q] = bar
+
+
+@njit(nogil=True, cache=True, fastmath=_SUMS)
 def pair_score(metric: int, query: np.ndarray, document: np.ndarray) -> float:
     """Return the double-precision score of two (d,) float32 vectors; higher is nearer.
 

@@ -18,18 +18,20 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from bench.exact.pairs import METRICS, NEAR, Pairs
 from bench.machine import usable_cores
-
-METRICS = ("cosine", "inner_product", "l2")
 
 _DOCUMENTS, _QUERIES = 1_024, 512
 """Size of a block: its products (2 MiB) stay in cache from one part to the next."""
 _SPARE = 16
 """Extra candidates kept beyond k until near-ties are settled."""
-_NEAR = 4e-6
-"""Scores closer than this, relative to `_Pass.magnitude`, are recomputed in double precision."""
 _GATHERED = 8_192
 """Pairs whose documents are read together."""
+_SMALL = 64 * 2**20
+"""Bytes of a corpus that is converted once, not block by block."""
+_STEPS = 25
+"""Of a small corpus, one step in so many is scanned beforehand: its nearest documents tell how near
+those of the steps around it are at least, so that fewer documents are collected there."""
 
 Transform = Callable[[np.ndarray], np.ndarray]
 
@@ -107,7 +109,7 @@ def exact_search(
             f"{len(corpus):,} documents are more than the 4,294,967,294 that one pass can number"
         )
     with threadpool_limits(1, user_api="blas"):
-        return _Pass(
+        return Pass(
             queries, corpus, sorted(set(dimensions)), k, metric, relevant, transform, own, threads
         ).run(progress)
 
@@ -129,7 +131,7 @@ def exact_ranks(
     """
     with threadpool_limits(1, user_api="blas"):
         steps = sorted(set(dimensions))
-        found = _Pass(queries, corpus, steps, 0, "cosine", pairs, transform, own, threads).run()
+        found = Pass(queries, corpus, steps, 0, "cosine", pairs, transform, own, threads).run()
     return {d: ranks for d, (_, ranks) in found.relevant.items()}
 
 
@@ -164,14 +166,18 @@ class _Scanned:
     """Results of one thread."""
 
     keys: np.ndarray
-    """(s, q, capacity) uint64: packed score and position of each candidate; 0 for none."""
+    """(s, q, capacity) uint64: packed score and position of each candidate."""
+    counts: np.ndarray
+    """(s, q) int64: the number of candidates."""
     longest: np.ndarray
     """(s,) float32: the longest prefix of a document."""
     above: np.ndarray | None
     """(s, p) int64: documents that rank above each relevant pair."""
 
 
-class _Pass:
+class Pass:
+    """One pass over the corpus; arguments as for `exact_search`, steps in ascending order."""
+
     def __init__(
         self,
         queries: np.ndarray,
@@ -194,13 +200,16 @@ class _Pass:
         self.own = own
         self.metric = METRICS.index(metric)
         self.queries = self._converted(queries)
+        self.small = 4 * self.corpus.size <= _SMALL
+        if self.small:
+            self.corpus, self.transform = self._converted(self.corpus), None
         self.threads = threads or len(usable_cores())
         self.keep = k + _SPARE + (own is not None)
         self.shared = np.full((len(steps), len(queries)), -np.inf, np.float32)
         squares = np.zeros((len(steps), len(queries)), np.float32)
         kernels.prefix_squares(self.queries, np.array(steps), squares)
         self.lengths = np.sqrt(squares)
-        self.pairs = None if relevant is None else _Pairs(self, *relevant)
+        self.pairs = None if relevant is None else Pairs(self, *relevant)
 
     def _converted(self, vectors: np.ndarray) -> np.ndarray:
         """Return (n, D) float32, transformed and contiguous; a view if nothing changes."""
@@ -210,22 +219,45 @@ class _Pass:
         )
 
     def run(self, progress: Callable[[int], None] | None = None) -> Exact:
+        if self.k and self.small and len(self.steps) > _STEPS and len(self.corpus) > self.keep:
+            self._raise_bars()
         blocks = _Blocks(len(self.corpus), progress)
         with ThreadPoolExecutor(self.threads) as pool:
             try:
                 scanned = list(pool.map(self._scan_or_stop, [blocks] * self.threads))
             finally:
                 blocks.stop.set()  # after an interrupt, so that no thread goes on
-            parts = [each.keys for each in scanned]
             longest = np.max([each.longest for each in scanned], axis=0)
             nearest = {}
             if self.k:
                 settled = pool.map(
-                    lambda j: self._settled(j, parts, longest[j]), range(len(self.steps))
+                    lambda j: self._settled(j, scanned, longest[j]), range(len(self.steps))
                 )
                 nearest = dict(zip(self.steps, settled, strict=True))
         ranks = {} if self.pairs is None else self.pairs.ranks([each.above for each in scanned])
         return Exact(nearest, ranks)
+
+    def _raise_bars(self) -> None:
+        """Set what a document must exceed at each step from the nearest documents at a few.
+
+        The worst score of any `keep` documents is one that the best `keep` reach.
+        """
+        some = self.steps[_STEPS // 2 :: _STEPS]
+        coarse = Pass(
+            self.queries, self.corpus, some, self.keep, METRICS[self.metric],
+            None, None, None, self.threads,
+        ).run()  # fmt: skip
+        steps = np.array(self.steps)
+        longest = np.zeros((len(steps), len(self.corpus)), np.float32)
+        self.kernels.prefix_squares(self.corpus, steps, longest)
+        longest = np.sqrt(longest.max(axis=1))
+        margin = NEAR * np.array([self.magnitude(j, longest[j]) for j in range(len(steps))])
+        if METRICS[self.metric] == "cosine":
+            margin *= self.lengths
+        for ids, _ in coarse.nearest.values():
+            self.kernels.raise_bars(
+                self.metric, self.queries, self.corpus, ids, steps, margin, self.shared
+            )
 
     def _scan_or_stop(self, blocks: _Blocks) -> _Scanned:
         """Scan blocks; an error stops the other threads too."""
@@ -271,8 +303,7 @@ class _Pass:
                             squares[j, :rows].max(), above[j],
                         )  # fmt: skip
             blocks.done(rows)
-        filled = np.arange(2 * self.keep) < counts[:, :, None]
-        return _Scanned(np.where(filled, keys, 0), np.sqrt(longest), above)
+        return _Scanned(keys, counts, np.sqrt(longest), above)
 
     def magnitude(self, j: int, longest: float) -> np.ndarray:
         """Return the size of the terms of each query's scores, (q,): rounding errors scale so."""
@@ -285,14 +316,19 @@ class _Pass:
         return np.asarray(lengths**2 + longest**2)
 
     def _settled(
-        self, j: int, parts: list[np.ndarray], longest: float
+        self, j: int, scanned: list[_Scanned], longest: float
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return ids and scores at step `j`, near-ties in their true order.
 
         Single-precision sums depend on a document's place in its block, so near-ties are computed
         again in double precision. Equal scores are in the order of ids.
         """
-        keys = np.concatenate([part[j] for part in parts], axis=1)
+        most = [each.counts[j].max() for each in scanned]
+        keys = np.concatenate([x.keys[j, :, :m] for x, m in zip(scanned, most, strict=True)], axis=1)
+        filled = [
+            np.arange(m) < x.counts[j, :, None] for x, m in zip(scanned, most, strict=True)
+        ]
+        keys[~np.concatenate(filled, axis=1)] = 0
         keys = np.sort(keys, axis=1)[:, : -self.keep - 1 : -1]
         bits = (keys >> np.uint64(32)).astype(np.uint32)
         bits = np.where(bits & 0x80000000, bits & 0x7FFFFFFF, ~bits)
@@ -302,17 +338,16 @@ class _Pass:
         if self.own is not None:
             ids, scores = _without(ids, scores, self.own)
         with np.errstate(invalid="ignore"):
-            near = scores[:, :-1] - scores[:, 1:] <= _NEAR * self.magnitude(j, longest)[:, None]
+            near = scores[:, :-1] - scores[:, 1:] <= NEAR * self.magnitude(j, longest)[:, None]
         near &= ids[:, 1:] >= 0
         rows, columns = np.nonzero(np.pad(near, ((0, 0), (0, 1))) | np.pad(near, ((0, 0), (1, 0))))
         if len(rows):
             scores[rows, columns] = self.pair_scores(rows, ids[rows, columns], j)
-            scores = scores.astype(np.float32)
-            order = np.lexsort((np.where(ids < 0, np.iinfo(np.int64).max, ids), -scores), axis=1)
-            ids, scores = (
-                np.take_along_axis(ids, order, axis=1),
-                np.take_along_axis(scores, order, axis=1),
-            )
+            scores, mixed = scores.astype(np.float32), np.unique(rows)
+            some, theirs = ids[mixed], scores[mixed]
+            order = np.lexsort((np.where(some < 0, np.iinfo(np.int64).max, some), -theirs), axis=1)
+            ids[mixed] = np.take_along_axis(some, order, axis=1)
+            scores[mixed] = np.take_along_axis(theirs, order, axis=1)
         return np.ascontiguousarray(ids[:, : self.k]), np.ascontiguousarray(
             scores[:, : self.k], np.float32
         )
@@ -341,81 +376,6 @@ class _Pass:
             score(self.metric, self.queries, rows[at], documents, inverse, width, part)
             scores[at] = part
         return scores
-
-
-class _Pairs:
-    """The documents whose score and rank are requested, by query."""
-
-    def __init__(self, of: _Pass, rows: np.ndarray, ids: np.ndarray) -> None:
-        rows, ids = np.asarray(rows, np.int64), np.asarray(ids, np.int64)
-        for kind, named, limit in (
-            ("query", rows, len(of.queries)),
-            ("document", ids, len(of.corpus)),
-        ):
-            if len(named) and not (named.min() >= 0 and named.max() < limit):
-                raise ValueError(f"a pair names a {kind} outside 0…{limit - 1}")
-        self.of = of
-        self.order = np.argsort(rows, kind="stable")
-        self.rows = rows[self.order]
-        self.ids = ids[self.order]
-        self.first = np.searchsorted(self.rows, np.arange(len(of.queries) + 1))
-        self.scores = np.array(
-            [of.pair_scores(self.rows, self.ids, j) for j in range(len(of.steps))]
-        )
-        # The pass leaves out terms that depend on the query alone.
-        lengths = of.lengths[:, self.rows].astype(np.float64)
-        cosine, l2 = METRICS[of.metric] == "cosine", METRICS[of.metric] == "l2"
-        self.unit = lengths if cosine else np.ones_like(lengths)
-        self.raw = self.scores * self.unit + (lengths**2 if l2 else 0)
-
-    def count(
-        self,
-        products: np.ndarray,
-        weight: tuple[np.ndarray, np.ndarray],
-        start: int,
-        group: slice,
-        documents: np.ndarray,
-        j: int,
-        longest_square: float,
-        above: np.ndarray,
-    ) -> None:
-        """Add to `above` (p,) the documents of a block that rank above each pair at step `j`."""
-        first = self.first[group.start : min(group.stop, len(self.of.queries)) + 1]
-        near = (
-            _NEAR * self.of.magnitude(j, float(np.sqrt(longest_square)))[self.rows] * self.unit[j]
-        )
-        self.of.kernels.count_above(
-            self.of.metric, products, *weight, start,
-            self.of.queries[group], documents, self.of.steps[j],
-            first, self.ids, self.raw[j], near, self.scores[j], above,
-        )  # fmt: skip
-
-    def ranks(self, counts: list[np.ndarray | None]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-        """Return score and rank of each pair, in the order requested, by dimension."""
-        above = np.sum([count for count in counts if count is not None], axis=0)
-        found = {}
-        for j, d in enumerate(self.of.steps):
-            ranks = 1 + above[j]
-            if self.of.own is not None:
-                ranks -= self._own_above(j)
-            requested = np.empty(len(ranks)), np.empty(len(ranks), np.int64)
-            requested[0][self.order] = self.scores[j]
-            requested[1][self.order] = ranks
-            found[d] = requested
-        return found
-
-    def _own_above(self, j: int) -> np.ndarray:
-        """Return whether the query's own document ranks above each pair's, (p,) bool.
-
-        False for a pair that is the query with its own document.
-        """
-        own = self.of.own[self.rows]  # type: ignore[index]
-        has = (own >= 0) & (own != self.ids)
-        above = np.zeros(len(own), bool)
-        scores = self.of.pair_scores(self.rows[has], own[has], j).astype(np.float32)
-        others = self.scores[j][has].astype(np.float32)
-        above[has] = (scores > others) | ((scores == others) & (own[has] < self.ids[has]))
-        return above
 
 
 def _without(ids: np.ndarray, scores: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -42,7 +42,7 @@ def run_bm25(job: Bm25Job, emit: Emit) -> None:
         figures = {c: v for c, v in scored.row.items() if not c.startswith(_DENSE)}
         by_query = {c: v for c, v in scored.by_query.items() if not c.startswith(_DENSE)}
         row = {"status": "ok", "started_at": started, "caution": "", **figures}
-        queries = QueryRows(query_id=embeddings.query_ids, **by_query)
+        queries = QueryRows(query_id=embeddings.query_ids, found=ids.tolist(), **by_query)
         emit(Measured(trial_id=trial_id, row=row, queries=queries))
 
 

@@ -70,7 +70,8 @@ def run_exact(job: ExactJob, emit: Emit) -> None:
         queries = QueryRows(
             query_id=embeddings.query_ids,
             first_relevant_rank=ranks,
-            **{**scored.by_query, "found": None},
+            found=None,
+            **scored.by_query,
         )
         emit(Measured(trial_id=trial_id, row=row, queries=queries))
 

@@ -175,6 +175,7 @@ class Measure:
         )
         queries = QueryRows(
             query_id=self.embeddings.query_ids,
+            found=ids.tolist(),
             latency_ms=(by_query / 1e6).tolist(),
             **scored.by_query,
         )

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from bench.backends import get_backend
 from bench.embeddings import Embeddings, embed
 from bench.errors import UsageError
 from bench.libraries import without_secrets
-from bench.measuring import mapped
 from bench.measuring.estimate import SPREAD_PROCESSES, Probes, too_large
 from bench.measuring.forecast import forecast, probe
 from bench.measuring.jobs import (
@@ -105,8 +105,17 @@ class _Run:
         self.remaining = Remaining(study, self.rows, retry, self.machine.name)
         self.rivals: dict[str, list[Rival]] = {}
         self.probes: Probes | None = None
+        self.ahead: Worker | None = None
+        """Begun while the one before ends."""
 
     def go(self) -> None:
+        try:
+            self._go()
+        finally:
+            if self.ahead is not None:
+                self.ahead.close()
+
+    def _go(self) -> None:
         for dataset in self.study.dataset:
             for encoder in self.study.encoder:
                 self._embed(dataset, encoder)
@@ -132,7 +141,7 @@ class _Run:
     def _foretell(self) -> None:
         """Say what the rest of the study takes; keep the probes, to leave out what cannot fit."""
         left = [(work, groups) for work, groups in self.remaining.sets if groups]
-        large = any(not mapped.is_small(*work.embeddings.corpus.shape) for work, _ in left)
+        large = any(not work.is_small for work, _ in left)
         if not left or not (self.show or large):
             return
         self.progress.now("small probes")
@@ -230,22 +239,25 @@ class _Run:
         """Run the exact pass of every reducer in `groups` whose results or rows are missing."""
         rows = {_reducer(group): group for group in groups if first(group).backend == EXACT}
         # Everything is scored against the full dimension of plain truncation, so that comes first.
-        for reducer, params in dict.fromkeys([(PLAIN, ""), *map(_reducer, groups)]):
-            job = ExactJob(
+        jobs = [
+            ExactJob(
                 cores=self.machine.cores,
                 exact=work.exact_key(reducer, params),
                 full=work.full_key,
                 trials=rows.get((reducer, params), {}),
                 subsets=self.study.subsets if reducer == PLAIN else 0,
             )
-            results = ExactResults(job.exact)
-            if job.trials or not results.exist():
-                error = self._run_job(work, job, f"exact search, {reducer}")
-                if not results.exist():
-                    raise UsageError(
-                        f"exact search with {reducer} on {work.embeddings.dataset} did not end, "
-                        f"so nothing can be scored: {error}"
-                    )
+            for reducer, params in dict.fromkeys([(PLAIN, ""), *map(_reducer, groups)])
+        ]
+        jobs = [job for job in jobs if job.trials or not ExactResults(job.exact).exist()]
+        for job, then in zip_longest(jobs, jobs[1:]):
+            reducer = job.exact.reducer
+            error = self._run_job(work, job, f"exact search, {reducer}", then)
+            if not ExactResults(job.exact).exist():
+                raise UsageError(
+                    f"exact search with {reducer} on {work.embeddings.dataset} did not end, "
+                    f"so nothing can be scored: {error}"
+                )
 
     def _encode_ms(self, embeddings: Embeddings) -> float | None:
         if not embeddings.encoder or not embeddings.sample_texts:
@@ -277,14 +289,31 @@ class _Run:
         """Run a worker under the study's limits, and log what it took."""
         self.progress.now(label)
         begun = time.time()
-        with Worker(job, self.study.timeout_seconds, self.machine.memory_limit) as worker:
-            yield worker
+        if self.ahead is not None and self.ahead.job == job:
+            worker, self.ahead = self.ahead, None
+        else:
+            worker = self._start(job)
+        with worker:
+            try:
+                yield worker
+            finally:
+                self.store.flush()
         self.store.log(job.kind, label, begun, worker_bytes=worker.peak_bytes)
 
-    def _run_job(self, work: Workload, job: ExactJob | Bm25Job | BuildJob, label: str) -> str:
+    def _start(self, job: Job) -> Worker:
+        return Worker(job, self.study.timeout_seconds, self.machine.memory_limit)
+
+    def _run_job(
+        self,
+        work: Workload,
+        job: ExactJob | Bm25Job | BuildJob,
+        label: str,
+        then: ExactJob | None = None,
+    ) -> str:
         """Run the trials of a job; if a worker ends early, blame a trial and go on with the rest.
 
-        Returns the last worker's error, empty if all went well.
+        `then` is the exact pass that follows: over a small corpus it begins while the results of
+        this one are scored and stored. Returns the last worker's error, empty if all went well.
         """
         left = dict(job.trials)
         while True:
@@ -295,6 +324,8 @@ class _Run:
                     match event:
                         case Ready():
                             ready = True
+                            if then and not self.ahead and work.is_small:
+                                self.ahead = self._start(then)
                         case Started():
                             under_way = event.trial_id
                         case ServerGone():
@@ -336,7 +367,8 @@ class _Run:
                 columns["query_group"] = [group[query] for query in columns["query_id"]]
             if not trial.is_load and trial.backend not in (EXACT, BM25):
                 self._remember(work, row, event.queries)
-        self.store.add(row, columns, rankings)
+        # A kill loses at most a second of these: what they are scored from is kept already.
+        self.store.add(row, columns, rankings, hold=trial.backend == EXACT)
         self.rows[event.trial_id] = row
         self.progress.finished(row["status"])
 

@@ -37,7 +37,7 @@ class Worker:
     """One worker process: `events` yields its reports, `status` and `error` are how it ended."""
 
     def __init__(self, job: Job, timeout: float, memory_limit: float) -> None:
-        """`timeout` in seconds per trial; `memory_limit` in bytes."""
+        """Start the process; `timeout` in seconds per trial, `memory_limit` in bytes."""
         self.job = job
         self.timeout = timeout
         self.memory_limit = memory_limit
@@ -45,8 +45,6 @@ class Worker:
         self.error = ""
         self.peak_bytes = 0
         """Most anonymous memory seen, bytes."""
-
-    def __enter__(self) -> Worker:
         read, write = os.pipe()
         # Room for some events, so that a worker goes on while the runner stores the last one.
         with contextlib.suppress(OSError):
@@ -67,6 +65,8 @@ class Worker:
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError), self.process.stdin as stdin:
             stdin.write(self.job.model_dump_json().encode())
+
+    def __enter__(self) -> Worker:
         return self
 
     def events(self) -> Iterator[Event]:
@@ -139,6 +139,10 @@ class Worker:
         self.process.wait()
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process if it runs, with all its children."""
         self._kill()
         os.close(self.channel)
         self.errors.close()

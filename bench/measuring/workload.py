@@ -15,6 +15,7 @@ from bench.backends.precisions import FLOAT32
 from bench.embeddings import Embeddings
 from bench.errors import StudyError
 from bench.libraries import versions
+from bench.measuring import mapped
 from bench.measuring.bm25 import PARAMETERS
 from bench.measuring.jobs import Data, ExactKey
 from bench.measuring.prepared import ExactResults
@@ -93,6 +94,11 @@ class Workload:
     def full_key(self) -> ExactKey:
         """Key of plain truncation, whose full dimension every trial is compared with."""
         return self.exact_key(PLAIN, "")
+
+    @property
+    def is_small(self) -> bool:
+        """Whether a worker holds the vectors in memory of its own."""
+        return mapped.is_small(*self.embeddings.corpus.shape)
 
     @property
     def measure(self) -> str:

@@ -162,3 +162,23 @@ def overlap(
     repeated = np.zeros_like(hits)
     np.put_along_axis(repeated, order[:, 1:], sorted_ids[:, 1:] == sorted_ids[:, :-1], axis=1)
     return np.asarray((hits & ~repeated).sum(axis=1) / within)
+
+
+def may_tie(exact_scores: np.ndarray, depth: int) -> np.ndarray:
+    """Return where other documents than the `depth` nearest may count in `overlap`, (q,) bool.
+
+    `exact_scores` (q, > depth), best first. If they go no deeper, that is everywhere.
+    """
+    if exact_scores.shape[1] <= depth:
+        return np.ones(len(exact_scores), bool)
+    last = exact_scores[:, depth - 1]
+    return np.asarray(exact_scores[:, depth] >= last - 2 * TIE_TOLERANCE * np.abs(last))
+
+
+def shared(ids: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
+    """Return the share of `neighbours` (q, k) that is among `ids` (q, m), per query, (q,) float64.
+
+    Where `may_tie` is false this is `overlap`, without a look at any vector.
+    """
+    among = (neighbours[:, :, None] == ids[:, None, :]).any(axis=2) & (neighbours >= 0)
+    return np.asarray(among.mean(axis=1))

@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.embeddings import Embeddings
 from bench.quality.intervals import Bootstrap
-from bench.quality.measures import MEASURES, Judgements, overlap, relevance
+from bench.quality.measures import MEASURES, Judgements, may_tie, overlap, relevance, shared
 from bench.vectors import normalise
 
 DEPTH = 10
@@ -30,7 +30,7 @@ class Scored:
     row: dict[str, float]
     """Columns of the trials table."""
     by_query: dict[str, Any]
-    """Columns of the queries table, and `found`: the results themselves, as lists."""
+    """Columns of the queries table, as lists."""
 
 
 class Scorer:
@@ -57,7 +57,9 @@ class Scorer:
         qrels = embeddings.qrels
         self.judgements = None if qrels is None else Judgements(embeddings.query_ids, qrels)
         self.full_ndcg = self._relevance(self.full_ids[:, :DEPTH], _NDCG).get("ndcg_at_10")
-        self.nearest = self._full_scores(self.full_ids[:, :DEPTH])
+        nearest = cosines(self.full_queries, self.full_vectors, self.full_ids[:, : DEPTH + 1])
+        self.nearest = nearest[:, :DEPTH]
+        self.tied = may_tie(nearest, DEPTH)
 
     def score(
         self,
@@ -80,12 +82,11 @@ class Scorer:
         values = self._relevance(ids)
         judged = list(values)
         if ids.shape[1] >= DEPTH and self.full_ids.shape[1] >= DEPTH:
-            scores = self._full_scores(ids[:, :DEPTH])
-            values["fidelity_at_10"] = overlap(ids, scores, self.nearest, DEPTH)
+            values["fidelity_at_10"] = self._fidelity(ids, np.arange(len(ids)))
         if ann_recall is not None:
             values["ann_recall_at_10"] = ann_recall
         if not values:
-            return Scored(row, {"found": ids.tolist()})
+            return Scored(row, {})
         resampled = self.bootstrap.resampled(np.array([*values.values()]))
         for name, figures in zip(values, resampled.means(), strict=True):
             certain = is_exact if name == "ann_recall_at_10" else is_full and name not in judged
@@ -108,8 +109,7 @@ class Scorer:
                 "loss_search": precise_ndcg - float(ndcg.mean()),
             }
         by_query = {name: values[name] for name in _KEPT if name in values}
-        lists = {name: values.tolist() for name, values in by_query.items()}
-        return Scored(row, {**lists, "found": ids.tolist()})
+        return Scored(row, {name: values.tolist() for name, values in by_query.items()})
 
     def mean_ndcg(self, ids: np.ndarray) -> float:
         """Return the mean nDCG@10 of results (q, ≥10)."""
@@ -124,8 +124,17 @@ class Scorer:
             query_ids = [self.embeddings.query_ids[i] for i in rows]
             qrels = self.embeddings.qrels
             return relevance(ids, query_ids, qrels, ids.shape[1], _NDCG)["ndcg_at_10"]
-        scores = cosines(self.full_queries[rows], self.full_vectors, ids[:, :DEPTH])
-        return overlap(ids, scores, self.nearest[rows], DEPTH)
+        return self._fidelity(ids, rows)
+
+    def _fidelity(self, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return fidelity@10 of the queries at `rows` with results (r, ≥10), (r,) float64."""
+        found = shared(ids[:, :DEPTH], self.full_ids[rows, :DEPTH])
+        tied = np.flatnonzero(self.tied[rows])
+        if len(tied):
+            queries = self.full_queries[rows[tied]]
+            scores = cosines(queries, self.full_vectors, ids[tied, :DEPTH])
+            found[tied] = overlap(ids[tied], scores, self.nearest[rows[tied]], DEPTH)
+        return found
 
     def _relevance(
         self, ids: np.ndarray, measures: Collection[str] = MEASURES.keys()
@@ -133,9 +142,6 @@ class Scorer:
         if self.judgements is None or ids.shape[1] < min(MEASURES.values()):
             return {}
         return self.judgements.relevance(ids, ids.shape[1], measures)
-
-    def _full_scores(self, ids: np.ndarray) -> np.ndarray:
-        return cosines(self.full_queries, self.full_vectors, ids)
 
 
 def cosines(queries: np.ndarray, vectors: np.ndarray, ids: np.ndarray) -> np.ndarray:

@@ -50,6 +50,8 @@ _JOINED = "joined"
 is measured."""
 _MOST_PARTS = 200
 """Trials whose parts are joined into one."""
+_HELD_SECONDS = 1.0
+"""Longest time that a trial's rows wait for others."""
 _DICTIONARIES = ["trial_id", "query_id", "query_group"]
 """Texts of the queries table that repeat in many rows."""
 _OF_QUALITY = [*_DICTIONARIES, "ndcg_at_10", "fidelity_at_10"]
@@ -89,7 +91,9 @@ class Store:
         for leftover in [*self.folder.glob(".*.partial*"), *self.parts.glob(".*.partial*")]:
             leftover.unlink(missing_ok=True)
         self._fresh: dict[str, dict[str, pa.Table]] = {"queries": {}, "trials": {}}
-        """Tables of the parts that are not joined yet, by trial id."""
+        """Tables of the trials that are not in a joined part yet, by trial id."""
+        self._held_since: float | None = None
+        """When the first trial came that has no part of its own, by the monotonic clock."""
 
     def done(self) -> dict[str, str]:
         """Return the status of each trial in the folder, by trial id; raises DamagedFile."""
@@ -106,11 +110,15 @@ class Store:
         trial: Mapping[str, Any],
         queries: Mapping[str, Iterable[Any]] | None = None,
         rankings: list[list[str]] | pa.ListArray | None = None,
+        *,
+        hold: bool = False,
     ) -> None:
         """Add one trial: its row, its queries' rows as columns, the ids that each query found.
 
-        On return all is completely on disk. Raises UndeclaredColumn for a column that no table has,
-        UsageError if the disk is full or cannot be written.
+        On return all is completely on disk. With `hold` the rows may wait for those of other trials
+        for up to a second: files of single trials are slow, and some trials cost less than theirs.
+        `flush` ends the wait. Raises UndeclaredColumn for a column that no table has, UsageError if
+        the disk is full or cannot be written.
         """
         name = trial["trial_id"]
         row = checked(trial, _COLUMNS["trials"])
@@ -124,11 +132,19 @@ class Store:
             columns["trial_id"] = [name] * len(columns["query_id"])
             nothing = [None] * len(columns["query_id"])
             table = pa.table({c: columns.get(c, nothing) for c in QUERIES.names}, schema=QUERIES)
-            self._add_part("queries", name, table)
+            self._add_part("queries", name, table, hold)
         # The trial's own part comes last: without it the trial does not count as measured.
         table = pa.table({c: [row.get(c)] for c in TRIALS.names}, schema=TRIALS)
-        self._add_part("trials", name, table)
-        if len(self._fresh["trials"]) >= _MOST_PARTS:
+        self._add_part("trials", name, table, hold)
+        if hold and self._held_since is None:
+            self._held_since = time.monotonic()
+        held = self._held_since is not None and time.monotonic() - self._held_since > _HELD_SECONDS
+        if held or len(self._fresh["trials"]) >= _MOST_PARTS:
+            self._join()
+
+    def flush(self) -> None:
+        """Write the trials that are held."""
+        if self._held_since is not None:
             self._join()
 
     def log(self, task: str, label: str, begun: float, **figures: float) -> None:
@@ -143,6 +159,7 @@ class Store:
 
     def gather(self) -> None:
         """Move the parts into the two tables."""
+        self.flush()
         for kind in _SCHEMAS:
             if any(self.parts.glob(f"*.{kind}.parquet")):
                 _write(_gather(self.folder, kind), self.folder / f"{kind}.parquet")
@@ -150,12 +167,13 @@ class Store:
             part.unlink()
         self._fresh = {kind: {} for kind in _SCHEMAS}
 
-    def _add_part(self, kind: str, name: str, table: pa.Table) -> None:
-        _write(table, self.parts / f"{name}.{kind}.parquet")
+    def _add_part(self, kind: str, name: str, table: pa.Table, hold: bool) -> None:
+        if not hold:
+            _write(table, self.parts / f"{name}.{kind}.parquet")
         self._fresh[kind][name] = table
 
     def _join(self) -> None:
-        """Write the fresh parts of each table as one file, then remove them."""
+        """Write the fresh rows of each table as one file, then remove their own parts."""
         number = len(list(self.parts.glob(f"{_JOINED}-*.trials.parquet")))
         for kind in ("queries", "trials"):  # in this order, as in `add`
             if self._fresh[kind]:
@@ -163,8 +181,9 @@ class Store:
                 _write(pa.concat_tables(self._fresh[kind].values()), joined)
         for kind, tables in self._fresh.items():
             for name in tables:
-                (self.parts / f"{name}.{kind}.parquet").unlink()
+                (self.parts / f"{name}.{kind}.parquet").unlink(missing_ok=True)
             tables.clear()
+        self._held_since = None
 
 
 def load(folder: str | Path, all_machines: bool = False) -> pd.DataFrame:

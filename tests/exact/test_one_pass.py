@@ -6,6 +6,7 @@ import faiss
 import numpy as np
 import pytest
 
+from bench.exact import one_pass
 from bench.exact.one_pass import exact_search, exact_topk
 from bench.vectors import truncate
 
@@ -80,7 +81,9 @@ def test_own_document_is_left_out(vectors):
     np.testing.assert_array_equal(ids, exact_topk(corpus[:20], corpus, [64], 11)[64][0][:, 1:])
 
 
-def test_a_rotation_is_applied_before_the_prefixes(vectors):
+@pytest.mark.parametrize("small", [0, 2**30])
+def test_a_rotation_is_applied_before_the_prefixes(vectors, small, monkeypatch):
+    monkeypatch.setattr(one_pass, "_SMALL", small)
     queries, corpus = vectors
     order = np.random.default_rng(5).permutation(64)
     ids, _ = exact_topk(queries, corpus, [16], 10, transform=lambda block: block[:, order])[16]
@@ -154,7 +157,35 @@ def test_ranks_agree_with_the_results_of_the_same_pass(vectors):
         np.testing.assert_array_equal(found.relevant[d][1], ranks)
 
 
-def test_an_error_in_a_thread_reaches_the_caller(vectors):
+@pytest.fixture
+def in_blocks(monkeypatch):
+    """No corpus is small: documents are mapped block by block."""
+    monkeypatch.setattr(one_pass, "_SMALL", 0)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "inner_product", "l2"])
+def test_a_small_corpus_at_many_dimensions_is_searched_as_one_of_any_size(
+    vectors, metric, monkeypatch
+):
+    rng = np.random.default_rng(6)
+    queries, corpus = vectors[0].copy(), vectors[1][:4000].copy()
+    corpus[2000:] = corpus[:2000]  # ties
+    corpus[10], corpus[11, :9], queries[3], corpus[12, 20] = 0, 0, 0, np.nan
+    own = rng.integers(0, len(corpus), len(queries))
+    order = rng.permutation(64)
+    dimensions = range(1, 65)
+    kept = {"transform": lambda block: block[:, order], "own": own}
+    pairs = np.repeat(np.arange(30), 2), rng.integers(0, len(corpus), 60)
+    small = exact_search(queries, corpus, dimensions, 20, metric, relevant=pairs, **kept)
+    monkeypatch.setattr(one_pass, "_SMALL", 0)
+    expected = exact_search(queries, corpus, dimensions, 20, metric, relevant=pairs, **kept)
+    for d in dimensions:
+        for found, true in zip(small.nearest[d], expected.nearest[d], strict=True):
+            np.testing.assert_array_equal(found, true)
+        np.testing.assert_array_equal(small.relevant[d][1], expected.relevant[d][1])
+
+
+def test_an_error_in_a_thread_reaches_the_caller(vectors, in_blocks):
     def fail(block):
         if len(block) < 1000:
             return block
@@ -164,7 +195,7 @@ def test_an_error_in_a_thread_reaches_the_caller(vectors):
         exact_topk(*vectors, [8], 5, transform=fail)
 
 
-def test_an_error_stops_the_other_threads(vectors):
+def test_an_error_stops_the_other_threads(vectors, in_blocks):
     scanned = []
 
     def fail(block):

@@ -6,7 +6,7 @@ import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.quality.measures import overlap, relevance
+from bench.quality.measures import TIE_TOLERANCE, may_tie, overlap, relevance, shared
 
 
 @pytest.fixture
@@ -110,3 +110,24 @@ def test_repeats_gaps_and_queries_without_judgements_score_as_in_pytrec_eval(see
     ):
         values = [expected.get(q, {}).get(theirs, 0.0) for q in queries]
         np.testing.assert_allclose(found[column], values, atol=1e-12)
+
+
+def test_what_is_shared_is_the_overlap_where_nothing_may_tie():
+    rng = np.random.default_rng(5)
+    queries, documents = rng.standard_normal((300, 4)), rng.standard_normal((60, 4))
+    documents[30:] = documents[:30] * (1 + 1e-7)  # twins, so that the tenth place is often shared
+    documents[:20] = rng.standard_normal((20, 4))
+    exact = queries @ documents.T
+    order = np.argsort(-exact, axis=1)
+    ids = np.array([rng.permutation(row[:15])[:10] for row in order])
+    ids[0] = ids[0, 0]
+    ids[1, 3:] = -1
+    scores = np.take_along_axis(exact, ids, axis=1)
+    best = np.take_along_axis(exact, order[:, :11], axis=1)
+    expected = overlap(ids, scores, best[:, :10], 10)
+    tied, found = may_tie(best, 10), shared(ids, order[:, :10])
+    assert 20 < tied.sum() < 280
+    assert found[~tied] == pytest.approx(expected[~tied])
+    assert (found[tied] != expected[tied]).any()
+    assert may_tie(best[:, :10], 10).all()
+    assert not may_tie(np.array([[1.0, 1 - 3 * TIE_TOLERANCE]]), 1).any()

@@ -287,11 +287,11 @@ def test_a_kill_while_parts_are_joined_loses_and_doubles_nothing(tmp_path, monke
         store, left = filled(tmp_path / f"{moment}", 2), [moment]
 
         def stop(call, left=left):
-            def counted(*arguments):
+            def counted(*arguments, **named):
                 if left[0] == 0:
                     raise KeyboardInterrupt
                 left[0] -= 1
-                return call(*arguments)
+                return call(*arguments, **named)
 
             return counted
 
@@ -304,6 +304,26 @@ def test_a_kill_while_parts_are_joined_loses_and_doubles_nothing(tmp_path, monke
         Store(store.folder).gather()
         assert load(store.folder)["ndcg_at_10"].tolist() == [0.0, 0.1, 0.2]
         assert len(load_queries(store.folder)) == 6
+
+
+def test_rows_that_are_held_are_written_together_and_read_as_others(tmp_path, monkeypatch):
+    single, held = filled(tmp_path / "single"), Store(tmp_path / "held")
+    for i in range(7):
+        values = row(f"{i}", ndcg_at_10=i / 10), asked("q1", "q2"), [["d1"], ["d2"]]
+        held.add(*values, hold=True)
+    assert not list(held.parts.iterdir())
+    held.flush()
+    assert [p.name for p in held.parts.glob("*.trials.parquet")] == ["joined-000000.trials.parquet"]
+    monkeypatch.setattr("bench.results.store._HELD_SECONDS", 0)
+    held.add(row("0", ndcg_at_10=0.9), hold=True)
+    assert held.done().keys() == single.done().keys()
+    held.add(row("0", ndcg_at_10=0.0), asked("q1", "q2"))
+    held.gather()
+    single.gather()
+    ids = "trial_id"
+    found, expected = load(held.folder), load(single.folder)
+    assert found.set_index(ids).sort_index().equals(expected.set_index(ids).sort_index())
+    assert len(load_queries(held.folder)) == 14
 
 
 def stop_at(stop):
