@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from bench.exact import exact_search, exact_topk
     from bench.interop.mteb_index import MtebIndex
     from bench.measuring.runner import run
-    from bench.report.page import write_report
+    from bench.report.writing import write_report
     from bench.results.store import load, load_queries
     from bench.vectors import normalise, truncate
 
@@ -64,7 +64,7 @@ _PUBLIC = {
     "recommend": "bench.analysis.recommendation",
     "compare": "bench.analysis.regression",
     "summarise": "bench.analysis.summary",
-    "write_report": "bench.report.page",
+    "write_report": "bench.report.writing",
     "figures": "bench.figures",
     "MtebIndex": "bench.interop.mteb_index",
     "UsageError": "bench.errors",

@@ -29,7 +29,6 @@ HEAVY = (
     "pandas",
     "matplotlib",
     "jinja2",
-    "statsmodels",
     "torch",
     "mteb",
     "click",

@@ -170,3 +170,16 @@ def queries_text(needed: int | None) -> str:
         return "more than a million"
     digits = max(0, len(str(needed)) - 2)
     return f"about {-(-needed // 10**digits) * 10**digits:,}"
+
+
+def holm(p_values: np.ndarray, level: float) -> np.ndarray:
+    """Return which hypotheses are rejected, (h,) bool.
+
+    `p_values` (h,). Any is rejected wrongly with a probability of at most `level`. Source: Holm
+    1979.
+    """
+    order = np.argsort(p_values, kind="stable")
+    passed = p_values[order] <= level / np.arange(len(order), 0, -1)
+    rejected = np.empty(len(order), bool)
+    rejected[order] = np.logical_and.accumulate(passed)
+    return rejected

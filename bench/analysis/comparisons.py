@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.analysis.certainty import Certainty
+from bench.analysis.certainty import Certainty, holm
 from bench.analysis.labels import dims_text
 from bench.analysis.tables import curves, dimension_table, truncation
 from bench.quality.intervals import LEVEL
@@ -113,14 +113,12 @@ def _pairs(frame: pd.DataFrame) -> Iterator[Compared]:
 
 def _subsets(frame: pd.DataFrame) -> Iterator[Finding]:
     """Say where truncation differs from random subsets: a rank test, Holm-corrected."""
-    from statsmodels.stats.multitest import multipletests
-
     rows = plain(exact_rows(frame)).drop_duplicates("dim", keep="last").sort_values("dim")
     rows = rows[rows["subsets"].fillna(0) > 0]
     if rows.empty:
         return
     sides = {
-        word: multipletests(rows[column], alpha=1 - LEVEL, method="holm")[0]
+        word: holm(rows[column].to_numpy(), 1 - LEVEL)
         for word, column in ((BETTER, "subsets_p_better"), (WORSE, "subsets_p_worse"))
     }
     words = np.select([sides[BETTER], sides[WORSE]], [BETTER, WORSE], UNDECIDED)

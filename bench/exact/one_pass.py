@@ -323,12 +323,12 @@ class Pass:
         Single-precision sums depend on a document's place in its block, so near-ties are computed
         again in double precision. Equal scores are in the order of ids.
         """
-        most = [each.counts[j].max() for each in scanned]
-        keys = np.concatenate([x.keys[j, :, :m] for x, m in zip(scanned, most, strict=True)], axis=1)
-        filled = [
-            np.arange(m) < x.counts[j, :, None] for x, m in zip(scanned, most, strict=True)
+        parts = [
+            (each.keys[j], each.counts[j], np.arange(each.counts[j].max())) for each in scanned
         ]
-        keys[~np.concatenate(filled, axis=1)] = 0
+        keys = np.concatenate([keys[:, places] for keys, _, places in parts], axis=1)
+        empty = [places >= counts[:, None] for _, counts, places in parts]
+        keys[np.concatenate(empty, axis=1)] = 0
         keys = np.sort(keys, axis=1)[:, : -self.keep - 1 : -1]
         bits = (keys >> np.uint64(32)).astype(np.uint32)
         bits = np.where(bits & 0x80000000, bits & 0x7FFFFFFF, ~bits)

@@ -52,9 +52,7 @@ class Pairs:
     ) -> None:
         """Add to `above` (p,) the documents of a block that rank above each pair at step `j`."""
         first = self.first[group.start : min(group.stop, len(self.of.queries)) + 1]
-        near = (
-            NEAR * self.of.magnitude(j, float(np.sqrt(longest_square)))[self.rows] * self.unit[j]
-        )
+        near = NEAR * self.of.magnitude(j, float(np.sqrt(longest_square)))[self.rows] * self.unit[j]
         self.of.kernels.count_above(
             self.of.metric, products, *weight, start,
             self.of.queries[group], documents, self.of.steps[j],

@@ -49,7 +49,7 @@ class Worker:
         # Room for some events, so that a worker goes on while the runner stores the last one.
         with contextlib.suppress(OSError):
             fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        self.errors = tempfile.TemporaryFile()
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `close`)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bench.measuring.worker", str(write), str(os.getpid())],
             stdin=subprocess.PIPE,

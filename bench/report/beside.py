@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
@@ -16,9 +17,10 @@ LEAST_TRIALS = 5_000
 class Beside:
     """A process that draws the figures of a page; use it as a context."""
 
-    def __init__(self, trials: Path) -> None:
-        """Start it if the table `trials` is large."""
+    def __init__(self, results: Path) -> None:
+        """Start it if `results`, a folder or its table of trials, is large."""
         self._process = None
+        trials = results / "trials.parquet" if results.is_dir() else results
         if _is_large(trials):
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, str(trials)], stdout=subprocess.PIPE
@@ -28,7 +30,7 @@ class Beside:
         return self
 
     def figures(self) -> list[dict[str, str]] | None:
-        """Wait for the figures of `bench.report.page`; None if it drew none."""
+        """Wait for the figures of `bench.report.drawing`; None if it drew none."""
         if self._process is None:
             return None
         found, _ = self._process.communicate()
@@ -53,7 +55,8 @@ def _is_large(trials: Path) -> bool:
 
 
 def _main(trials: str) -> None:
-    from bench.report.page import figures_of
+    gc.disable()  # it ends before it could run out of memory
+    from bench.report.drawing import figures_of
     from bench.results.store import load
 
     print(json.dumps(figures_of(load(trials))))

@@ -3,79 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import jinja2
 import pandas as pd
 from markupsafe import Markup
-from matplotlib.figure import Figure
-from rich.console import Console
 
 from bench.analysis.labels import labels
-from bench.analysis.non_inferiority import MARGIN
-from bench.analysis.recommendation import RETAIN
-from bench.analysis.summary import Summary, folder_of, number, summarise
+from bench.analysis.summary import Summary, number
 from bench.analysis.tables import front
-from bench.figures import draw_all, figures, svg
-from bench.report.beside import Beside
 from bench.results.derived import ALL_COLUMNS
 from bench.results.rows import exact_rows, quality_of, timed
 
-FIGURE_WIDTH = 12.0
-"""Inches at 96 pixels each: the width of the page's text in a window of 1,200 pixels."""
 MOST_TRIALS = 1000
 """Most rows of the table of trials: a page of more takes seconds to open."""
 _COLUMNS = [column for column in ALL_COLUMNS.values() if column.page]
 
 
-def write_report(
-    results: str | Path,
-    out: str | Path | None = None,
-    *,
-    retain: float = RETAIN,
-    margin: float = MARGIN,
-) -> Path:
-    """Write the page of a results folder and return its path, ``RESULTS/report.html`` by default.
-
-    It shows the decision, findings, tables, figures and provenance, and needs no network. Raises
-    UsageError on bad input and if there is nothing measured.
-    """
-    trials = folder_of(results) / "trials.parquet"
-    with Console(stderr=True).status("reading the tables") as status, Beside(trials) as beside:
-        found = summarise(results, retain=retain, margin=margin)
-        path = Path(out) if out else folder_of(results) / "report.html"
-        drawn = beside.figures() or figures_of(found.frame, status.update)
-        path.write_text(render(found, drawn), encoding="utf-8")
-    return path
-
-
-def figures_of(
-    frame: pd.DataFrame, progress: Callable[[str], object] | None = None
-) -> list[dict[str, str]]:
-    """Draw the figures of a page: name, title, caption and SVG of each.
-
-    `progress` is told what is under way.
-    """
-    if not (frame["status"] == "ok").any():
-        return []
-    drawn = draw_all(frame, FIGURE_WIDTH, progress)
-    return [_figure(name, figure) for name, figure in drawn.items()]
-
-
-def render(found: Summary, drawn: list[dict[str, str]] | None = None) -> str:
+def render(found: Summary, drawn: list[dict[str, str]]) -> str:
     """Return the page of a summary as HTML; figures (SVG), styles and script are inline.
 
-    `drawn` are the figures of `figures_of`, if they are drawn already.
+    `drawn` are the figures of `bench.report.drawing`.
     """
     source = resources.files("bench.report").joinpath("page.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     frame, listed = found.frame, _listed(found)
-    drawn = figures_of(frame) if drawn is None else drawn
     named = labels(frame, listed.index)
     return environment.from_string(source).render(
         recommendations=found.recommendations,
@@ -141,18 +96,3 @@ def _provenance(frame: pd.DataFrame) -> dict[str, str]:
         "datasets": ", ".join(f"{name} ({print_})" for name, print_ in prints.items()),
         "measured": f"{started.min()} to {started.max()}" if len(started) else "",
     }
-
-
-def _figure(name: str, drawn: Figure) -> dict[str, str]:
-    module = figures()[name]
-    return {
-        "name": name,
-        "title": module.TITLE,
-        "caption": getattr(module, "CAPTION", ""),
-        "svg": _inline(svg(drawn)),
-    }
-
-
-def _inline(text: str) -> str:
-    """Return only the ``<svg>`` element: an HTML page takes no XML prologue or document type."""
-    return text[text.index("<svg") :]

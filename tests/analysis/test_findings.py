@@ -1,9 +1,11 @@
 """What the numbers say, as data."""
 
+import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.stats.multitest import multipletests
 
-from bench.analysis.certainty import Certainty
+from bench.analysis.certainty import Certainty, holm
 from bench.analysis.comparisons import compared
 from bench.analysis.findings import findings
 from bench.analysis.spread import band
@@ -171,3 +173,12 @@ def test_bm25_is_compared_with_the_whole_vectors(frame, queries):
     assert found.values["word"] == "better"
     assert "BM25 is better by +0.800" in found.text
     assert not of_kind(frame, "bm25", queries)
+
+
+def test_holm_rejects_what_statsmodels_rejects():
+    rng = np.random.default_rng(2)
+    for count in (1, 2, 5, 40):
+        for _ in range(50):
+            p_values = rng.choice([*rng.random(20) ** 4, 0.005, 0.01, 0.05], count)
+            expected = multipletests(p_values, alpha=0.05, method="holm")[0]
+            assert holm(p_values, 0.05).tolist() == expected.tolist()

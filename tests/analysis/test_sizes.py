@@ -84,10 +84,10 @@ def test_one_dataset_stands_alone(frame):
 
 
 def test_the_page_shows_datasets_side_by_side_and_names_each_in_its_recommendation(both, frame):
-    page = render(summary_of(both, load_queries("nowhere")))
+    page = render(summary_of(both, load_queries("nowhere")), [])
     assert page.count("<h3>The datasets side by side</h3>") == 1
     assert "<td>62.5%, 12.0×</td>" in page
     assert "<p>large</p>" in page
-    alone = render(summary_of(frame, load_queries("nowhere")))
+    alone = render(summary_of(frame, load_queries("nowhere")), [])
     assert "side by side" not in alone
     assert f"<p>{frame['dataset'].iloc[0]}</p>" not in alone

@@ -10,14 +10,20 @@ from bench.analysis.labels import labels
 from bench.analysis.summary import summary_of
 from bench.analysis.tables import curves, dimension_table, front, truncation, worth_showing
 from bench.figures import draw_all
-from bench.report.page import FIGURE_WIDTH, MOST_TRIALS, render, write_report
+from bench.report.drawing import FIGURE_WIDTH, figures_of
+from bench.report.page import MOST_TRIALS, render
+from bench.report.writing import write_report
 from bench.results.rows import exact_rows, timed
 from bench.results.store import load_queries
 
 
 @pytest.fixture
 def page(frame):
-    return render(summary_of(frame, load_queries("nowhere")))
+    return page_of(summary_of(frame, load_queries("nowhere")))
+
+
+def page_of(found):
+    return render(found, figures_of(found.frame))
 
 
 def table_of(page, title):
@@ -82,7 +88,7 @@ def test_every_trial_is_listed_once(frame, page):
 
 def test_the_page_is_whole_and_safe(frame):
     hostile = frame.assign(dataset="<script>alert(1)</script>")
-    page = render(summary_of(hostile, load_queries("nowhere")))
+    page = page_of(summary_of(hostile, load_queries("nowhere")))
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
     assert not re.search(r'(src|href)\s*=\s*"(https?:)?//', page)
@@ -115,7 +121,7 @@ def repeated(frame, times):
 
 def test_a_large_table_is_cut_to_the_best_and_says_so(frame):
     large = repeated(frame, 200)
-    page = render(summary_of(large, load_queries("nowhere")))
+    page = page_of(summary_of(large, load_queries("nowhere")))
     (body,) = re.findall(r"<tbody>(.*?)</tbody>", page, re.DOTALL)
     listed = re.findall(r"<td>([^<]*)</td></tr>", body)
     assert len(large) > MOST_TRIALS >= len(listed) == len(set(listed))
@@ -132,7 +138,7 @@ def test_a_large_table_is_cut_to_the_best_and_says_so(frame):
 def test_figures_drawn_beside_are_the_same_page(measured, tmp_path, monkeypatch):
     alone = write_report(measured, tmp_path / "alone.html").read_text()
     monkeypatch.setattr("bench.report.beside.LEAST_TRIALS", 1)
-    monkeypatch.setattr("bench.report.page.figures_of", None)  # not drawn in this process
+    monkeypatch.setattr("bench.report.drawing.figures_of", None)  # not drawn in this process
     assert write_report(measured, tmp_path / "beside.html").read_text() == alone
 
 
