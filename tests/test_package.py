@@ -29,6 +29,7 @@ HEAVY = (
     "pandas",
     "matplotlib",
     "jinja2",
+    "statsmodels",
     "torch",
     "mteb",
     "click",

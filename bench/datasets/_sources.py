@@ -14,13 +14,17 @@ import json
 import platform
 import sysconfig
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import track
 
+from bench.datasets import Dataset
+from bench.datasets._files import Fingerprint
 from bench.errors import MissingSplit, UsageError
 from bench.files import cache_folder, whole
 
@@ -40,6 +44,45 @@ _SKIPPED = {
     "_vendor",
     "__pycache__",
 }
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A document, and the query that asks for it."""
+
+    name: str
+    module: str
+    sentence: str
+    """The query; empty if there is none."""
+    text: str
+
+
+def dataset(name: str, split: str, entries: list[Entry], notes: tuple[str, ...]) -> Dataset:
+    """Return the dataset of `entries`: a query is a sentence that no other entry has.
+
+    Train and test queries come from different modules; the corpus has the documents of both.
+    """
+    sentences = Counter(entry.sentence for entry in entries)
+    asked = [
+        entry
+        for entry in entries
+        if entry.sentence and sentences[entry.sentence] == 1 and in_split(entry.module, split)
+    ]
+    fingerprint = Fingerprint(name, split)
+    for entry in entries:
+        fingerprint.add(entry.name, entry.sentence, entry.text)
+    fingerprint.add(*(entry.name for entry in asked))
+    return Dataset(
+        name=name,
+        fingerprint=fingerprint.hex(),
+        doc_ids=[entry.name for entry in entries],
+        query_ids=[entry.name for entry in asked],
+        documents=[entry.text for entry in entries],
+        queries=[entry.sentence for entry in asked],
+        qrels={entry.name: {entry.name: 1} for entry in asked},
+        groups=[entry.module for entry in asked],
+        notes=notes,
+    )
 
 
 def check(dataset: str, argument: str, split: str) -> None:

@@ -13,13 +13,13 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 
 import numpy as np
 
 from bench.datasets import Dataset, Source, _sources
 from bench.datasets._copies import near_copies
-from bench.datasets._files import Fingerprint
+from bench.datasets._sources import Entry
 
 PACKAGES = (
     "anyio",
@@ -67,15 +67,6 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-@dataclass(frozen=True)
-class _Entry:
-    name: str
-    module: str
-    sentence: str
-    """First sentence of the docstring; empty if it is no query."""
-    code: str
-
-
 class Pycode(Source):
     """About 50,000 functions. Train and test queries come from different modules.
 
@@ -90,39 +81,16 @@ class Pycode(Source):
     def load(cls, argument: str, split: str = "test") -> Dataset:
         _sources.check("pycode", argument, split)
         kept = _sources.cached("pycode", _LAYOUT, PACKAGES, _functions)
-        entries, copies = [_Entry(*fields) for fields in kept["functions"]], kept["copies"]
-        sentences = Counter(entry.sentence for entry in entries)
-        asked = [
-            entry
-            for entry in entries
-            if entry.sentence
-            and sentences[entry.sentence] == 1
-            and _sources.in_split(entry.module, split)
-        ]
-        fingerprint = Fingerprint("pycode", split)
-        for entry in entries:
-            fingerprint.add(entry.name, entry.sentence, entry.code)
-        fingerprint.add(*(entry.name for entry in asked))
-        return Dataset(
-            name="pycode",
-            fingerprint=fingerprint.hex(),
-            doc_ids=[entry.name for entry in entries],
-            query_ids=[entry.name for entry in asked],
-            documents=[entry.code for entry in entries],
-            queries=[entry.sentence for entry in asked],
-            qrels={entry.name: {entry.name: 1} for entry in asked},
-            groups=[entry.module for entry in asked],
-            notes=(
-                _sources.version_note(PACKAGES),
-                f"{copies:,} near-copies of other functions are left out",
-            ),
-        )
+        entries = [Entry(*fields) for fields in kept["functions"]]
+        copies = f"{kept['copies']:,} near-copies of other functions are left out"
+        notes = _sources.version_note(PACKAGES), copies
+        return _sources.dataset("pycode", split, entries, notes)
 
 
 def _functions() -> dict[str, object]:
     """Return the functions in the order of their names, and how many near-copies are left out."""
     found = sorted(_entries(), key=lambda entry: entry.name)
-    is_copy = near_copies([_after_name(entry.code) for entry in found], ALIKE)
+    is_copy = near_copies([_after_name(entry.text) for entry in found], ALIKE)
     kept = [astuple(found[i]) for i in np.flatnonzero(~is_copy)]
     return {"functions": kept, "copies": int(is_copy.sum())}
 
@@ -132,7 +100,7 @@ def _after_name(code: str) -> str:
     return code[code.index("(") :]
 
 
-def _entries() -> Iterator[_Entry]:
+def _entries() -> Iterator[Entry]:
     seen: Counter[str] = Counter()
     for module, source, tree in _sources.parsed(PACKAGES):
         lines = source.encode().split(b"\n")
@@ -144,7 +112,7 @@ def _entries() -> Iterator[_Entry]:
             # A property's setter has its getter's name, and branches define a name anew.
             seen[name] += 1
             unique = name if seen[name] == 1 else f"{name}:{seen[name]}"
-            yield _Entry(unique, module, _query(node, code), code)
+            yield Entry(unique, module, _query(node, code), code)
 
 
 def _named(node: ast.AST, name: str) -> Iterator[tuple[str, _Function]]:

@@ -8,25 +8,16 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 
 from bench.datasets import Dataset, Source, _sources
-from bench.datasets._files import Fingerprint
+from bench.datasets._sources import Entry
 
 PACKAGES = ("jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "rich", "scipy")
 """Part of the light core, so that the dataset does not depend on the installed extras."""
 
 _LAYOUT = "1"
-
-
-@dataclass(frozen=True)
-class _Entry:
-    name: str
-    module: str
-    summary: str
-    rest: str
 
 
 class Pydoc(Source):
@@ -43,42 +34,22 @@ class Pydoc(Source):
     def load(cls, argument: str, split: str = "test") -> Dataset:
         _sources.check("pydoc", argument, split)
         kept = _sources.cached("pydoc", _LAYOUT, PACKAGES, _entries)
-        entries = _distinct([_Entry(*fields) for fields in kept])
-        summaries = Counter(entry.summary for entry in entries)
-        asked = [
-            entry
-            for entry in entries
-            if summaries[entry.summary] == 1 and _sources.in_split(entry.module, split)
-        ]
-        fingerprint = Fingerprint("pydoc", split)
-        for entry in entries:
-            fingerprint.add(entry.name, entry.summary, entry.rest)
-        fingerprint.add(*(entry.name for entry in asked))
-        return Dataset(
-            name="pydoc",
-            fingerprint=fingerprint.hex(),
-            doc_ids=[entry.name for entry in entries],
-            query_ids=[entry.name for entry in asked],
-            documents=[entry.rest for entry in entries],
-            queries=[entry.summary for entry in asked],
-            qrels={entry.name: {entry.name: 1} for entry in asked},
-            groups=[entry.module for entry in asked],
-            notes=(_sources.version_note(PACKAGES),),
-        )
+        entries = _distinct([Entry(*fields) for fields in kept])
+        return _sources.dataset("pydoc", split, entries, (_sources.version_note(PACKAGES),))
 
 
-def _distinct(entries: list[_Entry]) -> list[_Entry]:
+def _distinct(entries: list[Entry]) -> list[Entry]:
     """Keep the first entry per name and per body, in the order of `entries`.
 
     Ids must be unique, and a property's setter has its getter's name. An inherited or copied
     docstring would count as a wrong answer although it is relevant.
     """
-    named: dict[str, _Entry] = {}
+    named: dict[str, Entry] = {}
     for entry in entries:
         named.setdefault(entry.name, entry)
-    first: dict[str, _Entry] = {}
+    first: dict[str, Entry] = {}
     for entry in named.values():
-        first.setdefault(" ".join(entry.rest.split()), entry)
+        first.setdefault(" ".join(entry.text.split()), entry)
     return list(first.values())
 
 
@@ -93,7 +64,7 @@ def _entries() -> list[tuple[str, ...]]:
 
 def _walk(
     node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, name: str, module: str
-) -> Iterator[_Entry]:
+) -> Iterator[Entry]:
     entry = _entry(ast.get_docstring(node, clean=False), name, module)
     if entry:
         yield entry
@@ -106,7 +77,7 @@ def _walk(
             yield from _walk(child, f"{name}.{child.name}", module)
 
 
-def _entry(docstring: str | None, name: str, module: str) -> _Entry | None:
+def _entry(docstring: str | None, name: str, module: str) -> Entry | None:
     head, _, rest = inspect.cleandoc(docstring or "").partition("\n\n")
     summary, rest = " ".join(head.split()), rest.strip()
     if (
@@ -116,4 +87,4 @@ def _entry(docstring: str | None, name: str, module: str) -> _Entry | None:
         or summary in " ".join(rest.split())
     ):
         return None
-    return _Entry(name, module, summary, rest)
+    return Entry(name, module, summary, rest)

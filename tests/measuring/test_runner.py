@@ -452,3 +452,24 @@ def test_a_finished_study_is_resumed_without_a_worker(vector_folder, tmp_path, m
     before = load(tmp_path / "out")
     monkeypatch.setattr(runner, "Worker", None)
     pd.testing.assert_frame_equal(run(study, tmp_path / "out", progress=False), before)
+
+
+def test_a_run_that_breaks_off_ends_the_pass_that_it_began_ahead(
+    tmp_path, vector_folder, monkeypatch
+):
+    begun = []
+    start = runner._Run._start
+
+    def noted(self, job):
+        begun.append(start(self, job))
+        return begun[-1]
+
+    def broken(self, *_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner._Run, "_start", noted)
+    monkeypatch.setattr(runner._Run, "_add", broken)
+    with pytest.raises(KeyboardInterrupt):
+        run(study_file(tmp_path, vector_folder), tmp_path / "out", progress=False)
+    assert [worker.job.exact.reducer for worker in begun] == ["truncate", "pca"]
+    assert all(worker.process.poll() is not None for worker in begun)
