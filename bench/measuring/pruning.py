@@ -14,8 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.measuring import jobs
-
 SHARES = (0.125, 0.25, 0.5, 1.0)
 """Share of the queries in each round."""
 LEAST = 40
@@ -108,23 +106,3 @@ def _dropped(candidate: Rival) -> Dropped:
         f"another was no worse at {1 / MARGIN:.0%} of its time or less and no more bytes"
     )
     return Dropped(quality, queries, reason)
-
-
-def rival_of(by_query: Sequence[float] | None, ms: float, size: float | None) -> jobs.Rival | None:
-    """Return a rival; None without a quality of every query or a size to compare by."""
-    found = np.array([*(by_query or [np.nan]), np.nan if size is None else size], dtype=float)
-    if np.isnan(found).any():
-        return None
-    return jobs.Rival(by_query=found[:-1].tolist(), ms=ms, bytes=float(found[-1]))
-
-
-def undominated(rivals: Sequence[jobs.Rival]) -> list[jobs.Rival]:
-    """Return the rivals that no other dominates: none is as good in all three and better in one."""
-    costs = [(-float(np.mean(r.by_query)), r.ms, r.bytes) for r in rivals]
-    values = np.array(costs).reshape(-1, 3)
-    kept = []
-    for rival, own in zip(rivals, values, strict=True):
-        dominates = (values <= own).all(axis=1) & (values < own).any(axis=1)
-        if not dominates.any():
-            kept.append(rival)
-    return kept

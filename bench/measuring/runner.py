@@ -35,9 +35,7 @@ from bench.measuring.jobs import (
     Job,
     Measured,
     Progressed,
-    QueryRows,
     Ready,
-    Rival,
     ServerGone,
     Started,
     TimedAgain,
@@ -45,14 +43,13 @@ from bench.measuring.jobs import (
 )
 from bench.measuring.prepared import ExactResults
 from bench.measuring.progress import Progress
-from bench.measuring.pruning import rival_of, undominated
 from bench.measuring.remaining import Remaining, this_machine
+from bench.measuring.rivals import Rivals
 from bench.measuring.supervisor import Worker
 from bench.measuring.workload import Workload, first
 from bench.reducers import PLAIN
-from bench.results.rows import timed
 from bench.results.spread import with_process
-from bench.results.store import Store, load, load_queries
+from bench.results.store import Store, load
 from bench.study.plan import BM25, EXACT, Trial
 from bench.study.reader import load_study
 from bench.study.schema import PARETO, Study
@@ -103,7 +100,7 @@ class _Run:
         self.rows = store.rows(_RESUMED)
         self.machine = this_machine(study)
         self.remaining = Remaining(study, self.rows, retry, self.machine.name)
-        self.rivals: dict[str, list[Rival]] = {}
+        self.rivals = Rivals(store.folder, self.remaining.done)
         self.probes: Probes | None = None
         self.ahead: Worker | None = None
         """Begun while the one before ends."""
@@ -174,8 +171,9 @@ class _Run:
             elif self.probes and (reason := too_large(work, group, self.probes, limit)):
                 self._leave_out(work, group, "out_of_memory", reason)
             else:
+                rivals = self.rivals.of(work) if self.study.sweep == PARETO else []
                 build = self._build_job(work, group).model_copy(
-                    update={"rivals": self._rivals(work), "encode_ms_p50": encode_ms}
+                    update={"rivals": rivals, "encode_ms_p50": encode_ms}
                 )
                 self._run_job(work, build, _label(first(group)))
 
@@ -366,7 +364,7 @@ class _Run:
                 group = dict(zip(work.embeddings.query_ids, named, strict=True))
                 columns["query_group"] = [group[query] for query in columns["query_id"]]
             if not trial.is_load and trial.backend not in (EXACT, BM25):
-                self._remember(work, row, event.queries)
+                self.rivals.add(work, row, event.queries)
         # A kill loses at most a second of these: what they are scored from is kept already.
         self.store.add(row, columns, rankings, hold=trial.backend == EXACT)
         self.rows[event.trial_id] = row
@@ -381,44 +379,6 @@ class _Run:
     ) -> None:
         row = {"status": status, "error": error, "started_at": now()}
         self._add(work, Measured(trial_id=trial_id, row=row), trial)
-
-    # --------------------------------------------------------------------------------- the front
-
-    def _rivals(self, work: Workload) -> list[Rival]:
-        """Return the undominated configurations measured so far on these embeddings."""
-        if self.study.sweep != PARETO:
-            return []
-        key = work.embeddings.key
-        if key not in self.rivals:
-            done = self.remaining.done
-            self.rivals[key] = self._earlier_rivals(work) if done else []
-        return undominated(self.rivals[key])
-
-    def _earlier_rivals(self, work: Workload) -> list[Rival]:
-        trials = load(self.store.folder)
-        held = timed(trials[trials["trial_id"].isin(self.remaining.done)])
-        held = held[
-            (held["dataset"] == work.embeddings.dataset)
-            & (held["encoder"] == work.embeddings.encoder)
-        ]
-        queries = dict(list(load_queries(self.store.folder).groupby("trial_id")))
-        measure = work.measure
-        found = []
-        for _, row in held.iterrows():
-            values = queries[row["trial_id"]].set_index("query_id")[measure]
-            by_query = values.loc[work.embeddings.query_ids]
-            found.append(
-                rival_of(by_query.tolist(), row["latency_ms_p50"], row["bytes_per_vector"])
-            )
-        return [rival for rival in found if rival]
-
-    def _remember(self, work: Workload, row: dict[str, Any], queries: QueryRows) -> None:
-        if work.embeddings.key not in self.rivals:
-            return
-        by_query = getattr(queries, work.measure)
-        rival = rival_of(by_query, row["latency_ms_p50"], row["bytes_per_vector"])
-        if rival:
-            self.rivals[work.embeddings.key].append(rival)
 
 
 def _label(trial: Trial) -> str:

@@ -5,7 +5,8 @@ import pytest
 
 from bench.backends import get_backend
 from bench.measuring import jobs
-from bench.measuring.pruning import LEAST, MARGIN, Rival, prune, undominated
+from bench.measuring.pruning import LEAST, MARGIN, Rival, prune
+from bench.measuring.rivals import undominated
 from bench.measuring.runner import run
 from bench.results.store import load
 
