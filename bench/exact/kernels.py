@@ -199,7 +199,6 @@ def raise_bars(
     """Raise `bars` (s, q) to the worst score of the documents `near` (q, m) int64.
 
     Scores are on the scale of the pass. A -1 among the documents leaves the bars of its query.
-
     `queries` (q, D) and `documents` (n, D) float32, `steps` (s,) int64; `margin` (s, q) float32 is
     what rounding may add to a score elsewhere.
     """
