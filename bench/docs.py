@@ -13,6 +13,7 @@ from pathlib import Path
 from bench import registry
 from bench.backends import DATABASE, LIBRARY, SERVER, Backend
 from bench.backends._servers import Server
+from bench.results.columns import Column
 from bench.results.derived import DERIVED
 from bench.results.schema import (
     HISTORY,
@@ -20,7 +21,6 @@ from bench.results.schema import (
     RANKING_COLUMNS,
     STATUSES,
     TRIAL_COLUMNS,
-    Column,
 )
 from bench.study.plan import plan
 from bench.study.reader import load_study, shipped

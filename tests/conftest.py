@@ -18,6 +18,7 @@ import pytest
 from bench.backends import Backend
 from bench.files import cache_folder
 from tests.collection import MANNERS, THINGS, write_collection
+from tests.studies import FLAT_AND_HNSW, RESCORED
 
 # No test reaches a hub; read by its client when it is loaded.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -133,16 +134,7 @@ def measured(tmp_path_factory, vector_folder) -> Path:
         dimensions = [4, 8, 16, 32]
         reducers = ["truncate", "random_subset", "pca"]
         repeats = 1
-        [[configurations]]
-        backend = "faiss-flat"
-        [[configurations]]
-        backend = "faiss-hnsw"
-        build = {{ M = 8, ef_construction = 40 }}
-        search = {{ ef = [10, 40] }}
-        [[configurations]]
-        backend = "faiss-flat"
-        stages = {{ shortlist = 30 }}
-        dimensions = [8]
+        {(FLAT_AND_HNSW + RESCORED).format()}
         [[configurations]]
         backend = "faiss-flat"
         precision = ["int8", "binary"]

@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
-from bench.results.schema import COLUMNS, checked
+from bench.results.columns import checked
+from bench.results.schema import COLUMNS
 from bench.study.plan import Trial
 
 _EXACT_LAYOUT = 5

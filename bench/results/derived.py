@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.results.schema import COLUMNS, Column
+from bench.results.columns import Column
+from bench.results.schema import COLUMNS
 from bench.results.spread import widened
 
 

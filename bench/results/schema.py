@@ -1,31 +1,17 @@
 """Every column of the tables, declared once.
 
 The parquet schema, the README of this folder, the page, the terminal, the gate and the export are
-read off these declarations. To add a measured column, declare it here and measure it; a column
-computed from others belongs in `bench.results.derived`.
+read off these declarations, those of quality in `quality_columns`. To add a measured column,
+declare it and measure it; a column computed from others belongs in `bench.results.derived`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
-from bench.errors import near_miss
-from bench.quality.measures import MEASURES
-
-Type = Literal["text", "int", "float", "flag", "texts", "floats"]
-Group = Literal[
-    "identity", "data", "configuration", "quality", "time", "memory", "provenance", "query"
-]
-_PYTHON: dict[str, tuple[type, ...]] = {
-    "text": (str,),
-    "int": (int,),
-    "float": (float, int),
-    "flag": (bool,),
-    "texts": (list,),
-    "floats": (list,),
-}
+from bench.results.columns import Column
+from bench.results.quality_columns import QUALITY_COLUMNS
 
 HISTORY = {
     1: "The first tables.",
@@ -51,50 +37,6 @@ STATUSES = {
 """Every status of a trial, with its meaning."""
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column of a table."""
-
-    name: str
-    type: Type
-    group: Group
-    meaning: str
-    """One line for the README and the page's legend, the unit included."""
-    since: int = 1
-    """Version of the tables that added it."""
-    before: Any = None
-    """Default in older tables: a constant, a function of the older row, or None for empty."""
-    better: Literal["higher", "lower"] | None = None
-    interval: bool = False
-    """Whether NAME_low and NAME_high, the bounds of its 95 % interval, are columns too."""
-    interval_since: int = 0
-    """Version that added the bounds, if later than the column."""
-    gate: bool = False
-    """Whether the regression gate compares it exactly."""
-    page: bool = False
-    """Whether the page's table of all trials shows it."""
-    heading: str = ""
-    """Its heading in the table of the Pareto front; not listed if empty."""
-    form: str = ".3f"
-    """Format of its numbers in that table."""
-
-    def all(self) -> tuple[Column, ...]:
-        """Return this column and, if it has an interval, those of the two bounds."""
-        if not self.interval:
-            return (self,)
-        bounds = (("low", "lower"), ("high", "upper"))
-        return self, *(
-            Column(
-                f"{self.name}_{short}",
-                "float",
-                self.group,
-                f"{word} bound of the 95 % interval of `{self.name}`",
-                max(self.since, self.interval_since),
-            )
-            for short, word in bounds
-        )
-
-
 def _kind_before(row: Mapping[str, Any]) -> str:
     kinds = {"truncate": "prefix", "random_subset": "baseline", "adaptor": "learned"}
     return kinds.get(row["reducer"], "rotation")
@@ -103,46 +45,6 @@ def _kind_before(row: Mapping[str, Any]) -> str:
 def _bits_before(row: Mapping[str, Any]) -> float | None:
     bits = {"float32": 32, "float16": 16, "bfloat16": 16, "int8": 8, "int4": 4}
     return (bits | {"binary": 1, "binary_asymmetric": 1}).get(row["precision"])
-
-
-def _measure(name: str) -> Column:
-    words = {"ndcg": "nDCG", "recall": "Recall", "mrr": "MRR", "map": "MAP"}
-    kind, _, depth = name.partition("_at_")
-    return Column(
-        name,
-        "float",
-        "quality",
-        f"{words[kind]}@{depth}, mean over queries; "
-        f"empty if the trial's `k` is below {MEASURES[name]}",
-        since=2 if name in ("ndcg_at_1", "ndcg_at_5", "ndcg_at_100", "map_at_100") else 1,
-        better="higher",
-        interval=True,
-        gate=name in ("ndcg_at_10", "recall_at_10", "recall_at_100", "mrr_at_10"),
-        page=True,
-    )
-
-
-def _worst(name: str) -> tuple[Column, Column]:
-    return (
-        Column(
-            f"{name}_worst_tenth",
-            "float",
-            "quality",
-            f"mean of `{name}` over the tenth of the queries where it is lowest",
-            since=6,
-            better="higher",
-            page=True,
-            heading="worst tenth" if name == "ann_recall_at_10" else "",
-        ),
-        Column(
-            f"{name}_p5",
-            "float",
-            "quality",
-            f"5th percentile of `{name}` over the queries",
-            since=6,
-            better="higher",
-        ),
-    )
 
 
 TRIAL_COLUMNS = (
@@ -212,88 +114,7 @@ TRIAL_COLUMNS = (
         since=5,
         before=_bits_before,
     ),
-    *(_measure(name) for name in MEASURES),
-    Column(
-        "retained_ndcg_at_10",
-        "float",
-        "quality",
-        "share kept: nDCG@10 over that of exact search at the full dimension, paired by query",
-        better="higher",
-        interval=True,
-        page=True,
-    ),
-    Column(
-        "ann_recall_at_10",
-        "float",
-        "quality",
-        "agreement with exact float32 search at the same dimension and stages; near-ties count",
-        better="higher",
-        interval=True,
-        interval_since=6,
-        gate=True,
-        page=True,
-        heading="recall",
-    ),
-    *_worst("ann_recall_at_10"),
-    Column(
-        "fidelity_at_10",
-        "float",
-        "quality",
-        "agreement with exact search at the full dimension; ties and copies as above",
-        better="higher",
-        interval=True,
-        gate=True,
-        page=True,
-    ),
-    *_worst("fidelity_at_10"),
-    Column(
-        "loss_dimension",
-        "float",
-        "quality",
-        "nDCG@10 lost by the dimension; the three losses add up to the distance from exact search "
-        "at the full dimension",
-        page=True,
-    ),
-    Column("loss_precision", "float", "quality", "nDCG@10 lost by the precision", page=True),
-    Column("loss_search", "float", "quality", "nDCG@10 lost by the index", page=True),
-    Column(
-        "subsets",
-        "int",
-        "quality",
-        "random permutations of the coordinates that truncation is ranked among (exact pass only)",
-        since=6,
-    ),
-    Column(
-        "subsets_quality",
-        "float",
-        "quality",
-        "truncation's nDCG@10 on the queries and documents sampled for that; without judgements, "
-        "fidelity@10",
-        since=6,
-    ),
-    Column(
-        "subsets_median",
-        "float",
-        "quality",
-        "the same of the random subsets, median",
-        since=6,
-    ),
-    Column("subsets_low", "float", "quality", "2.5th percentile of the random subsets", since=6),
-    Column("subsets_high", "float", "quality", "97.5th percentile of the random subsets", since=6),
-    Column(
-        "subsets_p_better",
-        "float",
-        "quality",
-        "p value of truncation being better than a random subset, by its rank among them",
-        since=6,
-    ),
-    Column(
-        "subsets_p_worse",
-        "float",
-        "quality",
-        "p value of its being worse, likewise",
-        since=6,
-    ),
+    *QUALITY_COLUMNS,
     Column(
         "latency_ms_p50",
         "float",
@@ -519,25 +340,3 @@ COLUMNS = {each.name: each for column in TRIAL_COLUMNS for each in column.all()}
 """Every column of the trials table by name, bounds of intervals included, in the table's order."""
 CONFIGURATION = tuple(c.name for c in TRIAL_COLUMNS if c.group == "configuration")
 """Columns that identify the configuration of a row."""
-
-
-class UndeclaredColumn(ValueError):
-    """A row names a column that no table has, or holds a value of the wrong type."""
-
-
-def checked(row: Mapping[str, Any], columns: Iterable[Column]) -> dict[str, Any]:
-    """Return a copy of `row`; raises UndeclaredColumn for an unknown name or a wrong type."""
-    known = {column.name: column for column in columns}
-    for name, value in row.items():
-        if name not in known:
-            raise UndeclaredColumn(f"no column is called '{name}'{near_miss(name, known)}")
-        wanted = known[name].type
-        if value is None:
-            continue
-        if not isinstance(value, _PYTHON[wanted]) or (
-            isinstance(value, bool) and wanted in ("int", "float")
-        ):
-            raise UndeclaredColumn(
-                f"the column '{name}' holds {wanted}, not {type(value).__name__}"
-            )
-    return dict(row)

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from bench.errors import DamagedFile, NothingToShow, UsageError
 from bench.files import whole
 from bench.parquet import read_schema, read_table
+from bench.results.columns import Column, checked
 from bench.results.derived import with_derived
 from bench.results.schema import (
     CONFIGURATION,
@@ -30,8 +31,6 @@ from bench.results.schema import (
     RANKING_COLUMNS,
     SCHEMA_VERSION,
     TRIAL_COLUMNS,
-    Column,
-    checked,
 )
 
 TASKS = "tasks.jsonl"

@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from bench.datasets import _sources, load_dataset
+from bench.datasets import load_dataset
 from bench.errors import UsageError
 
 BODY = "This sentence is the rest of a docstring, and is about {}."
@@ -12,23 +12,6 @@ BODY = "This sentence is the rest of a docstring, and is about {}."
 
 def function(name, summary, body, before=""):
     return f'{before}def {name}():\n    """{summary}\n\n    {body}\n    """\n'
-
-
-@pytest.fixture
-def source(tmp_path, monkeypatch):
-    """Return a function that makes the given modules the only sources, with a separate cache."""
-    monkeypatch.setenv("MATRYOSHKA_BENCH_CACHE", str(tmp_path / "cache"))
-
-    def make(**modules):
-        for name, text in modules.items():
-            (tmp_path / f"{name}.py").write_text(text)
-        monkeypatch.setattr(
-            _sources,
-            "modules",
-            lambda packages: [(name, tmp_path / f"{name}.py") for name in modules],
-        )
-
-    return make
 
 
 def test_a_summary_asks_for_the_rest(source):

@@ -21,21 +21,19 @@ from bench.measuring.jobs import IndexProbe
 from bench.measuring.remaining import Remaining, this_machine
 from bench.measuring.runner import run
 from bench.study.reader import load_study
+from tests.studies import FLAT_AND_HNSW
 
-STUDY = """
+STUDY = (
+    """
 name = "s"
 dataset = "vectors:{folder}"
 dimensions = [8, 32]
 reducers = ["truncate", "pca"]
 repeats = 1
 subsets = 9
-[[configurations]]
-backend = "faiss-flat"
-[[configurations]]
-backend = "faiss-hnsw"
-build = {{ M = 8, ef_construction = 40 }}
-search = {{ ef = [10, 40] }}
 """
+    + FLAT_AND_HNSW
+)
 
 
 @pytest.fixture

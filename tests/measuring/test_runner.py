@@ -20,25 +20,20 @@ from bench.results.spread import pooled
 from bench.results.store import Store, load, load_queries
 from tests.benchmarks.large import finished as as_finished
 from tests.measuring.packages import command, install
+from tests.studies import FLAT_AND_HNSW, RESCORED
 
-STUDY = """
+STUDY = (
+    """
 name = "s"
 dataset = "vectors:{folder}"
 dimensions = [8, 20, 32]
 reducers = ["truncate", "pca"]
 repeats = 1
 {more}
-[[configurations]]
-backend = "faiss-flat"
-[[configurations]]
-backend = "faiss-hnsw"
-build = {{ M = 8, ef_construction = 40 }}
-search = {{ ef = [10, 40] }}
-[[configurations]]
-backend = "faiss-flat"
-stages = {{ shortlist = 30 }}
-dimensions = [8]
 """
+    + FLAT_AND_HNSW
+    + RESCORED
+)
 EXACT, TIMED = 2 * 3, 3 + 3 * 2 + 1
 
 # A third party's package: backends that misbehave in the ways that real libraries do.

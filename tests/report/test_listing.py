@@ -6,7 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from bench.backends import backends
-from bench.cli import KINDS, commands
+from bench.cli import commands
+from bench.report.listing import KINDS
 
 WIDTH = 80
 

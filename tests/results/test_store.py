@@ -10,13 +10,13 @@ import pytest
 
 import bench.results.store as store_module
 from bench.errors import DamagedFile, UsageError
+from bench.results.columns import UndeclaredColumn
 from bench.results.derived import ALL_COLUMNS
 from bench.results.schema import (
     HISTORY,
     QUERY_COLUMNS,
     SCHEMA_VERSION,
     TRIAL_COLUMNS,
-    UndeclaredColumn,
 )
 from bench.results.store import (
     QUERIES,

@@ -1,27 +1,17 @@
-"""Rules that every backend keeps, checked against brute force.
-
-For authors of backends: ``python -m bench check NAME``, or `check` in a test of your own. Each run
-is a process of its own, since some libraries cannot be imported together.
-"""
+"""The rules themselves: each builds indexes over made vectors and looks at what they find."""
 
 from __future__ import annotations
 
 import gc
-import json
-import os
-import subprocess
-import sys
 import tempfile
-import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench import machine
-from bench.backends import LIBRARY, Backend, UnsupportedDimension, get_backend
+from bench.backends import LIBRARY, Backend, UnsupportedDimension
 from bench.backends.precisions import FLOAT32, Precision
 from bench.vectors import normalise
 
@@ -29,23 +19,10 @@ N = 2000
 """Vectors in most of the corpora."""
 DIMENSIONS = (8, 50, 128)
 """Dimensions at which recall is checked; one is not a multiple of 8."""
-TIMEOUT_SECONDS = 900.0
 _COARSE = 0.5
 """A precision with a lower recall floor is too coarse for two searches to agree closely."""
 _LEAST_BITS = 0.5
 """Least bits per component of an index whose precision does not declare them."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """How one rule ended for one backend and precision."""
-
-    rule: str
-    """Name of the rule's function; ``process`` if the process itself failed."""
-    ok: bool
-    """True if the rule holds or does not apply."""
-    detail: str
-    """The observed value, the reason of a failure, or why the rule does not apply."""
 
 
 class Broken(Exception):
@@ -57,28 +34,6 @@ class Broken(Exception):
 
 class NotApplicable(Exception):
     """A rule does not apply to a backend; the message is the reason."""
-
-
-def check(name: str, precision: str, timeout: float = TIMEOUT_SECONDS) -> list[Result]:
-    """Check a backend at a precision in a new process; one result per rule, in order.
-
-    A crash, or more than `timeout` seconds, is a failed result of the rule ``process``.
-    """
-    command = [sys.executable, "-m", "bench.testing", name, precision]
-    environment = {**os.environ, **machine.thread_environment(1)}
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout, env=environment, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return [Result("process", False, f"took longer than {timeout:g} s")]
-    lines = [line for line in done.stdout.splitlines() if line.startswith(_MARK)]
-    results = [Result(**json.loads(line.removeprefix(_MARK))) for line in lines]
-    if done.returncode or len(results) != len(RULES):
-        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        reason = f"exit status {done.returncode} after {len(results)} rules: {last[0]}"
-        results.append(Result("process", False, reason))
-    return results
 
 
 # --------------------------------------------------------------------------------------- the rules
@@ -331,7 +286,6 @@ RULES: tuple[Callable[[type[Backend], Precision], str], ...] = (
     an_empty_corpus_is_empty_or_refused,
 )
 """Each returns what it observed, and raises `Broken` or `NotApplicable`."""
-_MARK = "check: "
 
 
 # ----------------------------------------------------------------------------------------- helpers
@@ -398,26 +352,3 @@ def _overlap(ids: np.ndarray, true: np.ndarray) -> float:
     """Return the mean share of each row of `true` that is in the same row of `ids`."""
     rows = zip(ids.tolist(), true.tolist(), strict=True)
     return float(np.mean([len(set(a) & set(b)) / len(b) for a, b in rows]))
-
-
-def main() -> None:
-    """Check the backend and precision of the command line; print one line of JSON per rule."""
-    cls = get_backend(sys.argv[1])
-    precision = cls.precision_of(sys.argv[2])
-    cls.load()
-    for rule in RULES:
-        try:
-            result = Result(rule.__name__, True, rule(cls, precision))
-        except NotApplicable as reason:
-            result = Result(rule.__name__, True, f"does not apply: {reason}")
-        except Broken as reason:
-            result = Result(rule.__name__, False, str(reason))
-        except Exception as error:  # a library may raise anything
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            reason_text = f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})"
-            result = Result(rule.__name__, False, reason_text)
-        print(_MARK + json.dumps(asdict(result)), flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,154 @@
+"""The verbs that measure or train: run, train, check."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.cli.options import FOLDER, Numbers, json_option, print_json
+from bench.errors import NotInstalled, UsageError
+
+
+@click.command("run")
+@click.argument("study", metavar="STUDY.toml")
+@click.option("--out", type=FOLDER, help="Results folder.  [default: results/NAME]")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a key of the study."
+)
+@click.option("--retry", is_flag=True, help="Repeat the trials whose status is not ok.")
+@click.option("--quiet", is_flag=True, help="Show no progress and no table.")
+@click.option("--dry-run", is_flag=True, help="Tell what it takes, and measure nothing.")
+def run_command(
+    study: str,
+    out: Path | None,
+    overrides: tuple[str, ...],
+    retry: bool,
+    quiet: bool,
+    dry_run: bool,
+) -> None:
+    """Measure a study: a TOML file, or the name of a shipped one.
+
+    Trials measured before are skipped, so the same command resumes an interrupted run.
+    """
+    from bench.measuring.forecast import dry_run as foretell
+    from bench.measuring.runner import run
+
+    if dry_run:
+        print("\n".join(foretell(study, out, overrides).lines()))
+        return
+    frame = run(study, out, overrides, progress=not quiet, retry=retry)
+    if not quiet:
+        from bench.analysis.summary import summarise
+        from bench.report.terminal import show
+
+        show(summarise(out or Path("results") / frame["study"].iloc[-1]))
+
+
+@click.command("train")
+@click.argument("dataset")
+@click.argument("encoder")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the adaptor or the model.")
+@click.option(
+    "--form",
+    type=click.Choice(["linear", "residual", "model"]),
+    default="linear",
+    show_default=True,
+    help="Train a linear map of the vectors, one with a small network added, or the model.",
+)
+@click.option(
+    "--loss",
+    type=click.Choice(["infonce", "passages", "kl", "l2", "cosine", "topk"]),
+    help="Loss of an adaptor.  [default: infonce with training pairs, else kl]",
+)
+@click.option(
+    "--dimensions",
+    type=Numbers(int),
+    help="Trained prefixes, as in 16,64,256.  [default: powers of two]",
+)
+@click.option(
+    "--weights", type=Numbers(float), help="Weight of each of --dimensions.  [default: 1 each]"
+)
+@click.option("--steps", type=click.IntRange(1))
+@click.option("--batch", type=click.IntRange(2))
+@click.option("--learning-rate", type=click.FloatRange(0, min_open=True))
+@click.option(
+    "--anchor", type=click.FloatRange(0), help="Penalty for distance from the PCA rotation."
+)
+@click.option(
+    "--passages",
+    type=click.IntRange(0),
+    help="Passages of documents used beside the pairs; 0 for none.",
+)
+@click.option(
+    "--own-corpus",
+    is_flag=True,
+    help="Learn from the documents that the test queries ask for too: fit the corpus you have.",
+)
+@click.option(
+    "--dense",
+    type=FOLDER,
+    help="Also write a linear map as a Dense module of sentence-transformers here.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def train_command(
+    dataset: str, encoder: str, out: Path, form: str, own_corpus: bool, quiet: bool, **chosen: Any
+) -> None:
+    """Train with the Matryoshka objective on a dataset's training split.
+
+    Prints the gain on held-out data. In a study, name an adaptor as the reducer adaptor:OUT, and a
+    model as the encoder st:OUT.
+    """
+    given = {name: value for name, value in chosen.items() if value is not None}
+    progress = None if quiet else (lambda line: print(line, file=sys.stderr))
+    if form == "model":
+        from bench.training.model import train_model
+
+        if unfit := {"loss", "weights", "anchor", "passages", "dense"} & set(given):
+            raise UsageError(
+                f"--{min(unfit)} is for adaptors; "
+                "--form model uses the loss of sentence-transformers"
+            )
+        print(
+            "\n".join(
+                train_model(
+                    dataset, encoder, out, own_corpus=own_corpus, progress=progress, **given
+                )
+            )
+        )
+    else:
+        from bench.training.adaptor import train
+        from bench.training.fitting import Settings
+
+        dense = given.pop("dense", None)
+        settings = Settings(form=form, **given)
+        trained = train(
+            dataset, encoder, out, settings, own_corpus=own_corpus, dense=dense, progress=progress
+        )
+        print("\n".join(trained.lines()))
+
+
+@click.command("check")
+@click.argument("backend")
+@json_option
+def check_command(backend: str, as_json: bool) -> None:
+    """Check a backend against the rules for all backends; exit status 1 if it breaks one."""
+    from bench.backends import get_backend
+    from bench.testing import check
+
+    cls = get_backend(backend)
+    if not cls.available():
+        raise NotInstalled(f"backend '{backend}' is not installed: {cls.install}")
+    found = {precision: check(backend, precision) for precision in cls.precision_names()}
+    if as_json:
+        print_json({precision: [vars(r) for r in results] for precision, results in found.items()})
+    else:
+        for precision, results in found.items():
+            for result in results:
+                words = [precision, result.rule.replace("_", " "), result.detail]
+                print("ok    " if result.ok else "FAILED", ": ".join(filter(None, words)))
+    if not all(result.ok for results in found.values() for result in results):
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,175 @@
+"""The verbs that read results: show, figures, report, recommend, export, compare; and list."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from bench.cli.options import (
+    FOLDER,
+    json_option,
+    margin_option,
+    print_json,
+    results_argument,
+    retain_option,
+)
+from bench.errors import UsageError, near_miss
+from bench.report.listing import KINDS, listing, print_rows
+
+
+@click.command("show")
+@results_argument
+@margin_option
+@json_option
+def show_command(results: Path, margin: float, as_json: bool) -> None:
+    """Print the quality at each dimension and the Pareto-optimal configurations."""
+    from bench.analysis.summary import summarise
+    from bench.report.terminal import as_records, show
+    from bench.results.store import load
+
+    if as_json:
+        print_json(as_records(load(results)))
+    else:
+        show(summarise(results, margin=margin))
+
+
+@click.command("figures")
+@results_argument
+@click.option("--out", type=FOLDER, help="Folder of the figures.  [default: RESULTS/figures]")
+def figures_command(results: Path, out: Path | None) -> None:
+    """Draw every figure as PNG and SVG."""
+    from bench.analysis.summary import folder_of
+    from bench.figures import save_all
+    from bench.results.store import load
+
+    for path in save_all(load(results), out or folder_of(results) / "figures"):
+        print(path)
+
+
+@click.command("report")
+@results_argument
+@retain_option
+@margin_option
+def report_command(results: Path, retain: float, margin: float) -> None:
+    """Write one self-contained HTML page: recommendation, figures, tables, provenance."""
+    from bench.report.writing import write_report
+
+    print(write_report(results, retain=retain, margin=margin))
+
+
+@click.command("recommend")
+@results_argument
+@retain_option
+@click.option("--max-p95-ms", type=float, help="Highest p95 latency allowed, ms.")
+@click.option("--max-bytes-per-vector", type=float, help="Most bytes per vector allowed.")
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="COLUMN=VALUE",
+    help="Worst value allowed in a column of the table, as in build_seconds=60.",
+)
+@json_option
+def recommend_command(
+    results: Path,
+    retain: float,
+    max_p95_ms: float | None,
+    max_bytes_per_vector: float | None,
+    limits: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Print the cheapest configuration with enough quality, and why no cheaper one qualifies."""
+    from bench.analysis.recommendation import recommend
+    from bench.analysis.summary import folder_of
+    from bench.results.store import load, load_queries
+
+    wanted, frame = dict(map(_limit, limits)), load(results)
+    queries = load_queries(folder_of(results))
+    decisions = recommend(frame, queries, retain, max_p95_ms, max_bytes_per_vector, wanted)
+    if as_json:
+        print_json([vars(decision) for decision in decisions])
+        return
+    for decision in decisions:
+        if len(decisions) > 1:
+            print(" with ".join(filter(None, [decision.dataset, decision.encoder])))
+        print("\n".join(decision.lines()))
+
+
+def _limit(text: str) -> tuple[str, float]:
+    column, _, value = text.partition("=")
+    try:
+        return column, float(value)
+    except ValueError as error:
+        raise UsageError(f"--limit takes COLUMN=VALUE, not '{text}'") from error
+
+
+@click.command("export")
+@results_argument
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["mteb", "trec"]),
+    required=True,
+    help="MTEB result JSON, or TREC runs.",
+)
+@click.option("--out", type=FOLDER, help="Folder of the exported files.  [default: RESULTS/FORMAT]")
+def export_command(results: Path, kind: str, out: Path | None) -> None:
+    """Write the results in the format of another tool."""
+    from bench.analysis.summary import folder_of
+    from bench.interop.export import export_mteb, export_trec
+    from bench.results.store import load
+
+    folder, frame = folder_of(results), load(results)
+    target = out or folder / kind
+    paths = export_mteb(frame, target) if kind == "mteb" else export_trec(frame, folder, target)
+    print(f"{len(paths)} files in {target}")
+
+
+@click.command("compare")
+@click.argument("baseline", type=FOLDER)
+@click.argument("head", type=FOLDER)
+@json_option
+def compare_command(baseline: Path, head: Path, as_json: bool) -> None:
+    """List regressions from a baseline; exit status 1 if there is one or a trial is missing."""
+    from bench.analysis.regression import compare
+    from bench.results.store import load
+
+    found = compare(load(baseline), load(head))
+    if as_json:
+        print_json({"ok": found.ok, **asdict(found)})
+    else:
+        for title, entries in (
+            ("regressions", found.regressions),
+            ("missing", found.missing),
+            ("improvements", found.improvements),
+        ):
+            if entries:
+                lines = (entry.text for entry in entries)
+                print(f"{title} ({len(entries)}):", *lines, sep="\n  ")
+        print(*found.notes, sep="\n", end="\n" if found.notes else "")
+        verdict = "no regression" if found.ok else "REGRESSION"
+        print(f"{found.compared} trials compared: {verdict}")
+    if not found.ok:
+        raise click.exceptions.Exit(1)
+
+
+@click.command("list")
+@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("name", required=False)
+@click.option("--long", "as_blocks", is_flag=True, help="Print every fact of each entry.")
+@json_option
+def list_command(kind: str, name: str | None, as_blocks: bool, as_json: bool) -> None:
+    """List the names that a study can use. With a NAME, print every fact about it."""
+    rows = listing(kind)
+    if name is not None:
+        known = {row["name"].partition(":")[0]: row for row in rows}
+        if name not in known:
+            singular = "study" if kind == "studies" else kind.removesuffix("s")
+            raise UsageError(f"no {singular} is called '{name}'{near_miss(name, known)}")
+        rows = [known[name]]
+    if as_json:
+        print_json(rows)
+    else:
+        print_rows(rows, kind, as_blocks or name is not None)

@@ -1,0 +1,56 @@
+"""Rules that every backend keeps, checked against brute force.
+
+For authors of backends: ``python -m bench check NAME``, or `check` in a test of your own. Each run
+is a process of its own, since some libraries cannot be imported together.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+from bench import machine
+from bench.testing.rules import RULES
+
+__all__ = ["RULES", "Result", "check"]
+
+TIMEOUT_SECONDS = 900.0
+MARK = "check: "
+"""Beginning of a line that holds a result."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one rule ended for one backend and precision."""
+
+    rule: str
+    """Name of the rule's function; ``process`` if the process itself failed."""
+    ok: bool
+    """True if the rule holds or does not apply."""
+    detail: str
+    """The observed value, the reason of a failure, or why the rule does not apply."""
+
+
+def check(name: str, precision: str, timeout: float = TIMEOUT_SECONDS) -> list[Result]:
+    """Check a backend at a precision in a new process; one result per rule, in order.
+
+    A crash, or more than `timeout` seconds, is a failed result of the rule ``process``.
+    """
+    command = [sys.executable, "-m", "bench.testing", name, precision]
+    environment = {**os.environ, **machine.thread_environment(1)}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout, env=environment, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return [Result("process", False, f"took longer than {timeout:g} s")]
+    lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
+    results = [Result(**json.loads(line.removeprefix(MARK))) for line in lines]
+    if done.returncode or len(results) != len(RULES):
+        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        reason = f"exit status {done.returncode} after {len(results)} rules: {last[0]}"
+        results.append(Result("process", False, reason))
+    return results
