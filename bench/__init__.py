@@ -15,6 +15,7 @@ The package follows the way of the data:
     quality/      measures, intervals, scorer
     results/      every column declared once, the tables, which rows are which
     analysis/     findings, non-inferiority, recommendation, regression gate
+    advising/     the search for a configuration, the decision, the answer
     figures/      one file per figure
     report/       the page and the terminal
     interop/      MTEB, TREC
@@ -33,6 +34,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench import figures
+    from bench.advising import advise
     from bench.analysis.recommendation import recommend
     from bench.analysis.regression import compare
     from bench.analysis.summary import summarise
@@ -61,6 +63,7 @@ _PUBLIC = {
     "run": "bench.measuring.runner",
     "load": "bench.results.store",
     "load_queries": "bench.results.store",
+    "advise": "bench.advising",
     "recommend": "bench.analysis.recommendation",
     "compare": "bench.analysis.regression",
     "summarise": "bench.analysis.summary",
@@ -73,6 +76,7 @@ __all__ = [
     "MtebIndex",
     "UsageError",
     "__version__",
+    "advise",
     "compare",
     "exact_search",
     "exact_topk",

@@ -48,6 +48,7 @@ class Certainty:
         self._by_query = by_query if answered.all() else by_query[:, answered]
         self._whole = ~np.isnan(self._by_query).any(axis=1)
         self._full = self._by_query[known[-1]] if known else np.empty(0)
+        self.query_ids = query_ids[answered].tolist()
         self.groups = _groups(own, query_ids[answered])
         self._bootstrap = Bootstrap(len(self._full), groups=self.groups) if known else None
         self._known: dict[frozenset[str], tuple[dict[str, int], Bounds]] = {}
@@ -56,6 +57,19 @@ class Certainty:
     def n_queries(self) -> int:
         """Queries that every bound rests on; 0 if the per-query results are missing."""
         return len(self._full)
+
+    @property
+    def full(self) -> np.ndarray:
+        """The quality of each query at the full dimension, (q,) float64."""
+        return self._full
+
+    def values(self, trials: Iterable[str]) -> np.ndarray:
+        """Return the quality of each query for each trial, (K, q) float64; NaN if unknown."""
+        return np.array([self._row(trial) for trial in trials]).reshape(-1, self.n_queries)
+
+    def _row(self, trial: str) -> np.ndarray:
+        row = self._position.get(trial)
+        return np.full(self.n_queries, np.nan) if row is None else self._by_query[row]
 
     @property
     def units(self) -> str:

@@ -1,4 +1,4 @@
-"""The command line: run, show, figures, report, recommend, export, train, check, compare, list."""
+"""The command line: one verb per command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from bench import __version__
-from bench.cli import measuring, reading
+from bench.cli import deciding, measuring, reading
 from bench.errors import UsageError
 
 
@@ -73,6 +73,7 @@ def commands(debug: bool) -> None:
 
 for verb in (
     measuring.run_command,
+    deciding.advise_command,
     reading.show_command,
     reading.figures_command,
     reading.report_command,

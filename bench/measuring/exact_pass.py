@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -21,8 +22,10 @@ from bench.measuring.jobs import (
 )
 from bench.measuring.prepared import ExactResults, fitted_reducer, opened
 from bench.measuring.subsets import subset_columns
+from bench.measuring.untimed import Untimed
 from bench.quality.scorer import Scorer, cosines
 from bench.reducers import PREFIX, Reducer
+from bench.study.plan import Trial
 from bench.vectors import normalise
 
 _OF_EXACT_SEARCH = (
@@ -50,30 +53,49 @@ def run_exact(job: ExactJob, emit: Emit) -> None:
         embeddings, ExactResults(job.full).ids(embeddings.full_dim), job.exact.data.seed
     )
     subsets = subset_columns(job, embeddings, _telling(job.subsets, emit)) if job.subsets else {}
+    untimed = Untimed(job, embeddings, reducer, results)
     for trial_id, trial in job.trials.items():
         emit(Started(trial_id=trial_id))
-        started, ids = now(), results.ids(trial.dim)
-        is_full = reducer.kind == PREFIX and trial.dim == embeddings.full_dim
-        scored = scorer.score(ids[:, : trial.k], ids, ids, is_full=is_full)
-        ranks = results.first_relevant(trial.dim).tolist() if embeddings.qrels is not None else None
-        row = {
-            "status": "ok",
-            "started_at": started,
-            "bytes_per_vector": trial.dim * 4.0,
-            **dict.fromkeys(_OF_EXACT_SEARCH, 1.0),
-            "caution": reducer.caution(trial.dim),
-            **subsets.get(trial.dim, {}),
-            **scored.row,
-        }
-        if "loss_dimension" in row:
-            row |= {"loss_precision": 0.0, "loss_search": 0.0}
-        queries = QueryRows(
-            query_id=embeddings.query_ids,
-            first_relevant_rank=ranks,
-            found=None,
-            **scored.by_query,
-        )
+        started = now()
+        if trial.is_exact_pass:
+            row, queries = _exact_row(trial, embeddings, reducer, results, scorer)
+            row |= subsets.get(trial.dim, {})
+        else:
+            row, queries = _untimed_row(trial, embeddings, untimed, scorer)
+        row |= {"status": "ok", "started_at": started, "caution": reducer.caution(trial.dim)}
         emit(Measured(trial_id=trial_id, row=row, queries=queries))
+
+
+def _exact_row(
+    trial: Trial, embeddings: Embeddings, reducer: Reducer, results: ExactResults, scorer: Scorer
+) -> tuple[dict[str, Any], QueryRows]:
+    """Score what exact search found; return columns of the row and of its queries."""
+    ids = results.ids(trial.dim)
+    is_full = reducer.kind == PREFIX and trial.dim == embeddings.full_dim
+    scored = scorer.score(ids[:, : trial.k], ids, ids, is_full=is_full)
+    ranks = results.first_relevant(trial.dim).tolist() if embeddings.qrels is not None else None
+    row = {
+        "bytes_per_vector": trial.dim * 4.0,
+        **dict.fromkeys(_OF_EXACT_SEARCH, 1.0),
+        **scored.row,
+    }
+    if "loss_dimension" in row:
+        row |= {"loss_precision": 0.0, "loss_search": 0.0}
+    return row, QueryRows(
+        query_id=embeddings.query_ids, first_relevant_rank=ranks, found=None, **scored.by_query
+    )
+
+
+def _untimed_row(
+    trial: Trial, embeddings: Embeddings, untimed: Untimed, scorer: Scorer
+) -> tuple[dict[str, Any], QueryRows]:
+    """Do as `_exact_row` at the trial's precision, and after its rescore."""
+    exact, precise = untimed.found(trial)
+    scored = scorer.score(precise, exact, precise)
+    row = {**untimed.sizes(trial), **scored.row}
+    if "loss_dimension" in row:
+        row["loss_search"] = 0.0
+    return row, QueryRows(query_id=embeddings.query_ids, found=precise.tolist(), **scored.by_query)
 
 
 def _search(

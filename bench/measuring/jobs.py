@@ -141,6 +141,8 @@ class BuildJob(Message):
     """No further repeat of the timed queries begins after this long."""
     pareto: bool
     """Whether to leave out trials that a few queries show to be dominated."""
+    keep: float | None = None
+    """Share of the full dimension's quality to look for by bisection; None to time every width."""
     rivals: list[Rival]
     bandwidth: float
     """Memory bandwidth of one thread, bytes per second; 0 if unknown."""

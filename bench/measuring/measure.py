@@ -15,6 +15,7 @@ from bench.backends import Backend
 from bench.backends.precisions import FLOAT32
 from bench.embeddings import Embeddings
 from bench.measuring import clock, mapped
+from bench.measuring.bisection import Keeping, chains, left_out
 from bench.measuring.buffers import aligned, singles
 from bench.measuring.clients import OPEN_SECONDS, Arrivals, Ask, under_load
 from bench.measuring.clock import Paired
@@ -23,6 +24,7 @@ from bench.measuring.percentiles import bounded, percentiles, quantile_interval
 from bench.measuring.prepared import ExactResults, StoredVectors
 from bench.measuring.pruning import Rival, prune
 from bench.measuring.search import Index, Search, without_own
+from bench.quality.halves import searching
 from bench.quality.intervals import median_interval
 from bench.quality.measures import overlap
 from bench.quality.scorer import DEPTH, Scorer, cosines
@@ -129,6 +131,22 @@ class Measure:
         rivals = [Rival(np.array(r.by_query), r.ms, r.bytes) for r in self.job.rivals]
         found = prune(candidates, costs, rivals, n_queries, self.seed)
         return {trial_id: drop.reason for trial_id, drop in found.items()}
+
+    def too_narrow(self) -> dict[str, str]:
+        """Return why trials are not timed, by id; empty unless `sweep` is bisect."""
+        trials = {i: trial for i, trial in self.job.trials.items() if not trial.is_load}
+        if self.job.keep is None or min((t.k for t in trials.values()), default=0) < DEPTH:
+            return {}
+        names, groups = self.embeddings.query_ids, self.embeddings.groups
+        rows = np.flatnonzero(searching(names, groups, self.seed))
+        full = self.scorer.by_query(self.scorer.full_ids[rows, :DEPTH], rows)
+        own = None if groups is None else [groups[row] for row in rows]
+        keeping = Keeping(full, rows, own, self.job.keep, self.seed)
+        qualities = {i: partial(self._quality, trial) for i, trial in trials.items()}
+        found: dict[str, str] = {}
+        for chain in chains(trials):
+            found |= left_out(chain, qualities, keeping)
+        return found
 
     def _quality(self, trial: Trial, rows: np.ndarray) -> np.ndarray:
         search = Search(self.index, trial)
@@ -286,8 +304,10 @@ class Measure:
         """Return the median time of the steps after the index's own, ms; None if there is none."""
         if not search.stages or search.native:
             return None
-        stored_queries = self.index.stored_queries
-        shortlists = self.index.backend.search(self.index.queries, search.multi.shortlist)
+        # Reads from disk take as long as the whole search, and all their time.
+        few = slice(_SCOUTED if search.cold else None)
+        stored_queries = self.index.stored_queries[few]
+        shortlists = self.index.backend.search(self.index.queries[few], search.multi.shortlist)
         taken = clock.time_queries(
             lambda i: search.multi.narrow(shortlists[i : i + 1], stored_queries[i : i + 1]),
             len(shortlists),

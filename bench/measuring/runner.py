@@ -6,6 +6,7 @@ or takes too much memory, the trial under way gets that status. A new worker run
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from bench.backends import get_backend
 from bench.embeddings import Embeddings, embed
 from bench.errors import UsageError
 from bench.libraries import without_secrets
-from bench.measuring.estimate import SPREAD_PROCESSES, Probes, too_large
+from bench.measuring.estimate import SPREAD_PROCESSES, Probes, estimate, too_large
 from bench.measuring.forecast import forecast, probe
 from bench.measuring.jobs import (
     Answer,
@@ -52,10 +53,12 @@ from bench.results.spread import with_process
 from bench.results.store import Store, load
 from bench.study.plan import BM25, EXACT, Trial
 from bench.study.reader import load_study
-from bench.study.schema import PARETO, Study
+from bench.study.schema import BISECT, PARETO, Study
 
 SPREAD_BUILD_SECONDS = 60.0
 """An index that takes longer to build is not built again for that."""
+_ANSWERS: dict[str, float] = {}
+"""What a job asked before: a search for a configuration runs many studies."""
 _RESUMED = ["status", "build_seconds", "process_speedup"]
 """Columns of earlier rows that say what is left to do."""
 BUDGET_SECONDS = 5.0
@@ -69,13 +72,17 @@ def run(
     *,
     progress: bool = True,
     retry: bool = False,
+    deadline: float = math.inf,
+    again: bool = True,
 ) -> pd.DataFrame:
     """Measure the trials of a study that the results folder lacks; return the folder's trials.
 
     `study` is a study file, the name of one that ships, or a Study. `out` defaults to
     ``results/NAME``. A trial is not measured again if configuration, data, library versions and
-    machine are the same; `retry` repeats those that did not end ok. Raises UsageError on bad input,
-    before anything is measured.
+    machine are the same; `retry` repeats those that did not end ok. Nothing is begun after
+    `deadline`, a time of `time.monotonic`, and no row is written of what did not end by then.
+    `again`: build the first index of each backend in further processes too.
+    Raises UsageError on bad input, before anything is measured.
     """
     if not isinstance(study, Study):
         study = load_study(study, overrides)
@@ -88,13 +95,16 @@ def run(
             f"{store.folder} is being written by another run; wait for it or choose another --out"
         ) from error
     with held:
-        _Run(study, store, progress, retry).go()
+        _Run(study, store, progress, retry, deadline).go(again)
     return load(store.folder)
 
 
 class _Run:
-    def __init__(self, study: Study, store: Store, progress: bool, retry: bool) -> None:
+    def __init__(
+        self, study: Study, store: Store, progress: bool, retry: bool, deadline: float
+    ) -> None:
         self.study = study
+        self.deadline = deadline
         self.store = store
         self.show = progress
         self.rows = store.rows(_RESUMED)
@@ -105,14 +115,14 @@ class _Run:
         self.ahead: Worker | None = None
         """Begun while the one before ends."""
 
-    def go(self) -> None:
+    def go(self, again: bool) -> None:
         try:
-            self._go()
+            self._go(again)
         finally:
             if self.ahead is not None:
                 self.ahead.close()
 
-    def _go(self) -> None:
+    def _go(self, again: bool) -> None:
         for dataset in self.study.dataset:
             for encoder in self.study.encoder:
                 self._embed(dataset, encoder)
@@ -124,7 +134,8 @@ class _Run:
                     self._measure(work, groups)
             # Further processes come in passes over the whole study, so that what changes from
             # minute to minute is in their spread too.
-            for process in range(1, max(self.study.processes, SPREAD_PROCESSES)):
+            most = max(self.study.processes, SPREAD_PROCESSES) if again else 1
+            for process in range(1, most):
                 for work, _ in self.remaining.sets:
                     self._measure_again(work, process)
         self.store.gather()
@@ -164,6 +175,8 @@ class _Run:
         encode_ms = self._encode_ms(work.embeddings)
         self._measure_bandwidth()
         for group in timed_groups:
+            if self._is_late(work, group):
+                continue
             backend = get_backend(first(group).backend)
             limit = self.machine.memory_limit
             if not backend.available():
@@ -177,6 +190,13 @@ class _Run:
                 )
                 self._run_job(work, build, _label(first(group)))
 
+    def _is_late(self, work: Workload, group: dict[str, Trial]) -> bool:
+        """Return whether an index with its trials would probably not end by the deadline."""
+        if self.deadline == math.inf:
+            return False
+        seconds = sum(e.seconds for e in estimate(work, [group], self.probes)) if self.probes else 0
+        return time.monotonic() + seconds > self.deadline
+
     def _build_job(self, work: Workload, group: dict[str, Trial]) -> BuildJob:
         trial = first(group)
         return BuildJob(
@@ -187,6 +207,7 @@ class _Run:
             repeats=self.study.repeats,
             budget_seconds=BUDGET_SECONDS,
             pareto=self.study.sweep == PARETO,
+            keep=self.study.keep if self.study.sweep == BISECT else None,
             rivals=[],
             bandwidth=self.machine.bandwidth,
             machine_cores=self.machine.cores,
@@ -205,7 +226,7 @@ class _Run:
                 continue
             least = SPREAD_PROCESSES if firsts.setdefault(trial.backend, group) is group else 1
             again = {i: trial for i, trial in group.items() if self._lacks(i, process, least)}
-            if not again:
+            if not again or self._is_late(work, again):
                 continue
             job = self._build_job(work, again).model_copy(update={"process": process})
             with self._worker(job, f"{_label(trial)}, process {process + 1}") as worker:
@@ -277,10 +298,15 @@ class _Run:
         return self.machine.cores[-self.study.threads[0] :]
 
     def _ask(self, job: Job, label: str) -> float | None:
-        """Run a job that answers with one number; None if it failed."""
-        with self._worker(job, label) as worker:
-            answers = [event.value for event in worker.events() if isinstance(event, Answer)]
-        return answers[0] if answers else None
+        """Run a job that answers with one number, once per process; None if it failed."""
+        key = job.model_dump_json()
+        if key not in _ANSWERS:
+            with self._worker(job, label) as worker:
+                answers = [event.value for event in worker.events() if isinstance(event, Answer)]
+            if not answers:
+                return None
+            _ANSWERS[key] = answers[0]
+        return _ANSWERS[key]
 
     @contextmanager
     def _worker(self, job: Job, label: str) -> Iterator[Worker]:
@@ -314,6 +340,8 @@ class _Run:
         this one are scored and stored. Returns the last worker's error, empty if all went well.
         """
         left = dict(job.trials)
+        # Without exact results nothing can be scored.
+        needed = isinstance(job, ExactJob) and not ExactResults(job.exact).exist()
         while True:
             job = job.model_copy(update={"trials": left})
             under_way, ready, again = "", False, False
@@ -321,7 +349,7 @@ class _Run:
                 for event in worker.events():
                     match event:
                         case Ready():
-                            ready = True
+                            ready, needed = True, False
                             if then and not self.ahead and work.is_small:
                                 self.ahead = self._start(then)
                         case Started():
@@ -333,6 +361,8 @@ class _Run:
                         case Measured():
                             self._add(work, event, left[event.trial_id])
                             left = {i: t for i, t in left.items() if i != event.trial_id}
+                    if time.monotonic() > self.deadline and not needed:
+                        return ""
             if not left:
                 return worker.error
             if again:
@@ -366,7 +396,8 @@ class _Run:
             if not trial.is_load and trial.backend not in (EXACT, BM25):
                 self.rivals.add(work, row, event.queries)
         # A kill loses at most a second of these: what they are scored from is kept already.
-        self.store.add(row, columns, rankings, hold=trial.backend == EXACT)
+        brief = trial.backend == EXACT or row["status"] == "pruned"
+        self.store.add(row, columns, rankings, hold=brief)
         self.rows[event.trial_id] = row
         self.progress.finished(row["status"])
 

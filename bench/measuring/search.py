@@ -11,7 +11,7 @@ import numpy as np
 from bench.backends import Backend
 from bench.measuring.buffers import singles
 from bench.measuring.prepared import StoredVectors
-from bench.measuring.stages import Cold, MultiStage, steps
+from bench.measuring.stages import Cold, MultiStage, rescored, steps
 from bench.study.plan import Trial, parameters
 from bench.study.schema import DISK, NATIVE, SHORTLIST, VECTORS
 
@@ -101,13 +101,8 @@ class Search:
         """Return this trial's results if its index returned `nearest`, (q, ≥k) int64."""
         if not self.stages:
             return nearest[:, : self.trial.k]
-        shortlist = self.stages[SHORTLIST]
-        # A query's own document is left out already, so it needs no place in the list.
-        narrowing = steps(self.stages, self.trial.dim, self.index.full_dim, self.trial.k)
-        stored = self.index.stored.memory
-        multi = MultiStage(self.index.backend, stored, shortlist, narrowing, True)
-        shortlists = np.ascontiguousarray(nearest[:, :shortlist])
-        return multi.narrow(shortlists, self.index.stored_queries)
+        stored, queries = self.index.stored.memory, self.index.stored_queries
+        return rescored(nearest, self.stages, self.trial.dim, self.trial.k, stored, queries)
 
     def before(self) -> Callable[[], None] | None:
         """Return a function to call before each query, outside the clock; None for none."""

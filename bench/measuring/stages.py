@@ -40,6 +40,45 @@ def steps(stages: Mapping[str, Any], low: int, full: int, k: int) -> list[Step]:
     return [*found, Step(last, k)]
 
 
+def rescored(
+    nearest: np.ndarray,
+    stages: Mapping[str, Any],
+    low: int,
+    k: int,
+    stored: np.ndarray,
+    queries: np.ndarray,
+) -> np.ndarray:
+    """Return what the later steps make of an index's results, ids (q, k) int64.
+
+    `nearest` (q, ≥shortlist) int64 were found at dimension `low`, best first. `stored` (n, D) and
+    `queries` (q, D) float32 are of unit length. A query's own document is left out already.
+    """
+    narrowing = steps(stages, low, stored.shape[1], k)
+    shortlists = np.ascontiguousarray(nearest[:, : stages[SHORTLIST]])
+    return _narrowed(stored, True, *_arrays(narrowing), shortlists, queries)
+
+
+def _arrays(narrowing: list[Step]) -> tuple[np.ndarray, np.ndarray]:
+    """Return dimensions and lengths of the steps, as the kernel takes them."""
+    return np.array([step.dimension for step in narrowing]), np.array([s.keep for s in narrowing])
+
+
+def _narrowed(
+    vectors: np.ndarray,
+    unit: bool,
+    dimensions: np.ndarray,
+    keeps: np.ndarray,
+    shortlists: np.ndarray,
+    queries: np.ndarray,
+) -> np.ndarray:
+    """Run the later steps: shortlists (q, s) int64 with -1 pads → ids (q, k) int64."""
+    from bench.measuring import rescoring
+
+    found = np.empty((len(shortlists), int(keeps[-1])), dtype=np.int64)
+    rescoring.rescore(vectors, unit, queries, shortlists, dimensions, keeps, found)
+    return found
+
+
 class MultiStage:
     """A backend's shortlist, narrowed with longer vectors.
 
@@ -62,8 +101,7 @@ class MultiStage:
         self.vectors = np.asarray(vectors)  # the kernel is compiled for arrays, not memory maps
         self.shortlist = shortlist
         self.unit = unit
-        self.dimensions = np.array([step.dimension for step in narrowing])
-        self.keeps = np.array([step.keep for step in narrowing])
+        self.dimensions, self.keeps = _arrays(narrowing)
 
     def search(self, queries: np.ndarray, full_queries: np.ndarray) -> np.ndarray:
         """Search and narrow; return ids (q, k) int64, best first, -1 pads.
@@ -74,13 +112,9 @@ class MultiStage:
 
     def narrow(self, shortlists: np.ndarray, full_queries: np.ndarray) -> np.ndarray:
         """Run the later steps: shortlists (q, s) int64 with -1 pads → ids (q, k) int64."""
-        from bench.measuring import rescoring
-
-        found = np.empty((len(shortlists), int(self.keeps[-1])), dtype=np.int64)
-        rescoring.rescore(
-            self.vectors, self.unit, full_queries, shortlists, self.dimensions, self.keeps, found
+        return _narrowed(
+            self.vectors, self.unit, self.dimensions, self.keeps, shortlists, full_queries
         )
-        return found
 
 
 class Cold:

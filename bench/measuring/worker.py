@@ -125,7 +125,7 @@ def run_build(job: BuildJob, emit: Emit) -> None:
             emit(TimedAgain(trial_id=trial_id, row=measure.times(trial)))
         backend.close()
         return
-    dominated = measure.dominated()
+    dominated = measure.dominated() | measure.too_narrow()
     for trial_id, reason in dominated.items():
         row = {**built.columns, "status": "pruned", "error": reason, "started_at": now()}
         emit(Measured(trial_id=trial_id, row=row, server=server))

@@ -27,6 +27,7 @@ from bench.study.plan import (
     Trial,
     canonical,
     exact_reducers,
+    index_class,
     parameters,
     plan,
 )
@@ -141,7 +142,9 @@ class Workload:
             )
             groups[BM25] = {self._id(bm25): bm25}
         for trial in plan(self.study):
-            groups.setdefault(trial.build_key, {})[self._id(trial)] = trial
+            pair = trial.reducer, trial.reducer_params
+            key = pair if trial.backend == EXACT else trial.build_key
+            groups.setdefault(key, {})[self._id(trial)] = trial
         return list(groups.values())
 
     def _id(self, trial: Trial) -> str:
@@ -160,7 +163,7 @@ class Workload:
         }
         if trial.backend != BM25:
             key["reducer_key"] = self._key(trial.reducer, trial.reducer_params)
-        if trial.backend == EXACT and trial.reducer == PLAIN:
+        if trial.is_exact_pass and trial.reducer == PLAIN:
             key["subsets"] = self.study.subsets
         text = json.dumps(key, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
@@ -225,6 +228,4 @@ def _bits(trial: Trial) -> float | None:
     """Return the bits per component of a trial's vectors; None if the index decides."""
     if trial.backend == BM25:
         return None
-    if trial.backend == EXACT:
-        return FLOAT32.bits
-    return get_backend(trial.backend).precision_of(trial.precision).bits
+    return index_class(trial.backend).precision_of(trial.precision).bits

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.backends import Backend, get_backend
+from bench.backends import REFERENCE, Backend, get_backend
+from bench.backends.precisions import FLOAT32
 from bench.errors import StudyError, near_miss
 from bench.reducers import PLAIN, get_reducer
 from bench.registry import split_name
@@ -57,6 +58,11 @@ class Trial:
         return self.clients > 1 or self.arrival != CLOSED
 
     @property
+    def is_exact_pass(self) -> bool:
+        """Whether it is exact search in float32, whose results are kept in a file."""
+        return self.backend == EXACT and self.precision == FLOAT32.name and not self.stages
+
+    @property
     def build_key(self) -> tuple[Any, ...]:
         """Trials with the same key share one built index."""
         return (
@@ -80,6 +86,14 @@ def parameters(text: object) -> dict[str, Any]:
     return json.loads(text) if isinstance(text, str) and text else {}
 
 
+def index_class(name: str) -> type[Backend]:
+    """Return the class behind a table's `backend`; ``exact`` searches as the reference does.
+
+    Raises UsageError with the near miss of an unknown name.
+    """
+    return get_backend(REFERENCE if name == EXACT else name)
+
+
 def exact_reducers(study: Study) -> list[tuple[str, str]]:
     """Return (reducer, reducer_params) of the exact pass, truncation first."""
     choices = itertools.chain([PLAIN], study.reducers, *(c.reducer for c in study.configurations))
@@ -87,7 +101,9 @@ def exact_reducers(study: Study) -> list[tuple[str, str]]:
 
 
 def plan(study: Study) -> list[Trial]:
-    """Return the timed trials of a study in running order, each once, grouped by index.
+    """Return the trials of a study's tables in running order, each once, grouped by index.
+
+    The exact pass in float32, which every study has, is not among them.
 
     Raises StudyError for more than a million: the list alone would fill the memory.
     """
@@ -143,7 +159,7 @@ def _expand(configuration: Configuration, study: Study) -> Iterable[Trial]:
     for name, (reducer, reducer_params), threads, dim in itertools.product(
         configuration.backend, reducers, study.threads, dimensions
     ):
-        backend: type[Backend] = get_backend(name)
+        backend = index_class(name)
         precisions = configuration.precision or backend.precision_names()[:1]
         builds = product({**backend.build_grid, **configuration.build})
         searches = product({**backend.search_grid, **configuration.search})
@@ -170,4 +186,6 @@ def _expand(configuration: Configuration, study: Study) -> Iterable[Trial]:
             )
             if trial.is_load and stage and not stage.get(NATIVE):
                 continue  # a rescore outside the server is the application's own, not a load on it
+            if trial.backend == EXACT and precision == FLOAT32.name and not stage:
+                continue  # the exact pass has it at every dimension
             yield trial

@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from bench.backends import SERVER, Backend, get_backend
+from bench.backends import SERVER, Backend
 from bench.errors import StudyError, UsageError, near_miss
-from bench.study.plan import reducer_grid
+from bench.study.plan import index_class, reducer_grid
 from bench.study.schema import Configuration, Stages, Study
 
 _SHIPPED = resources.files("bench.study") / "shipped"
@@ -110,7 +110,7 @@ def _check_name(name: str) -> None:
 
 def _check(configuration: Configuration) -> None:
     for name in configuration.backend:
-        backend = get_backend(name)
+        backend = index_class(name)
         _check_parameters(backend, "build", configuration.build)
         _check_parameters(backend, "search", configuration.search)
         for precision in configuration.precision or ():

@@ -17,7 +17,7 @@ FUNNEL = "funnel"
 VECTORS = "vectors"
 NATIVE = "native"
 MEMORY, DISK = "memory", "disk"
-GRID, PARETO = "grid", "pareto"
+GRID, PARETO, BISECT = "grid", "pareto", "bisect"
 
 
 def listed(value: Any) -> Any:
@@ -123,7 +123,8 @@ class Configuration(_Strict):
     """One ``[[configurations]]`` table. Lists are swept."""
 
     backend: Strings
-    """Names of backends, as ``list backends`` prints them."""
+    """Names of backends, as ``list backends`` prints them; or ``exact`` for quality alone: what an
+    exhaustive search finds at each precision, not timed."""
     reducer: Reducers = [PLAIN]
     """How vectors are shortened before they are indexed."""
     precision: Strings | None = None
@@ -169,8 +170,11 @@ class Study(_Strict):
     """Fresh processes that each index is built and timed in; the price is as many times longer.
     The first index of each backend has three at least, to know how far processes differ, unless it
     takes over a minute to build. The figures are the median over the processes."""
-    sweep: Literal["grid", "pareto"] = "grid"
-    """``grid`` times every trial; ``pareto`` skips those that a few queries show dominated."""
+    sweep: Literal["grid", "pareto", "bisect"] = "grid"
+    """``grid`` times every trial; ``pareto`` skips those that a few queries show dominated;
+    ``bisect`` times, over each index, the narrowest searches that keep `keep`."""
+    keep: Annotated[float, Field(gt=0, le=1)] = 0.98
+    """Share of the full dimension's quality that ``bisect`` looks for."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of samples and resamples."""
     timeout_seconds: Annotated[float, Field(gt=0)] = 600.0

@@ -1,0 +1,75 @@
+"""From a dataset and an encoder to one configuration: the search, the decision, the answer."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.advising.answer import Advice, answer
+from bench.advising.search import PLAN, Search, usable
+from bench.advising.wanted import Wanted
+from bench.analysis.money import load_prices
+from bench.errors import UsageError
+
+SECONDS = 600.0
+"""Time that a search may take by default, s."""
+
+
+def advise(
+    dataset: str,
+    encoder: str | None = None,
+    wanted: Wanted | None = None,
+    *,
+    out: str | Path | None = None,
+    backends: Sequence[str] | None = None,
+    seconds: float = SECONDS,
+    prices: str | Path | None = None,
+    progress: bool = True,
+) -> Advice:
+    """Find the configuration to deploy, in about `seconds`; return it with the reasons.
+
+    `dataset` and `encoder` are named as in a study; `encoder` is None for ready vectors. `backends`
+    are the indexes to try, ``["all"]`` for every library installed. Every measurement is a trial in
+    the results folder `out`, ``results/advise-…`` by default, with the study that measured it and
+    ``advice.json``. The same call resumes, and a larger `seconds` searches on. `prices` is a TOML
+    file as `bench.analysis.money` describes. Raises UsageError on bad input, before anything is
+    measured.
+    """
+    wanted, price_list, names = wanted or Wanted(), load_prices(prices), usable(backends)
+    folder = Path(out) if out else Path("results") / _name(dataset, encoder, wanted)
+    _check(folder, wanted)
+
+    def say(line: str) -> None:
+        if progress:
+            print(line, file=sys.stderr, flush=True)
+
+    search = Search(dataset, encoder, wanted, folder, names, seconds, price_list, say)
+    search.go()
+    found = answer(search)
+    found.save(folder)
+    return found
+
+
+def _name(dataset: str, encoder: str | None, wanted: Wanted) -> str:
+    parts = ["advise", Path(dataset).name, encoder or "", f"{100 * wanted.keep:g}"]
+    return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(filter(None, parts))).strip("-.")
+
+
+def _check(folder: Path, wanted: Wanted) -> None:
+    """Raise UsageError if the folder holds a search for another share of the quality."""
+    import tomllib
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = tomllib.loads((folder / PLAN).read_text(encoding="utf-8")).get("keep")
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{folder} cannot be used: {error}") from error
+    if kept != wanted.keep:
+        raise UsageError(
+            f"{folder} holds a search for {kept:.1%} of the quality: choose another --out for "
+            f"{wanted.keep:.1%}"
+        )

@@ -1,0 +1,232 @@
+"""Everything that could be deployed, and how good each could still be."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.backends import Backend, get_backend
+from bench.backends.precisions import FLOAT32
+from bench.results.rows import timed, untimed
+from bench.study.plan import canonical, parameters
+from bench.study.schema import DISK, MEMORY, SHORTLIST, VECTORS, product
+
+_STEPS = 4
+"""Widths tried between one value of a backend's own grid and the next."""
+_CAREFUL = 0.75
+"""Share of a time known from another dimension that an unmeasured index may reach."""
+_FASTEST_MS = 0.005
+"""A time that no index undercuts, for a backend without any measured row."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A reducer, a dimension, a precision and a rescore, whose quality without an index is known.
+
+    An index over it finds at most as much, chance aside.
+    """
+
+    trial_id: str
+    """The row of its quality."""
+    reducer: str
+    reducer_params: str
+    dim: int
+    precision: str
+    shortlist: int
+    """Candidates that are rescored at the full dimension; 0 for no rescore."""
+
+    @property
+    def code_bytes(self) -> float:
+        """Bytes of one stored vector, without the index and what a rescore reads."""
+        bits = get_backend("faiss-flat").precision_of(self.precision).bits
+        return self.dim * (bits or 32) / 8
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One index that could be built over a cell."""
+
+    cell: Cell
+    backend: str
+    precision: str
+    """That of the cell, or the backend's own (such as product codes) over float32."""
+    build: str
+    place: str
+    """Where a rescore reads its vectors: ``memory`` or ``disk``; empty without a rescore."""
+
+    @property
+    def stages(self) -> str:
+        """The later steps, as a row of the trials table has them."""
+        if not self.cell.shortlist:
+            return ""
+        place = {VECTORS: DISK} if self.place == DISK else {}
+        return canonical({SHORTLIST: self.cell.shortlist, **place})
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What the rows over this index share."""
+        cell = self.cell
+        own = (self.backend, self.precision, self.build, self.stages)
+        return (cell.reducer, cell.reducer_params, cell.dim, *own)
+
+    def __str__(self) -> str:
+        cell = self.cell
+        words = [self.backend, f"{cell.dim} d", cell.reducer, self.precision]
+        words += [f"rescore {cell.shortlist} from {self.place}"] if cell.shortlist else []
+        return " ".join(words)
+
+    def table(self) -> dict[str, Any]:
+        """Return the study's ``[[configurations]]`` table that measures it."""
+        cell, build = self.cell, parameters(self.build)
+        table: dict[str, Any] = {
+            "backend": self.backend,
+            "reducer": reducer_choice(cell.reducer, cell.reducer_params),
+            "dimensions": cell.dim,
+            "precision": self.precision,
+        }
+        if build:
+            table["build"] = build
+        if widths := ladder(get_backend(self.backend)):
+            table["search"] = widths
+        if cell.shortlist:
+            table["stages"] = parameters(self.stages)
+        return table
+
+
+def reducer_choice(name: str, params: str) -> str | dict[str, Any]:
+    """Return a reducer as a study names it."""
+    chosen = {k: v for k, v in parameters(params).items() if v != ""}
+    return {"name": name, **chosen} if chosen else name
+
+
+def ladder(backend: type[Backend]) -> dict[str, list[Any]]:
+    """Return the backend's search grid with `_STEPS` widths for one of its own, ascending.
+
+    Only the first parameter is refined; the others keep their values.
+    """
+    grid = {name: list(values) for name, values in backend.search_grid.items()}
+    if not grid:
+        return {}
+    name, values = next(iter(grid.items()))
+    if len(values) < 2 or not all(type(value) in (int, float) for value in values):
+        return grid
+    found: list[Any] = []
+    for low, high in itertools.pairwise(values):
+        even = low <= 0 or type(low) is float
+        between = (np.linspace if even else np.geomspace)(low, high, _STEPS + 1)
+        found += [type(low)(round(float(value), 0 if type(low) is int else 4)) for value in between]
+    return {**grid, name: sorted(set(found))}
+
+
+def cells(frame: pd.DataFrame) -> list[Cell]:
+    """Return every cell whose quality was measured, of one dataset and encoder."""
+    rows = untimed(frame)
+    columns = ["trial_id", "reducer", "reducer_params", "dim", "precision", "stages"]
+    return [
+        Cell(
+            row.trial_id,
+            row.reducer,
+            row.reducer_params or "",
+            int(row.dim),
+            row.precision,
+            int(parameters(row.stages).get(SHORTLIST, 0)),
+        )
+        for row in rows[columns].fillna("").itertuples()
+    ]
+
+
+def candidates(found: Iterable[Cell], backends: Sequence[str], full_dim: int) -> list[Candidate]:
+    """Return every index that can be built over the cells."""
+    listed = []
+    for cell in found:
+        places = [MEMORY, DISK] if cell.shortlist else [""]
+        for name in backends:
+            backend = get_backend(name)
+            if backend.full_width and cell.dim != full_dim:
+                continue
+            for precision in _precisions(backend, cell):
+                for build in product(backend.build_grid):
+                    if any(build[p] > cell.dim for p in backend.dimension_parameters if p in build):
+                        continue
+                    listed += [
+                        Candidate(cell, name, precision, canonical(build), place)
+                        for place in places
+                    ]
+    return listed
+
+
+def _precisions(backend: type[Backend], cell: Cell) -> list[str]:
+    """Return the backend's precisions that store this cell's vectors."""
+    own = [p.name for p in backend.precisions if p.name == cell.precision]
+    if cell.precision == FLOAT32.name:
+        own += [p.name for p in backend.precisions if p.bits is None]
+    return own
+
+
+class Prospects:
+    """How small and how fast an index could be, from those measured so far; never pessimistic."""
+
+    def __init__(self, frame: pd.DataFrame, full_dim: int) -> None:
+        """`frame` holds the trials of one dataset and encoder."""
+        self._full_dim = full_dim
+        self._overhead: dict[tuple[str, str], float] = {}
+        """Bytes per vector beyond its code, by backend and build parameters."""
+        self._measured: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
+        """(bytes of a code, ms of the index alone), by backend, precision and build parameters."""
+        self._rescored: dict[str, float] = {}
+        """Least ms per candidate of a shortlist, by where the vectors are."""
+        for row in timed(frame).fillna({"stages": "", "build_params": ""}).itertuples():
+            self._learn(row)
+
+    def _learn(self, row: Any) -> None:
+        stages = parameters(row.stages)
+        bits = FLOAT32.bits if pd.isna(row.component_bits) else row.component_bits
+        code = row.dim * bits / 8
+        if not pd.isna(row.bytes_per_vector):
+            key = row.backend, row.build_params
+            over = row.bytes_per_vector - self.resident(stages) - code
+            self._overhead[key] = min(over, self._overhead.get(key, np.inf))
+        own = float(row.latency_ms_p50)
+        if stages and not pd.isna(row.rescore_ms_p50):
+            place = stages.get(VECTORS, MEMORY)
+            each = row.rescore_ms_p50 / stages[SHORTLIST]
+            self._rescored[place] = min(each, self._rescored.get(place, np.inf))
+            own = max(_FASTEST_MS, own - row.rescore_ms_p50)
+        for build in (row.build_params, ""):
+            alike = row.backend, row.precision, build
+            self._measured.setdefault(alike, []).append((code, own))
+
+    def resident(self, stages: Mapping[str, Any]) -> float:
+        """Return the bytes per vector that a rescore keeps in memory."""
+        return 4.0 * self._full_dim if stages and stages.get(VECTORS) != DISK else 0.0
+
+    def bytes(self, candidate: Candidate) -> float:
+        """Return the fewest bytes per vector that an index may take."""
+        bits = get_backend(candidate.backend).precision_of(candidate.precision).bits
+        # Product codes and the like are as small as their parameters say: a bit per component here.
+        code = candidate.cell.dim * (bits or 1) / 8
+        over = self._overhead.get((candidate.backend, candidate.build), 0.0) if bits else 0.0
+        return max(1.0, code + over) + self.resident(parameters(candidate.stages))
+
+    def disk(self, candidate: Candidate) -> float:
+        """Return the bytes per vector that a rescore reads from disk."""
+        return 4.0 * self._full_dim if candidate.place == DISK else 0.0
+
+    def ms(self, candidate: Candidate) -> float:
+        """Return the lowest median latency that an index may have, ms."""
+        rescored = self._rescored.get(candidate.place, 0.0) * candidate.cell.shortlist
+        return self._index_ms(candidate) + _CAREFUL * rescored
+
+    def _index_ms(self, candidate: Candidate) -> float:
+        bits = get_backend(candidate.backend).precision_of(candidate.precision).bits or 32
+        code = candidate.cell.dim * bits / 8
+        for build in (candidate.build, ""):
+            if points := self._measured.get((candidate.backend, candidate.precision, build)):
+                near, taken = min(points, key=lambda p: (abs(np.log(p[0] / code)), p[1]))
+                return float(taken * min(1.0, code / near) ** 0.8 * _CAREFUL)
+        return _FASTEST_MS

@@ -1,0 +1,346 @@
+"""Search for the best configuration: quality first, then only the indexes that could still win.
+
+The exact pass tells what every reducer and dimension finds, and exhaustive search what each
+precision and rescore leaves of it. No index over them finds more. So indexes are built in the order
+of how good they could still be, and the search ends when none left could beat the best so far, or
+when the time is over. Everything is an ordinary trial of an ordinary study.
+"""
+
+from __future__ import annotations
+
+import time
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tomli_w
+
+from bench.advising.candidates import Candidate, Cell, Prospects, candidates, cells, reducer_choice
+from bench.advising.evidence import Evidence
+from bench.advising.wanted import LATENCY, MEMORY, Wanted
+from bench.analysis.money import Prices, cost
+from bench.backends import LIBRARY, REFERENCE, backends, get_backend
+from bench.embeddings import Embeddings, embed
+from bench.errors import UsageError
+from bench.measuring.bisection import ROOM
+from bench.measuring.runner import run
+from bench.reducers import PLAIN
+from bench.reducers.adaptor import Adaptor
+from bench.results.rows import exact_rows, timed
+from bench.results.store import load, load_queries
+from bench.study.plan import EXACT, parameters
+from bench.study.schema import BISECT, DISK, VECTORS, Study
+
+PLAN = "plan.toml"
+"""The study that measured the folder: it can be run again, and extended."""
+USUAL = (REFERENCE, "faiss-ivf", "faiss-hnsw")
+"""Backends that are tried by default: those of the core."""
+_UNTIMED_SHARE = 0.4
+"""Most of the time that quality without an index may take."""
+_SHORTLISTS = (20, 50, 100)
+_PRECISIONS = ("int8", "int4", "binary")
+_BEST_REDUCERS = 2
+"""Reducers whose precisions are measured, per dimension."""
+_LARGE = 3e8
+"""Pairs of queries and documents from which fewer precisions and dimensions are tried."""
+_QUERIES = 1000
+"""Most queries of the sample."""
+_AT_ONCE = 3
+"""Indexes measured between one look at the results and the next."""
+_SPREAD_SHARE = 0.1
+"""Part of the time that is kept for further processes, which show how far times differ."""
+_GAIN = 0.97
+"""An index must promise at most this share of the best value to be worth building."""
+_SLOWER = 0.041
+"""Ten times the latency counts as a tenth more bytes: 10 ** 0.041 = 1.1. And the reverse."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a configuration costs in what is minimised; less is better."""
+
+    wanted: Wanted
+    documents: int
+    prices: Prices
+
+    def of(self, size: float, disk: float, ms: float) -> float:
+        """Return it from bytes per vector in memory and on disk, and the median latency, ms."""
+        if self.wanted.objective == MEMORY:
+            return float(size * ms**_SLOWER)
+        if self.wanted.objective == LATENCY:
+            return float(ms * (size if size == size else 1.0) ** _SLOWER)
+        return cost(
+            self.prices, self.documents, size, disk, ms, self.wanted.queries_per_second
+        ).monthly
+
+
+class Search:
+    """One search over one dataset and encoder, in one results folder."""
+
+    def __init__(
+        self,
+        dataset: str,
+        encoder: str | None,
+        wanted: Wanted,
+        out: Path,
+        names: Sequence[str],
+        seconds: float,
+        prices: Prices,
+        say: Say,
+    ) -> None:
+        """`names` are the backends to try; `seconds` the time that all of it may take."""
+        self.begun = time.monotonic()
+        self.seconds = seconds
+        self.dataset, self.encoder, self.wanted, self.out = dataset, encoder, wanted, out
+        self.names = list(names)
+        self.say = say
+        self.tables = _earlier(out / PLAN)
+        self.embeddings: Embeddings = embed(dataset, encoder, max_queries=_QUERIES, progress=False)
+        n, self.full_dim = self.embeddings.corpus.shape
+        self.documents = wanted.documents or n
+        self.value = Value(wanted, self.documents, prices)
+        self.evidence = Evidence()
+        self.ended = ""
+        """Why the search ended before nothing was left to try; empty if nothing was."""
+        self.frame = pd.DataFrame()
+        self._taken: dict[tuple[str, str], float] = {}
+        """Seconds that an index took, by backend and by where a rescore reads."""
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left."""
+        return self.seconds - (time.monotonic() - self.begun)
+
+    @cached_property
+    def is_large(self) -> bool:
+        """Whether each exhaustive search takes seconds."""
+        return len(self.embeddings.corpus) * len(self.embeddings.query_ids) > _LARGE
+
+    @cached_property
+    def dimensions(self) -> list[int]:
+        """Dimensions that are searched, up to the full one."""
+        full = self.full_dim
+        powers = [2**i for i in range(3, 14) if max(8, full // 64) <= 2**i < full]
+        between = [] if self.is_large else [p * 3 // 2 for p in powers if p * 3 // 2 < full]
+        return sorted({*powers, *between, full})
+
+    @cached_property
+    def reducers(self) -> list[str | dict[str, Any]]:
+        """Reducers that are compared, as a study names them."""
+        found: list[str | dict[str, Any]] = [PLAIN, "pca", {"name": "pca", "whiten": True}]
+        try:
+            Adaptor(self.encoder or "").check(self.full_dim)
+        except UsageError:
+            return found
+        return [*found, "adaptor"]
+
+    # ------------------------------------------------------------------------------- measuring
+
+    def go(self) -> None:
+        """Measure until nothing left could win, or the time is over."""
+        n, q = len(self.embeddings.corpus), len(self.embeddings.query_ids)
+        self.say(
+            f"{n:,} documents, {q:,} queries, {self.full_dim} dimensions; "
+            f"{len(self.reducers)} reducers at {len(self.dimensions)} dimensions, exactly"
+        )
+        self._measure([])
+        untimed_tables = self._untimed_tables()
+        if untimed_tables:
+            self.say("precisions and rescores, exhaustively and without a clock")
+            self._measure(untimed_tables, self.begun + _UNTIMED_SHARE * self.seconds)
+        self._measure([self._full_table()])
+        while chosen := self._next():
+            self.say(f"{'; '.join(map(str, chosen))} ({self.left:.0f} s left)")
+            begun, before = time.monotonic(), self._done
+            self._measure([candidate.table() for candidate in chosen])
+            for candidate in chosen:
+                self._taken[candidate.backend, candidate.place] = time.monotonic() - begun
+            if self._done == before:
+                break
+        if remaining := len(self._worth_building()):
+            self.ended = (
+                f"The time was over before {remaining} more indexes that could have won were tried."
+            )
+        self._measure([], again=True)
+
+    def study(self, tables: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Return the study with these tables, as its file holds it."""
+        return {
+            "name": self.out.name,
+            "dataset": self.dataset,
+            **({"encoder": self.encoder} if self.encoder else {}),
+            "dimensions": self.dimensions,
+            "reducers": self.reducers,
+            "queries": _QUERIES,
+            "subsets": 0,
+            "sweep": BISECT,
+            "keep": self.wanted.keep,
+            "configurations": list(tables),
+        }
+
+    def _measure(
+        self, tables: list[dict[str, Any]], deadline: float | None = None, again: bool = False
+    ) -> None:
+        self.tables += [table for table in tables if table not in self.tables]
+        end = self.begun + self.seconds if deadline is None else deadline
+        table = self.study(self.tables)
+        (self.out / PLAN).write_text(tomli_w.dumps(table), encoding="utf-8")
+        run(Study.model_validate(table), self.out, progress=False, deadline=end, again=again)
+        self.frame = load(self.out)
+        self.evidence.read(self.frame, load_queries(self.out))
+
+    @property
+    def _done(self) -> int:
+        return len(self.frame)
+
+    def _full_table(self) -> dict[str, Any]:
+        """Return the table of exact search at the full dimension: the surest of all."""
+        return {"backend": REFERENCE, "reducer": PLAIN, "dimensions": self.full_dim}
+
+    def _untimed_tables(self) -> list[dict[str, Any]]:
+        """Return tables of precisions and rescores for the best reducers at each dimension."""
+        rows = exact_rows(self.frame)
+        precisions = ("int8", "binary") if self.is_large else _PRECISIONS
+        most = 1 if self.is_large else _BEST_REDUCERS
+        tables = []
+        for dim, part in rows.groupby("dim"):
+            shares = [self.evidence.searched(trial).share for trial in part["trial_id"]]
+            best = part.iloc[np.argsort(shares, kind="stable")[::-1][:most]]
+            for row in best.fillna({"reducer_params": ""}).itertuples():
+                chosen = reducer_choice(row.reducer, row.reducer_params)
+                shown = self.evidence.searched(row.trial_id)
+                table = {"backend": EXACT, "reducer": chosen, "dimensions": int(dim)}
+                if shown.high >= self.wanted.keep:
+                    tables.append({**table, "precision": list(precisions)})
+                if dim < self.full_dim:
+                    every = ["float32", *precisions]
+                    stages = {"shortlist": list(_SHORTLISTS)}
+                    tables.append({**table, "precision": every, "stages": stages})
+        return tables
+
+    # -------------------------------------------------------------------------------- choosing
+
+    def need(self, trial_id: str) -> float:
+        """Return the share that a trial must keep at the size of the dataset."""
+        return self.wanted.keep
+
+    def rows(self) -> pd.DataFrame:
+        """Return the timed rows that keep to every limit, with the column `value`."""
+        found = timed(self.frame)
+        found = self.valued(found[found["caution"].fillna("") == ""])
+        return found[self.within_limits(found)]
+
+    def valued(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return timed rows with the column `value`, which is minimised."""
+        sizes, stages, times = rows["bytes_per_vector"], rows["stages"], rows["latency_ms_p50"]
+        return rows.assign(
+            value=[
+                self.value.of(size, self.disk_of(each), ms)
+                for size, each, ms in zip(sizes, stages, times, strict=True)
+            ]
+        )
+
+    def within_limits(self, rows: pd.DataFrame) -> pd.Series:
+        """Return which rows keep to the limits of latency and memory, bool."""
+        fit = pd.Series(True, index=rows.index)
+        if self.wanted.max_p95_ms is not None:
+            fit &= rows["latency_ms_p95"] <= self.wanted.max_p95_ms
+        if self.wanted.max_memory is not None:
+            fit &= rows["bytes_per_vector"] * self.documents <= self.wanted.max_memory
+        return fit
+
+    def disk_of(self, stages: object) -> float:
+        """Return the bytes per vector that a rescore reads from disk."""
+        return 4.0 * self.full_dim if parameters(stages).get(VECTORS) == DISK else 0.0
+
+    def _next(self) -> list[Candidate]:
+        """Return the indexes to build next, the most promising first."""
+        chosen: list[Candidate] = []
+        usable = self.left - _SPREAD_SHARE * self.seconds
+        for candidate, _ in self._worth_building():
+            if self._taken.get((candidate.backend, candidate.place), 0.0) > usable or usable < 0:
+                continue
+            # Reads from disk take long, and one index shows how long: it is measured alone.
+            if candidate.place == DISK:
+                return chosen or [candidate]
+            if candidate.backend not in {c.backend for c in chosen}:
+                chosen.append(candidate)
+        return chosen[:_AT_ONCE]
+
+    def _worth_building(self) -> list[tuple[Candidate, float]]:
+        """Return the indexes that could beat the best so far, with the least they could cost."""
+        rows = self.rows()
+        best = {room: self._best(rows, room) for room in ROOM}
+        prospects = Prospects(self.frame, self.full_dim)
+        tried = self._tried()
+        found: dict[tuple[Any, ...], tuple[Candidate, float]] = {}
+        for candidate in self._candidates():
+            if candidate.key in tried:
+                continue
+            size, ms = prospects.bytes(candidate), prospects.ms(candidate)
+            if not self._could_fit(size, ms):
+                continue
+            value = self.value.of(size, prospects.disk(candidate), ms)
+            shown = self.evidence.searched(candidate.cell.trial_id)
+            need = self.need(candidate.cell.trial_id)
+            if any(shown.surely(r) >= need and value < _GAIN * best[r] for r in ROOM):
+                found.setdefault(candidate.key, (candidate, value))
+        return sorted(found.values(), key=lambda pair: pair[1])
+
+    def _could_fit(self, size: float, ms: float) -> bool:
+        wanted = self.wanted
+        if wanted.max_p95_ms is not None and ms > wanted.max_p95_ms:
+            return False
+        return wanted.max_memory is None or size * self.documents <= wanted.max_memory
+
+    def _best(self, rows: pd.DataFrame, room: float) -> float:
+        """Return the least value among rows that surely keep enough, with so much room."""
+        values = [
+            value
+            for trial_id, value in zip(rows["trial_id"], rows["value"], strict=True)
+            if self.evidence.searched(trial_id).surely(room) >= self.need(trial_id)
+        ]
+        return min(values, default=np.inf)
+
+    def _candidates(self) -> list[Candidate]:
+        found = [cell for cell in cells(self.frame) if self._is_sure(cell)]
+        return candidates(found, self.names, self.full_dim)
+
+    def _is_sure(self, cell: Cell) -> bool:
+        return self.evidence.searched(cell.trial_id).low >= self.need(cell.trial_id)
+
+    def _tried(self) -> set[tuple[Any, ...]]:
+        columns = ["reducer", "reducer_params", "dim", "backend", "precision", "build_params"]
+        rows = self.frame[[*columns, "stages"]].fillna("").drop_duplicates()
+        return {tuple(row) for row in rows.itertuples(index=False)}
+
+
+def _earlier(path: Path) -> list[dict[str, Any]]:
+    """Return the tables of an earlier search in the same folder."""
+    if not path.exists():
+        return []
+    return list(tomllib.loads(path.read_text(encoding="utf-8")).get("configurations", []))
+
+
+def usable(names: Sequence[str] | None) -> list[str]:
+    """Return the backends to try; ``all`` are the libraries installed here.
+
+    Raises UsageError for an unknown name, or one that is not installed.
+    """
+    if not names:
+        return list(USUAL)
+    if list(names) == ["all"]:
+        every = backends().items()
+        return [name for name, b in every if b.kind == LIBRARY and b.available()]
+    for name in names:
+        backend = get_backend(name)
+        if not backend.available():
+            raise UsageError(f"backend '{name}' is not installed: {backend.install}")
+    return list(dict.fromkeys(names))

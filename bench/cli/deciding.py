@@ -1,0 +1,89 @@
+"""The verb that measures in order to decide: advise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bench.cli.options import FOLDER, json_option, print_json
+
+
+@click.command("advise")
+@click.argument("dataset")
+@click.argument("encoder", required=False)
+@click.option(
+    "--keep",
+    type=float,
+    default=0.98,
+    show_default=True,
+    help="Least share of the full dimension's quality.",
+)
+@click.option(
+    "--objective",
+    type=click.Choice(["memory", "latency", "cost"]),
+    default="memory",
+    show_default=True,
+    help="What to minimise: bytes per vector, median latency, or money per month.",
+)
+@click.option("--max-p95-ms", type=float, help="Highest p95 latency allowed, ms.")
+@click.option("--max-memory", metavar="SIZE", help="Most memory for all documents, as in 32GiB.")
+@click.option("--documents", metavar="N", help="Documents that it will serve, as in 20e6.")
+@click.option("--qps", type=float, default=10.0, show_default=True, help="Queries per second.")
+@click.option("--budget", default="10m", show_default=True, help="Time that it may take.")
+@click.option(
+    "--backends",
+    metavar="NAME,…",
+    help="Indexes to try; all for every library installed.  [default: those of the core]",
+)
+@click.option("--prices", type=FOLDER, help="Price list, TOML.  [default: an example]")
+@click.option("--out", type=FOLDER, help="Results folder.  [default: results/advise-…]")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@json_option
+def advise_command(
+    dataset: str,
+    encoder: str | None,
+    keep: float,
+    objective: str,
+    max_p95_ms: float | None,
+    max_memory: str | None,
+    documents: str | None,
+    qps: float,
+    budget: str,
+    backends: str | None,
+    prices: Path | None,
+    out: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Find the configuration to deploy for a dataset and an encoder, without a study file.
+
+    Half of the queries find it, the other half confirms it. The same command resumes, and a larger
+    --budget searches on.
+    """
+    from bench.advising import advise
+    from bench.advising.wanted import Wanted, bytes_of, count_of, seconds_of
+
+    wanted = Wanted(
+        keep=keep,
+        objective=objective,  # type: ignore[arg-type]  # click has checked it
+        max_p95_ms=max_p95_ms,
+        max_memory=bytes_of(max_memory) if max_memory else None,
+        documents=count_of(documents) if documents else None,
+        queries_per_second=qps,
+    )
+    names = [name.strip() for name in backends.split(",")] if backends else None
+    found = advise(
+        dataset,
+        encoder,
+        wanted,
+        out=out,
+        backends=names,
+        seconds=seconds_of(budget),
+        prices=prices,
+        progress=not quiet,
+    )
+    if as_json:
+        print_json(found.to_json())
+    else:
+        print("\n".join(found.lines()))

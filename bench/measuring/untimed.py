@@ -1,0 +1,91 @@
+"""Quality alone: what an exhaustive search finds at a precision, and after a rescore."""
+
+from __future__ import annotations
+
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from bench.backends import REFERENCE, get_backend
+from bench.backends.precisions import FLOAT32
+from bench.embeddings import Embeddings
+from bench.measuring.jobs import ExactJob
+from bench.measuring.prepared import (
+    ExactResults,
+    StoredVectors,
+    reduced,
+    unit_vectors,
+)
+from bench.measuring.search import without_own
+from bench.measuring.stages import rescored, steps
+from bench.reducers import Reducer
+from bench.study.plan import Trial, parameters
+from bench.study.schema import DISK, VECTORS
+from bench.vectors import normalise
+
+
+class Untimed:
+    """Searches every vector at each trial's precision, as the reference does, without a clock."""
+
+    def __init__(
+        self, job: ExactJob, embeddings: Embeddings, reducer: Reducer, results: ExactResults
+    ) -> None:
+        """`results` hold what exact search in float32 found, at the depth of `job`."""
+        self._job = job
+        self._embeddings = embeddings
+        self._reducer = reducer
+        self._results = results
+        # The trials over one set of codes follow each other.
+        self._quantised = lru_cache(1)(self._search)
+        self._reduced = lru_cache(1)(lambda dim: reduced(reducer, embeddings, dim))
+        self._queries = normalise(embeddings.queries)
+
+    def found(self, trial: Trial) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ids found in float32 and at the trial's precision, both (q, k) int64."""
+        exact = self._results.ids(trial.dim)
+        precise = exact
+        if trial.precision != FLOAT32.name:
+            precise = self._quantised(trial.dim, trial.precision)[0]
+        return self._narrowed(trial, exact), self._narrowed(trial, precise)
+
+    def sizes(self, trial: Trial) -> dict[str, float]:
+        """Return the columns of the size: stored codes, and vectors for a rescore."""
+        size = 4.0 * trial.dim
+        if trial.precision != FLOAT32.name:
+            size = self._quantised(trial.dim, trial.precision)[1]
+        stages = parameters(trial.stages)
+        if not stages:
+            return {"bytes_per_vector": size}
+        n, full = self._embeddings.corpus.shape
+        dimension = steps(stages, trial.dim, full, trial.k)[-1].dimension
+        on_disk = stages.get(VECTORS) == DISK
+        return {
+            "bytes_per_vector": size + (0 if on_disk else 4.0 * dimension),
+            "disk_bytes": 4 * n * dimension if on_disk else 0,
+        }
+
+    @cached_property
+    def _stored(self) -> tuple[np.ndarray, np.ndarray]:
+        """The mapped vectors (n, D) and queries (q, D) that a rescore reads, unit length."""
+        path = self._results.path.with_suffix(".npy")
+        full = unit_vectors(self._embeddings)
+        stored = StoredVectors(self._reducer, self._embeddings, full, path).memory
+        return stored, self._reducer.reduce(self._queries, stored.shape[1])
+
+    def _narrowed(self, trial: Trial, ids: np.ndarray) -> np.ndarray:
+        stages = parameters(trial.stages)
+        if not stages:
+            return ids[:, : trial.k]
+        return rescored(ids, stages, trial.dim, trial.k, *self._stored)
+
+    def _search(self, dimension: int, precision: str) -> tuple[np.ndarray, float]:
+        """Return the exact pass's depth of results (q, depth), and the bytes per vector."""
+        index = get_backend(REFERENCE)(precision, dimension)
+        vectors = self._reduced(dimension)
+        index.build(vectors)
+        own = self._embeddings.own
+        depth = self._job.exact.depth + (own is not None)
+        found = index.search(self._reducer.reduce(self._queries, dimension), depth)
+        size = (index.size_bytes() or 0) / len(vectors)
+        index.close()
+        return without_own(found, own), size
