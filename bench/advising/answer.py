@@ -248,7 +248,7 @@ class _Answer:
             found.append(Other(failed.trial_id, label(row), why))
         for _, row in self.rows.sort_values("value").iterrows():
             trial_id = row["trial_id"]
-            enough = self.evidence.searched(trial_id).low >= self.search.need(trial_id)
+            enough = self.evidence.searched(trial_id).surely() >= self.search.need(trial_id)
             if len(found) == _RUNNERS_UP or not enough:
                 continue
             if row["value"] < chosen.value or self._kind(row) in seen:
@@ -277,7 +277,7 @@ class _Answer:
         for _, row in rows.iterrows():
             trial_id = row["trial_id"]
             shown = self.evidence.searched(trial_id)
-            if trial_id in passed or shown.low >= self.search.need(trial_id):
+            if trial_id in passed or shown.surely() >= self.search.need(trial_id):
                 continue
             disk = self.search.disk_of(row["stages"])
             ms = row["latency_ms_p50"]
@@ -325,7 +325,7 @@ class _Answer:
         every = self.search.valued(timed(self.search.frame))
         enough = every[
             [
-                self.evidence.searched(trial).low >= self.search.need(trial)
+                self.evidence.searched(trial).surely() >= self.search.need(trial)
                 for trial in every["trial_id"]
             ]
         ]
@@ -356,13 +356,13 @@ class _Answer:
     def _guarantee(self) -> str:
         tests, first = self.decision.tested, self.evidence
         done = [test for test in tests if test.confirmed is not None]
-        half = f"{first.search.size:,} queries"
+        part = f"{first.search.size:,} queries"
         other = f"{first.confirm.size:,} others"
         if first.search.units != first.search.size:
-            half += f" in {first.search.units:,} groups"
+            part += f" in {first.search.units:,} groups"
             other += f" in {first.confirm.units:,}"
         return (
-            f"Found among {len(self.search.frame):,} rows by {half}, confirmed by {other} in "
+            f"Found among {len(self.search.frame):,} rows by {part}, confirmed by {other} in "
             f"{len(done)} {'test' if len(done) == 1 else 'tests'}. In at most 2.5 % of such "
             f"samples of queries does this recommend one that truly keeps less than "
             f"{self.wanted.keep:.1%}."

@@ -1,12 +1,12 @@
-"""Choose one configuration by half of the queries, and confirm it by the other half.
+"""Choose one configuration by a third of the queries, and confirm it by the others.
 
-The search may try any number of configurations on the half that it searches. What it hands over is
-one sequence of rows, each cheaper than the row before and, on that half, less sure. The other half
-tests them in this order, each at 97.5 % one-sided, and stops at the first that it does not confirm.
-Some row of the sequence is the first that truly falls short. Only if the test of that row errs can
-any row be confirmed wrongly, so the chance of recommending one that falls short is at most 2.5 %,
-whatever was searched. Source: fixed-sequence testing, Maurer, Hothorn & Lehmacher 1995; the halves,
-Cox 1975. `tests/experiments/advise.py` simulates it.
+The search may try any number of configurations with the queries that it looks at. What it hands
+over is one sequence of rows, each cheaper than the row before and, by those queries, no surer. The
+other queries test them in this order, each at 97.5 % one-sided, and stop at the first that they do
+not confirm. Some row of the sequence is the first that truly falls short. Only if the test of that
+row errs can any row be confirmed wrongly, so the chance of recommending one that falls short is at
+most 2.5 %, whatever was searched. Source: fixed-sequence testing, Maurer, Hothorn & Lehmacher 1995;
+the two parts, Cox 1975. `tests/experiments/selection.py` simulates it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SAME_VALUE = 1e-9
 
 @dataclass(frozen=True)
 class Tested:
-    """One row of the sequence, with what each half shows."""
+    """One row of the sequence, with what each part of the queries shows."""
 
     trial_id: str
     value: float
@@ -50,17 +50,17 @@ class Decision:
 def sequence(rows: Sequence[tuple[str, float, Kept]], need: Callable[[str], float]) -> list[Tested]:
     """Return the rows worth testing, from the surest and dearest to the cheapest.
 
-    `rows` holds the id, the value and what the searched half shows; `need` the share that each must
+    `rows` holds the id, the value and what those queries show; `need` the share that each must
     keep. A row is left out if its lower bound is below that, or if another is as cheap and surer.
     """
     passing = [
-        (trial_id, value, kept) for trial_id, value, kept in rows if kept.low >= need(trial_id)
+        (trial_id, value, kept) for trial_id, value, kept in rows if kept.surely() >= need(trial_id)
     ]
     found: list[Tested] = []
     # Of equal value the surest comes first, and the others are no surer than it.
     for trial_id, value, kept in sorted(passing, key=lambda row: (row[1], -_margin(row, need))):
         margin = _margin((trial_id, value, kept), need)
-        if not found or margin > _margin_of(found[-1], need):
+        if not found or margin >= _margin_of(found[-1], need):
             found.append(Tested(trial_id, value, kept, None))
     return found[::-1]
 
@@ -68,7 +68,7 @@ def sequence(rows: Sequence[tuple[str, float, Kept]], need: Callable[[str], floa
 def decide(
     tests: Sequence[Tested], confirm: Callable[[str], Kept], need: Callable[[str], float]
 ) -> Decision:
-    """Test a `sequence` on the other half; stop at the first row that is not confirmed."""
+    """Test a `sequence` on the other queries; stop at the first row that is not confirmed."""
     tested: list[Tested] = []
     chosen: Tested | None = None
     for position, row in enumerate(tests):

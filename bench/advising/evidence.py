@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.certainty import Certainty, keeps_all
-from bench.quality.halves import searching
 from bench.quality.intervals import Bootstrap
+from bench.quality.parts import NARROWER, SEARCHED, searching
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,11 @@ class Kept:
     low: float
     high: float
 
-    def surely(self, room: float = 1.0) -> float:
-        """Return the lower bound if the interval were `room` times as wide."""
+    def surely(self, room: float = NARROWER) -> float:
+        """Return the lower bound if the interval were `room` times as wide.
+
+        By default that is the bound to expect from the queries that confirm.
+        """
         return self.share - room * (self.share - self.low)
 
     def __str__(self) -> str:
@@ -33,9 +36,11 @@ class Kept:
 
 ALL = Kept(1.0, 1.0, 1.0)
 """Exact search at the full dimension."""
+_NOTHING = Kept(0.0, 0.0, 0.0)
+"""A trial without the results of every query."""
 
 
-class Half:
+class Part:
     """Some of the queries: intervals from them alone, each for one trial by itself."""
 
     def __init__(self, rows: np.ndarray, full: np.ndarray, groups: Sequence[str] | None) -> None:
@@ -44,7 +49,6 @@ class Half:
         self._full = full[rows]
         own = None if groups is None else [g for g, r in zip(groups, rows, strict=True) if r]
         self._bootstrap = Bootstrap(int(rows.sum()), groups=own)
-        self._known: dict[str, Kept] = {}
 
     @property
     def size(self) -> int:
@@ -56,31 +60,32 @@ class Half:
         """Number of queries, or of groups of them, that are drawn independently."""
         return self._bootstrap.n_units
 
-    def kept(self, trial_id: str, values: np.ndarray) -> Kept:
-        """Return what `values` (q,) float64, the quality of all queries, show for a trial."""
-        if trial_id not in self._known:
-            self._known[trial_id] = self._measured(values[self._rows])
-        return self._known[trial_id]
-
-    def _measured(self, values: np.ndarray) -> Kept:
-        if not self._full.any() or np.isnan(values).any():
-            return Kept(0.0, 0.0, 0.0)
-        bounds = self._bootstrap.ratios(values[None], self._full)
-        return Kept(float(bounds.estimate[0]), float(bounds.low[0]), float(bounds.high[0]))
+    def kept(self, values: np.ndarray) -> list[Kept]:
+        """Return what (K, q) float64 `values`, the quality of all queries, show of each row."""
+        values = values[:, self._rows]
+        known = ~np.isnan(values).any(axis=1) & bool(self._full.any())
+        found = [_NOTHING] * len(values)
+        if known.any():
+            bounds = self._bootstrap.ratios(values[known], self._full, each=True)
+            rows = zip(bounds.estimate, bounds.low, bounds.high, strict=True)
+            for position, row in zip(np.flatnonzero(known), rows, strict=True):
+                found[position] = Kept(*map(float, row))
+        return found
 
 
 class Evidence:
-    """The quality of every query of one dataset and encoder, in two halves.
+    """The quality of every query of one dataset and encoder, in two parts.
 
     Everything is chosen by `searched`. `confirmed` looks at the other queries, which had no part in
     the choice, so a chance gain of the search is not confirmed.
     """
 
     def __init__(self, seed: int = 0) -> None:
-        """`seed` draws the halves, as the measurements' own does."""
+        """`seed` draws the parts, as the measurements' own does."""
         self._seed = seed
         self._certainty: Certainty | None = None
         self._full: frozenset[str] = frozenset()
+        self._searched: dict[str, Kept] = {}
 
     def read(self, frame: pd.DataFrame, queries: pd.DataFrame) -> None:
         """Take in all trials so far, of one dataset and encoder, with their per-query rows."""
@@ -88,31 +93,32 @@ class Evidence:
         self._certainty = certainty = Certainty(frame, queries)
         self._full = frozenset(frame.loc[keeps_all(frame), "trial_id"])
         if first and certainty.n_queries:
-            half = searching(certainty.query_ids, certainty.groups, self._seed)
-            self.search = Half(half, certainty.full, certainty.groups)
-            self.confirm = Half(~half, certainty.full, certainty.groups)
+            part = searching(certainty.query_ids, certainty.groups, self._seed)
+            self.search = Part(part, certainty.full, certainty.groups)
+            self.confirm = Part(~part, certainty.full, certainty.groups)
+        new = [trial for trial in certainty.trials if trial not in self._searched]
+        if new:
+            self._searched |= zip(new, self.search.kept(certainty.values(new)), strict=True)
 
     def searched(self, trial_id: str) -> Kept:
-        """Return what the half that is searched on shows."""
-        return self._shown(trial_id, self.search)
+        """Return what the queries that are searched with show."""
+        if trial_id in self._full:
+            return ALL
+        return self._searched.get(trial_id, _NOTHING)
 
     def confirmed(self, trial_id: str) -> Kept:
-        """Return what the other half shows."""
-        return self._shown(trial_id, self.confirm)
+        """Return what the other queries show."""
+        if trial_id in self._full:
+            return ALL
+        assert self._certainty is not None
+        return self.confirm.kept(self._certainty.values([trial_id]))[0]
 
     def needed(self, trial_id: str, keep: float) -> int | None:
         """Return how many queries would probably show that a trial keeps `keep`; None for none."""
         assert self._certainty is not None
         found = self._certainty.needed(trial_id, keep, _CRITICAL)
-        # Each half must show it.
-        return None if found is None else 2 * found
-
-    def _shown(self, trial_id: str, half: Half) -> Kept:
-        if trial_id in self._full:
-            return ALL
-        assert self._certainty is not None
-        values = self._certainty.values([trial_id])[0]
-        return half.kept(trial_id, values)
+        # The queries that confirm must show it.
+        return None if found is None else round(found / (1 - SEARCHED))
 
 
 _CRITICAL = 1.96

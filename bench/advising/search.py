@@ -314,7 +314,7 @@ class Search:
         return candidates(found, self.names, self.full_dim)
 
     def _is_sure(self, cell: Cell) -> bool:
-        return self.evidence.searched(cell.trial_id).low >= self.need(cell.trial_id)
+        return self.evidence.searched(cell.trial_id).surely() >= self.need(cell.trial_id)
 
     def _tried(self) -> set[tuple[Any, ...]]:
         columns = ["reducer", "reducer_params", "dim", "backend", "precision", "build_params"]

@@ -59,6 +59,11 @@ class Certainty:
         return len(self._full)
 
     @property
+    def trials(self) -> list[str]:
+        """Ids of the trials with results per query."""
+        return list(self._position)
+
+    @property
     def full(self) -> np.ndarray:
         """The quality of each query at the full dimension, (q,) float64."""
         return self._full

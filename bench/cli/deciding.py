@@ -58,7 +58,7 @@ def advise_command(
 ) -> None:
     """Find the configuration to deploy for a dataset and an encoder, without a study file.
 
-    Half of the queries find it, the other half confirms it. The same command resumes, and a larger
+    A third of the queries find it, the others confirm it. The same command resumes, and a larger
     --budget searches on.
     """
     from bench.advising import advise

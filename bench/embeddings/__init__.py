@@ -37,7 +37,7 @@ _SAMPLE_TEXTS = 50
 """Query texts kept with the vectors, to time the encoding of single queries later."""
 _SET_LAYOUT = "4"
 """Of the sets, which name matrices: a newer one encodes nothing again."""
-_META, _IDS, _TRUTH = "meta.json", "doc_ids.arrow", "truth.npy"
+META, IDS, _TRUTH = "meta.json", "doc_ids.arrow", "truth.npy"
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Embeddings:
     @cached_property
     def doc_ids(self) -> LazyIds:
         """The documents' ids by position, read when they are asked for."""
-        path = self.folder / _IDS
+        path = self.folder / IDS
         return StoredIds(path) if path.exists() else RowNumbers(len(self.corpus))
 
 
@@ -207,7 +207,7 @@ def open_embeddings(folder: Path, max_queries: int | None = None, seed: int = 0)
 
     Raises DataError if the corpus is mapped from a file of the user that has changed since.
     """
-    meta = json.loads((folder / _META).read_text(encoding="utf-8"))
+    meta = json.loads((folder / META).read_text(encoding="utf-8"))
     cache = folder.parent.parent
     corpus, queries = (open_place(cache, meta[role]) for role in ("corpus", "queries"))
     truth = np.load(folder / _TRUTH, mmap_mode="r") if meta["truth"] else None
@@ -341,7 +341,7 @@ def _write(folder: Path, data: Dataset, fingerprint: str, meta: dict[str, Any]) 
     """Write a set; its description comes last, so that a set with one is whole."""
     folder.mkdir(parents=True, exist_ok=True)
     if not isinstance(data.doc_ids, RowNumbers):
-        with whole(folder / _IDS) as partial:
+        with whole(folder / IDS) as partial:
             store_ids(partial, data.doc_ids)
     if meta["truth"]:
         with whole(folder / _TRUTH) as partial:
@@ -356,7 +356,7 @@ def _write(folder: Path, data: Dataset, fingerprint: str, meta: dict[str, Any]) 
         "groups": None if data.groups is None else list(data.groups),
         "sample_texts": list(islice(data.queries or (), _SAMPLE_TEXTS)),
     }
-    with whole(folder / _META) as partial:
+    with whole(folder / META) as partial:
         partial.write_text(json.dumps(meta), encoding="utf-8")
 
 
@@ -376,7 +376,7 @@ def _is_whole(folder: Path, ready: Ingested | None) -> bool:
     """Return whether a set and its matrices can be read; a truncated cache is made again."""
     try:
         found = open_embeddings(folder)
-        place: Place = json.loads((folder / _META).read_text(encoding="utf-8"))["corpus"]
+        place: Place = json.loads((folder / META).read_text(encoding="utf-8"))["corpus"]
         return len(found.doc_ids) == len(found.corpus) and (ready is None or ready.place == place)
     except (OSError, ValueError, KeyError, EOFError):
         return False

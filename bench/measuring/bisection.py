@@ -1,7 +1,7 @@
 """Find the narrowest search that keeps enough quality, instead of timing a whole grid.
 
 A wider search finds no less, so bisection over the widths of a search needs a few of them. Each is
-judged by the queries that are searched on (`bench.quality.halves`), in growing samples: most widths
+judged by the queries that are searched on (`bench.quality.parts`), in growing samples: most widths
 fall far short or lose nothing, and a few dozen queries show that. Two are timed: the narrowest that
 keeps enough for sure, and the narrowest that does so with room to spare, which is more likely to be
 confirmed by the other queries.
@@ -16,11 +16,14 @@ from functools import partial
 import numpy as np
 
 from bench.quality.intervals import Bootstrap
+from bench.quality.parts import NARROWER
 from bench.study.plan import Trial, parameters
 
-ROOM = (1.0, 1.6)
-"""Widths of the lower bound, as multiples of its distance from the estimate, that must keep enough:
-a search is timed for each."""
+ROOM = (NARROWER, 1.6 * NARROWER)
+"""Widths of the lower bound, as multiples of its distance from the estimate, that must keep enough.
+
+The other queries would confirm the first; the second has room to spare. A search is timed for each.
+"""
 _LEAST = 48
 """Fewest queries of a sample."""
 _INTERIM = 2.5

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.embeddings import Embeddings, outline
+from bench.embeddings.smaller import sizes
 from bench.encoders import get_encoder
 from bench.measuring.estimate import Estimate, Probes, estimate, merged, probed_indexes
 from bench.measuring.jobs import Probed, ProbeJob
@@ -84,7 +85,10 @@ def dry_run(
     remaining = Remaining(study, rows, False, here.name)
     for dataset in study.dataset:
         for encoder in study.encoder:
-            remaining.add(outline(dataset, encoder, max_queries=study.queries, seed=study.seed))
+            shell = outline(dataset, encoder, max_queries=study.queries, seed=study.seed)
+            # Which documents are relevant is known once the dataset is encoded.
+            for part in sizes(shell, study.corpus_sizes) if shell.key else [shell]:
+                remaining.add(part)
     probes = probe([(work, groups) for work, groups in remaining.sets if groups], here)
     return forecast(remaining, probes)
 

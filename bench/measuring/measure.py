@@ -24,9 +24,9 @@ from bench.measuring.percentiles import bounded, percentiles, quantile_interval
 from bench.measuring.prepared import ExactResults, StoredVectors
 from bench.measuring.pruning import Rival, prune
 from bench.measuring.search import Index, Search, without_own
-from bench.quality.halves import searching
 from bench.quality.intervals import median_interval
 from bench.quality.measures import overlap
+from bench.quality.parts import searching
 from bench.quality.scorer import DEPTH, Scorer, cosines
 from bench.reducers import PREFIX, Reducer, get_reducer
 from bench.results.spread import PROCESS_COLUMNS, SPEEDUP

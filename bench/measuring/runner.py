@@ -22,6 +22,7 @@ import pandas as pd
 
 from bench.backends import get_backend
 from bench.embeddings import Embeddings, embed
+from bench.embeddings.smaller import sizes
 from bench.errors import UsageError
 from bench.libraries import without_secrets
 from bench.measuring.estimate import SPREAD_PROCESSES, Probes, estimate, too_large
@@ -144,7 +145,8 @@ class _Run:
         seed, show, begun = self.study.seed, self.show, time.time()
         found = embed(dataset, encoder, max_queries=self.study.queries, seed=seed, progress=show)
         self.store.log("embed", dataset, begun)
-        self.remaining.add(found)
+        for part in sizes(found, self.study.corpus_sizes):
+            self.remaining.add(part)
 
     def _foretell(self) -> None:
         """Say what the rest of the study takes; keep the probes, to leave out what cannot fit."""

@@ -13,6 +13,7 @@ import pyarrow as pa
 from bench.backends import get_backend
 from bench.backends.precisions import FLOAT32
 from bench.embeddings import Embeddings
+from bench.embeddings.smaller import whole_dataset
 from bench.errors import StudyError
 from bench.libraries import versions
 from bench.measuring import mapped
@@ -126,8 +127,10 @@ class Workload:
                     threads=self.study.threads[0],
                 )
                 groups.setdefault((reducer, params), {})[self._id(trial)] = trial
-        # Without judgements, and without texts, there is nothing that BM25 could show.
-        if self.embeddings.encoder and self.embeddings.qrels is not None:
+        # Without judgements, and without texts, there is nothing that BM25 could show; a part of a
+        # corpus has none of its own.
+        judged = self.embeddings.encoder and self.embeddings.qrels is not None
+        if judged and whole_dataset(self.embeddings.dataset) == self.embeddings.dataset:
             bm25 = Trial(
                 reducer="",
                 reducer_params="",

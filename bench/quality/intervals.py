@@ -90,16 +90,17 @@ class Bootstrap:
         """Return the resamples of (K, q) `values`: one product serves all their figures."""
         return Resampled(self, values)
 
-    def ratios(self, values: np.ndarray, reference: np.ndarray) -> Bounds:
+    def ratios(self, values: np.ndarray, reference: np.ndarray, each: bool = False) -> Bounds:
         """Return mean(values) / mean(reference) of (K, q) `values`, with simultaneous bounds.
 
         `reference` is (q,), not all zero. The bounds are those of the largest studentised deviation
         (max-T; Romano & Wolf 2005), corrected for the skewness that rare losses cause (Johnson
-        1978).
+        1978). `each`: bounds of each figure by itself instead, from its own deviation.
         """
         found, base = self._summed(values), self._summed(reference)
-        low, critical = self._lower(found, base, np.zeros(len(found)), _typical(base[None])[0])
-        minus_high, _ = self._lower(-found, base, -_typical(found), 0.0)
+        none, typical = np.zeros(len(found)), _typical(base[None])[0]
+        low, critical = self._lower(found, base, none, typical, each)
+        minus_high, _ = self._lower(-found, base, -_typical(found), 0.0, each)
         return Bounds(found.sum(axis=1) / base.sum(), low, -minus_high, critical)
 
     def differences(self, values: np.ndarray, others: np.ndarray) -> Bounds:
@@ -163,9 +164,16 @@ class Bootstrap:
         return np.asarray(np.quantile(ratios.astype(float), at, axis=0))
 
     def _lower(
-        self, found: np.ndarray, base: np.ndarray, pseudo: np.ndarray, pseudo_base: float
+        self,
+        found: np.ndarray,
+        base: np.ndarray,
+        pseudo: np.ndarray,
+        pseudo_base: float,
+        each: bool = False,
     ) -> tuple[np.ndarray, float]:
-        """Return simultaneous lower bounds of sum(found) / sum(base), (K,), and the critical T.
+        """Return lower bounds of sum(found) / sum(base), (K,), and the largest critical T.
+
+        They are simultaneous unless `each` figure has its own T.
 
         Resamples of all K at once would fill the memory, so they are drawn in blocks of K.
         """
@@ -173,7 +181,7 @@ class Bootstrap:
         below = self._below(base, pseudo_base)
         shares = np.ascontiguousarray((self._weights[below > 0] / below[below > 0, None]).T)
         estimate = (found.sum(axis=1) + pseudo) / total
-        error, skew = np.empty(len(found)), np.empty(len(found))
+        error, skew, own = (np.zeros(len(found)) for _ in range(3))
         largest = np.full(shares.shape[1], -np.inf, dtype=np.float32)
         for start in range(0, len(found), _BLOCK):
             rows = slice(start, start + _BLOCK)
@@ -182,15 +190,18 @@ class Bootstrap:
             parts -= np.multiply.outer(estimate[rows], np.append(base, pseudo_base))
             drawn = parts.astype(np.float32) @ shares
             error[rows] = drawn.std(axis=1)
-            drawn = drawn[error[rows] > _NOTHING]
-            drawn /= error[rows][error[rows] > _NOTHING, None].astype(np.float32)
+            varied = error[rows] > _NOTHING
+            drawn = drawn[varied]
+            drawn /= error[rows][varied, None].astype(np.float32)
+            if each and varied.any():
+                own[rows][varied] = np.quantile(drawn.astype(float), 1 - _TAIL, axis=1)
             largest = np.maximum(largest, drawn.max(axis=0, initial=-np.inf))
             skew[rows] = _skewness(parts * (units / total))
         if not (error > _NOTHING).any():
             return estimate, 0.0
-        critical = float(np.quantile(largest.astype(float), 1 - _TAIL))
+        critical = own if each else np.quantile(largest.astype(float), 1 - _TAIL)
         correction = np.minimum(skew, 0) * (1 + 2 * critical**2) / (6 * units)
-        return estimate - critical * error + correction, critical
+        return estimate - critical * error + correction, float(np.max(critical))
 
 
 class Resampled:

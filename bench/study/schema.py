@@ -164,6 +164,12 @@ class Study(_Strict):
     """Size of a seeded sample of the queries; all by default."""
     repeats: PositiveInt = 3
     """How often each query is timed."""
+    corpus_sizes: Annotated[
+        list[Annotated[float, Field(ge=1)]],
+        BeforeValidator(listed, json_schema_input_type=float | list[float]),
+    ] = []
+    """Numbers of documents to measure with, in nested parts of each corpus that keep the relevant
+    documents; the whole corpus by default. The rows of a part name the dataset ``NAME@SIZE``."""
     subsets: Annotated[int, Field(ge=0, strict=True)] = 199
     """Random permutations of the coordinates that truncation is ranked among; 0 for none."""
     processes: PositiveInt = 1
