@@ -20,6 +20,7 @@ from bench.measuring.jobs import (
     now,
 )
 from bench.measuring.prepared import ExactResults, fitted_reducer, opened
+from bench.measuring.relevant import RelevantDocuments
 from bench.measuring.subsets import subset_columns
 from bench.quality.scorer import Scorer, cosines
 from bench.reducers import PREFIX, Reducer
@@ -50,12 +51,13 @@ def run_exact(job: ExactJob, emit: Emit) -> None:
         embeddings, ExactResults(job.full).ids(embeddings.full_dim), job.exact.data.seed
     )
     subsets = subset_columns(job, embeddings, _telling(job.subsets, emit)) if job.subsets else {}
+    relevant = None if embeddings.qrels is None else RelevantDocuments(embeddings)
     for trial_id, trial in job.trials.items():
         emit(Started(trial_id=trial_id))
         started, ids = now(), results.ids(trial.dim)
         is_full = reducer.kind == PREFIX and trial.dim == embeddings.full_dim
         scored = scorer.score(ids[:, : trial.k], ids, ids, is_full=is_full)
-        ranks = results.first_relevant(trial.dim).tolist() if embeddings.qrels is not None else None
+        ranks = {} if relevant is None else relevant.columns(results, trial.dim)
         row = {
             "status": "ok",
             "started_at": started,
@@ -69,8 +71,8 @@ def run_exact(job: ExactJob, emit: Emit) -> None:
             row |= {"loss_precision": 0.0, "loss_search": 0.0}
         queries = QueryRows(
             query_id=embeddings.query_ids,
-            first_relevant_rank=ranks,
             found=None,
+            **ranks,
             **scored.by_query,
         )
         emit(Measured(trial_id=trial_id, row=row, queries=queries))

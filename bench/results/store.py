@@ -42,6 +42,7 @@ _ARROW = {
     "float": pa.float64(),
     "flag": pa.bool_(),
     "texts": pa.list_(pa.string()),
+    "ints": pa.list_(pa.int64()),
     "floats": pa.list_(pa.float64()),
 }
 _JOINED = "joined"
