@@ -55,6 +55,7 @@ _HELD_SECONDS = 1.0
 _DICTIONARIES = ["trial_id", "query_id", "query_group"]
 """Texts of the queries table that repeat in many rows."""
 _OF_QUALITY = [*_DICTIONARIES, "ndcg_at_10", "fidelity_at_10"]
+_OF_RELEVANT = [*_DICTIONARIES, "relevant_ranks", "relevant_grades"]
 _SAME = [*CONFIGURATION, "dataset_fingerprint", "n_queries", "machine"]
 """Rows equal in these measured the same thing; the newest counts."""
 
@@ -229,6 +230,13 @@ def load_quality(folder: str | Path) -> pd.DataFrame:
     """
     table = _gather(Path(folder), "queries", _OF_QUALITY, _DICTIONARIES)
     return table.unify_dictionaries().to_pandas()
+
+
+def load_relevant(folder: str | Path, trial_ids: Iterable[str]) -> pd.DataFrame:
+    """Return what `load_queries` holds of the ranks of relevant documents, for some trials."""
+    table = _gather(Path(folder), "queries", _OF_RELEVANT, _DICTIONARIES).unify_dictionaries()
+    asked = pc.is_in(table["trial_id"].cast(pa.string()), pa.array([*trial_ids], pa.string()))
+    return table.filter(asked).to_pandas()
 
 
 def load_rankings(folder: str | Path, trial_id: str) -> pd.DataFrame | None:
