@@ -14,6 +14,7 @@ The package follows the way of the data:
     measuring/    runner, worker processes, clock: trials to rows
     quality/      measures, intervals, scorer
     results/      every column declared once, the tables, which rows are which
+    projection/   quality in corpora of other sizes, from the ranks that the exact pass keeps
     analysis/     findings, non-inferiority, recommendation, regression gate
     advising/     the search for a configuration, the decision, the answer
     figures/      one file per figure

@@ -15,10 +15,11 @@ import bench
 
 PACKAGE = Path(bench.__file__).parent
 BELOW = {
-    "measuring": ("analysis", "figures", "report", "interop", "cli"),
+    "measuring": ("projection", "analysis", "figures", "report", "interop", "cli"),
     "exact": ("measuring", "results", "analysis", "study"),
-    "quality": ("measuring", "results", "analysis", "study"),
-    "results": ("measuring", "analysis", "figures", "report"),
+    "quality": ("measuring", "results", "projection", "analysis", "study"),
+    "results": ("measuring", "projection", "analysis", "figures", "report"),
+    "projection": ("measuring", "analysis", "figures", "report", "cli"),
     "analysis": ("measuring", "figures", "report", "cli"),
     "figures": ("measuring", "report", "cli"),
     "backends": ("embeddings", "quality", "measuring", "results", "analysis"),

@@ -42,9 +42,12 @@ def figures_command(results: Path, out: Path | None) -> None:
     """Draw every figure as PNG and SVG."""
     from bench.analysis.summary import folder_of
     from bench.figures import save_all
+    from bench.projection import project_folder
     from bench.results.store import load
 
-    for path in save_all(load(results), out or folder_of(results) / "figures"):
+    frame = load(results)
+    projected = project_folder(results, frame)
+    for path in save_all(frame, out or folder_of(results) / "figures", projected=projected):
         print(path)
 
 

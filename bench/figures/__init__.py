@@ -1,8 +1,9 @@
 """Draw figures from a table of trials; each figure is one file.
 
 A figure's file has `TITLE` and ``draw(frame) -> Figure``, and may have `CAPTION` (how to read it).
-``draw`` can be called on any frame from `bench.load`. Another package names such a module in the
-entry-point group ``matryoshka_bench.figures``.
+``draw`` can be called on any frame from `bench.load`. With ``PROJECTED = True`` it is
+``draw(frame, projected)``, where `projected` comes from `bench.projection.project_folder`. Another
+package names such a module in the entry-point group ``matryoshka_bench.figures``.
 
 Figures are as wide as matplotlib's ``figure.figsize``, so ``rc_context`` sets the width of one.
 """
@@ -25,6 +26,8 @@ from bench.errors import NothingToShow, UsageError
 
 ORDER = (
     "quality_vs_dimension",
+    "quality_vs_documents",
+    "dimension_vs_documents",
     "quality_vs_latency",
     "recall_vs_qps",
     "memory_vs_dimension",
@@ -56,21 +59,28 @@ def figures() -> dict[str, ModuleType]:
 
 
 def draw_all(
-    frame: pd.DataFrame, width: float = WIDTH, progress: Callable[[str], object] | None = None
+    frame: pd.DataFrame,
+    width: float = WIDTH,
+    progress: Callable[[str], object] | None = None,
+    projected: pd.DataFrame | None = None,
 ) -> dict[str, Figure]:
     """Return every figure that `frame` has the data for, by name, each `width` inches wide.
 
-    `progress` is told what is drawn. Names each figure left out on standard error, with the reason.
-    Raises NothingToShow if every figure is left out.
+    `progress` is told what is drawn. Without `projected` (see `bench.projection.project_folder`) no
+    figure of other sizes of the corpus is drawn. Names each figure left out on standard error, with
+    the reason. Raises NothingToShow if every figure is left out.
     """
     drawn, left_out = {}, {}
     # Only the width counts: each figure chooses its height.
     with mpl.rc_context({"figure.figsize": (width, width)}):
         for name, module in figures().items():
+            of_sizes = getattr(module, "PROJECTED", False)
+            if of_sizes and projected is None:
+                continue
             if progress:
                 progress(f"drawing {name}")
             try:
-                drawn[name] = module.draw(frame)
+                drawn[name] = module.draw(frame, projected) if of_sizes else module.draw(frame)
             except NothingToShow as error:
                 left_out[name] = error
     if not drawn:
@@ -80,15 +90,20 @@ def draw_all(
     return drawn
 
 
-def save_all(frame: pd.DataFrame, folder: Path, width: float = WIDTH) -> list[Path]:
+def save_all(
+    frame: pd.DataFrame,
+    folder: Path,
+    width: float = WIDTH,
+    projected: pd.DataFrame | None = None,
+) -> list[Path]:
     """Write every figure as PNG and SVG into `folder`, `width` inches wide; return the paths.
 
-    Raises NothingToShow if `frame` has the data for no figure.
+    `projected` as for `draw_all`. Raises NothingToShow if `frame` has the data for no figure.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     with Console(stderr=True).status("drawing") as status:
-        for name, figure in draw_all(frame, width, status.update).items():
+        for name, figure in draw_all(frame, width, status.update, projected).items():
             status.update(f"writing {name}")
             paths += [folder / f"{name}.png", folder / f"{name}.svg"]
             figure.savefig(paths[-2], dpi=DPI)

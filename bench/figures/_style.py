@@ -232,7 +232,13 @@ def plain_log(axes: Axes, axis: str, wide: float = 300) -> None:
     which.set_minor_locator(NullLocator())
     which.set_major_formatter(
         FuncFormatter(
-            lambda value, _: f"{value / 1000:,g}k" if value >= 10_000 else f"{value:,.10g}"
+            lambda value, _: (
+                f"{value / 1_000_000:,g}M"
+                if value >= 1_000_000
+                else f"{value / 1000:,g}k"
+                if value >= 10_000
+                else f"{value:,.10g}"
+            )
         )
     )
 

@@ -21,6 +21,7 @@ from bench.measuring.jobs import (
     now,
 )
 from bench.measuring.prepared import ExactResults, fitted_reducer, opened
+from bench.measuring.relevant import RelevantDocuments
 from bench.measuring.subsets import subset_columns
 from bench.measuring.untimed import Untimed
 from bench.quality.scorer import Scorer, cosines
@@ -53,6 +54,7 @@ def run_exact(job: ExactJob, emit: Emit) -> None:
         embeddings, ExactResults(job.full).ids(embeddings.full_dim), job.exact.data.seed
     )
     subsets = subset_columns(job, embeddings, _telling(job.subsets, emit)) if job.subsets else {}
+    relevant = None if embeddings.qrels is None else RelevantDocuments(embeddings)
     untimed = Untimed(job, embeddings, reducer, results)
     for trial_id, trial in job.trials.items():
         emit(Started(trial_id=trial_id))
@@ -60,6 +62,8 @@ def run_exact(job: ExactJob, emit: Emit) -> None:
         if trial.is_exact_pass:
             row, queries = _exact_row(trial, embeddings, reducer, results, scorer)
             row |= subsets.get(trial.dim, {})
+            if relevant is not None:
+                queries = queries.model_copy(update=relevant.columns(results, trial.dim))
         else:
             row, queries = _untimed_row(trial, embeddings, untimed, scorer)
         row |= {"status": "ok", "started_at": started, "caution": reducer.caution(trial.dim)}
@@ -73,7 +77,6 @@ def _exact_row(
     ids = results.ids(trial.dim)
     is_full = reducer.kind == PREFIX and trial.dim == embeddings.full_dim
     scored = scorer.score(ids[:, : trial.k], ids, ids, is_full=is_full)
-    ranks = results.first_relevant(trial.dim).tolist() if embeddings.qrels is not None else None
     row = {
         "bytes_per_vector": trial.dim * 4.0,
         **dict.fromkeys(_OF_EXACT_SEARCH, 1.0),
@@ -81,9 +84,7 @@ def _exact_row(
     }
     if "loss_dimension" in row:
         row |= {"loss_precision": 0.0, "loss_search": 0.0}
-    return row, QueryRows(
-        query_id=embeddings.query_ids, first_relevant_rank=ranks, found=None, **scored.by_query
-    )
+    return row, QueryRows(query_id=embeddings.query_ids, found=None, **scored.by_query)
 
 
 def _untimed_row(

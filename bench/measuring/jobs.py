@@ -19,7 +19,7 @@ from bench.results.columns import checked
 from bench.results.schema import COLUMNS
 from bench.study.plan import Trial
 
-_EXACT_LAYOUT = 5
+_EXACT_LAYOUT = 6
 """Version of the files that keep exact results and fitted reducers."""
 
 
@@ -84,6 +84,8 @@ class QueryRows(Message):
     ndcg_at_10: list[float] | None = None
     recall_at_10: list[float] | None = None
     first_relevant_rank: list[int] | None = None
+    relevant_ranks: list[list[int]] | None = None
+    relevant_grades: list[list[int]] | None = None
     fidelity_at_10: list[float] | None = None
     ann_recall_at_10: list[float] | None = None
     latency_ms: list[float] | None = None

@@ -121,10 +121,8 @@ class ExactResults:
         arrays: dict[str, np.ndarray] = {
             f"ids_{d}": ids.astype(small) for d, (ids, _) in found.nearest.items()
         }
-        for d, (_, ranks) in found.relevant.items():
-            first = np.full(len(arrays[f"ids_{d}"]), n_documents + 1)
-            np.minimum.at(first, rows, ranks)
-            arrays[f"first_relevant_{d}"] = first
+        arrays |= {f"ranks_{d}": ranks.astype(small) for d, (_, ranks) in found.relevant.items()}
+        arrays |= {"rows": rows, "n_documents": np.array(n_documents)}
         self.path.parent.mkdir(exist_ok=True)
         with whole(self.path) as partial:
             np.savez(partial, **_named(arrays))
@@ -135,9 +133,19 @@ class ExactResults:
         return ids.astype(np.int64)
 
     def first_relevant(self, dimension: int) -> np.ndarray:
-        """Return the rank of each query's best relevant document in the corpus, (q,) int64."""
-        ranks: np.ndarray = self._arrays[f"first_relevant_{dimension}"]
-        return ranks
+        """Return the rank of each query's best relevant document in the corpus, (q,) int64.
+
+        Without a relevant document in the corpus it is one more than the documents.
+        """
+        nothing = int(self._arrays["n_documents"]) + 1
+        first = np.full(len(self._arrays[f"ids_{dimension}"]), nothing)
+        np.minimum.at(first, self._arrays["rows"], self.ranks(dimension))
+        return first
+
+    def ranks(self, dimension: int) -> np.ndarray:
+        """Return the rank of each pair of `Embeddings.relevant_pairs` in the corpus, (p,) int64."""
+        ranks: np.ndarray = self._arrays[f"ranks_{dimension}"]
+        return ranks.astype(np.int64)
 
     @cached_property
     def _arrays(self) -> Any:

@@ -56,10 +56,12 @@ def _is_large(trials: Path) -> bool:
 
 def _main(trials: str) -> None:
     gc.disable()  # it ends before it could run out of memory
+    from bench.projection import project_folder
     from bench.report.drawing import figures_of
     from bench.results.store import load
 
-    print(json.dumps(figures_of(load(trials))))
+    frame = load(trials)
+    print(json.dumps(figures_of(frame, projected=project_folder(trials, frame))))
 
 
 if __name__ == "__main__":

@@ -14,15 +14,17 @@ FIGURE_WIDTH = 12.0
 
 
 def figures_of(
-    frame: pd.DataFrame, progress: Callable[[str], object] | None = None
+    frame: pd.DataFrame,
+    progress: Callable[[str], object] | None = None,
+    projected: pd.DataFrame | None = None,
 ) -> list[dict[str, str]]:
     """Draw the figures of a page: name, title, caption and SVG of each.
 
-    `progress` is told what is under way.
+    `progress` is told what is under way; `projected` as for `bench.figures.draw_all`.
     """
     if not (frame["status"] == "ok").any():
         return []
-    drawn = draw_all(frame, FIGURE_WIDTH, progress)
+    drawn = draw_all(frame, FIGURE_WIDTH, progress, projected)
     return [_figure(name, figure) for name, figure in drawn.items()]
 
 

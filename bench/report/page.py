@@ -13,6 +13,7 @@ from markupsafe import Markup
 from bench.analysis.labels import labels
 from bench.analysis.summary import Summary, number
 from bench.analysis.tables import front
+from bench.report.at_size import at_size
 from bench.results.derived import ALL_COLUMNS
 from bench.results.rows import exact_rows, quality_of, timed
 
@@ -21,10 +22,13 @@ MOST_TRIALS = 1000
 _COLUMNS = [column for column in ALL_COLUMNS.values() if column.page]
 
 
-def render(found: Summary, drawn: list[dict[str, str]]) -> str:
+def render(
+    found: Summary, drawn: list[dict[str, str]], projected: pd.DataFrame | None = None
+) -> str:
     """Return the page of a summary as HTML; figures (SVG), styles and script are inline.
 
-    `drawn` are the figures of `bench.report.drawing`.
+    `drawn` are the figures of `bench.report.drawing`. Without `projected`, which
+    `bench.projection.project_folder` returns, nothing is said of other sizes of the corpus.
     """
     source = resources.files("bench.report").joinpath("page.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(
@@ -35,6 +39,10 @@ def render(found: Summary, drawn: list[dict[str, str]]) -> str:
     return environment.from_string(source).render(
         recommendations=found.recommendations,
         sections=found.sections,
+        at_size=[
+            None if projected is None else at_size(section.frame, projected)
+            for section in found.sections
+        ],
         side_by_side=found.side_by_side(),
         figures=[figure | {"svg": Markup(figure["svg"])} for figure in drawn],
         columns=_COLUMNS,

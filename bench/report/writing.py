@@ -27,6 +27,7 @@ def write_report(
         from bench.analysis.non_inferiority import MARGIN
         from bench.analysis.recommendation import RETAIN
         from bench.analysis.summary import folder_of, summarise
+        from bench.projection import project_folder
         from bench.report.page import render
 
         with Console(stderr=True).status("reading the tables") as status:
@@ -35,11 +36,12 @@ def write_report(
                 retain=RETAIN if retain is None else retain,
                 margin=MARGIN if margin is None else margin,
             )
+            projected = project_folder(results, found.frame)
             drawn = beside.figures()
             if drawn is None:
                 from bench.report.drawing import figures_of
 
-                drawn = figures_of(found.frame, status.update)
+                drawn = figures_of(found.frame, status.update, projected)
             path = Path(out) if out else folder_of(results) / "report.html"
-            path.write_text(render(found, drawn), encoding="utf-8")
+            path.write_text(render(found, drawn, projected), encoding="utf-8")
     return path

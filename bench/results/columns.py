@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from bench.errors import near_miss
 
-Type = Literal["text", "int", "float", "flag", "texts", "floats"]
+Type = Literal["text", "int", "float", "flag", "texts", "ints", "floats"]
 Group = Literal[
     "identity", "data", "configuration", "quality", "time", "memory", "provenance", "query"
 ]
@@ -18,6 +18,7 @@ _PYTHON: dict[str, tuple[type, ...]] = {
     "float": (float, int),
     "flag": (bool,),
     "texts": (list,),
+    "ints": (list,),
     "floats": (list,),
 }
 

@@ -21,6 +21,7 @@ HISTORY = {
     5: "The kind of reducer and the bits per component are stored with each row.",
     6: "Intervals of times and of ANN recall, the worst queries, cold caches, a fixed arrival "
     "rate, groups of queries, BM25, random subsets.",
+    7: "The rank and grade of every relevant document: quality in a corpus of another size.",
 }
 """Additions of each version of the tables. Older tables can still be read."""
 SCHEMA_VERSION = max(HISTORY)
@@ -316,6 +317,21 @@ QUERY_COLUMNS = (
         "rank of the best relevant document in the whole corpus (exact pass only)",
         since=2,
         better="lower",
+    ),
+    Column(
+        "relevant_ranks",
+        "ints",
+        "query",
+        "rank of every relevant document in the whole corpus, ascending; one more than `n_corpus` "
+        "for one that it lacks (exact pass with judgements only)",
+        since=7,
+    ),
+    Column(
+        "relevant_grades",
+        "ints",
+        "query",
+        "the grades of those documents, in the same order",
+        since=7,
     ),
     Column("fidelity_at_10", "float", "query", "fidelity@10 of this query", better="higher"),
     Column(

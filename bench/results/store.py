@@ -42,6 +42,7 @@ _ARROW = {
     "float": pa.float64(),
     "flag": pa.bool_(),
     "texts": pa.list_(pa.string()),
+    "ints": pa.list_(pa.int64()),
     "floats": pa.list_(pa.float64()),
 }
 _JOINED = "joined"
@@ -54,6 +55,7 @@ _HELD_SECONDS = 1.0
 _DICTIONARIES = ["trial_id", "query_id", "query_group"]
 """Texts of the queries table that repeat in many rows."""
 _OF_QUALITY = [*_DICTIONARIES, "ndcg_at_10", "fidelity_at_10"]
+_OF_RELEVANT = [*_DICTIONARIES, "relevant_ranks", "relevant_grades"]
 _SAME = [*CONFIGURATION, "dataset_fingerprint", "n_queries", "machine"]
 """Rows equal in these measured the same thing; the newest counts."""
 
@@ -228,6 +230,13 @@ def load_quality(folder: str | Path) -> pd.DataFrame:
     """
     table = _gather(Path(folder), "queries", _OF_QUALITY, _DICTIONARIES)
     return table.unify_dictionaries().to_pandas()
+
+
+def load_relevant(folder: str | Path, trial_ids: Iterable[str]) -> pd.DataFrame:
+    """Return what `load_queries` holds of the ranks of relevant documents, for some trials."""
+    table = _gather(Path(folder), "queries", _OF_RELEVANT, _DICTIONARIES).unify_dictionaries()
+    asked = pc.is_in(table["trial_id"].cast(pa.string()), pa.array([*trial_ids], pa.string()))
+    return table.filter(asked).to_pandas()
 
 
 def load_rankings(folder: str | Path, trial_id: str) -> pd.DataFrame | None:

@@ -45,6 +45,7 @@ def row(trial_id, **values):
 
 def asked(*ids):
     columns = {name: [0.5] * len(ids) for name in QUERIES.names}
+    columns |= {name: [[3, 8]] * len(ids) for name in ("relevant_ranks", "relevant_grades")}
     return {**columns, "query_id": list(ids), "query_group": ["g"] * len(ids)}
 
 

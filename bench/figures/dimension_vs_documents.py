@@ -1,0 +1,92 @@
+"""Draw the dimension that keeps enough against the size of the corpus, a line per reducer."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from bench.analysis.labels import variants
+from bench.errors import NothingToShow
+from bench.figures._style import panels, plain_log, reducer_look, reducer_name, set_titles
+from bench.projection import dimension_needed
+from bench.results.rows import exact_rows, groups
+
+SHARE = 0.98
+TITLE = f"Dimension that keeps {SHARE:.0%} against the size of the corpus"
+CAPTION = (
+    f"Lower is better: the dimension from which on exact search keeps {SHARE:.0%} of the quality "
+    "that the full dimension has in a corpus of that size, interpolated between those measured. "
+    "Solid: in random parts of the corpus. Dashed: projected to more documents like those "
+    "measured. The band is where the bounds of the 95 % interval reach the share; where it meets "
+    "the top, no dimension but the full one is shown to."
+)
+PROJECTED = True
+
+
+def draw(frame: pd.DataFrame, projected: pd.DataFrame) -> Figure:
+    """Draw one panel per dataset and encoder; `projected` is that of `project_folder`.
+
+    Raises NothingToShow if no reducer has two dimensions with the ranks of relevant documents.
+    """
+    parts = [(part, needed) for _, part in groups(frame) if len(needed := _needed(part, projected))]
+    if not parts:
+        raise NothingToShow("no reducer has two dimensions with the ranks of relevant documents")
+    with panels(len(parts), columns=2, height=4) as (figure, axes):
+        for axis, (part, needed) in zip(axes, parts, strict=True):
+            full = float(part["full_dim"].max())
+            for variant, line in needed.groupby("variant", sort=False):
+                _line(axis, line.sort_values("documents"), str(variant), full)
+            axis.axvline(part["n_corpus"].max(), color="0.5", lw=0.8)
+            plain_log(axis, "x", wide=1)
+            axis.set_yscale("log", base=2)
+            ticks = sorted(exact_rows(part)["dim"].unique())
+            low = min(needed["dim_low"].min(), needed["dim"].min())
+            ticks = [
+                t for i, t in enumerate(ticks) if i == 0 or t / ticks[i - 1] > 1.2 or t == full
+            ]
+            axis.yaxis.set_major_locator(FixedLocator(ticks))
+            axis.yaxis.set_minor_locator(NullLocator())
+            axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_ylim(0.9 * low, 1.06 * full)
+            axis.set_xlabel("documents")
+            axis.set_ylabel(f"dimension that keeps {SHARE:.0%}")
+        set_titles(figure, axes, [part for part, _ in parts])
+    return figure
+
+
+def _needed(part: pd.DataFrame, projected: pd.DataFrame) -> pd.DataFrame:
+    """Return `dimension_needed` of a part with the variant of each row, where any is known."""
+    rows = exact_rows(part)
+    own = projected[projected["trial_id"].isin(rows["trial_id"])]
+    several = (
+        own.groupby(["reducer", "reducer_params"], dropna=False)["dim"].transform("nunique") > 1
+    )
+    found = dimension_needed(own[several], SHARE)
+    named = rows.assign(variant=variants(rows)).drop_duplicates(["reducer", "reducer_params"])
+    found = found.merge(named[["reducer", "reducer_params", "variant"]], how="left")
+    return found[found["dim"].notna()]
+
+
+def _line(axis: Axes, line: pd.DataFrame, variant: str, full: float) -> None:
+    look = reducer_look(variant)
+    inside, beyond = line[line["times_beyond"] <= 1], line[line["times_beyond"] >= 1]
+    kind = "prefix" if line["reducer"].iloc[0] == "truncate" else ""
+    axis.plot(
+        inside["documents"],
+        inside["dim"],
+        label=reducer_name(variant, kind),
+        **{**look, "linestyle": "-"},
+    )
+    axis.plot(
+        beyond["documents"], beyond["dim"], **{**look, "linestyle": "--", "fillstyle": "none"}
+    )
+    axis.fill_between(
+        line["documents"],
+        line["dim_low"],
+        line["dim_high"].fillna(full),
+        color=look["color"],
+        alpha=0.12,
+        lw=0,
+    )

@@ -1,0 +1,81 @@
+"""Draw the quality of truncated vectors against the size of the corpus, a line per dimension."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.errors import NothingToShow
+from bench.figures._style import MARKERS, panels, plain_log, set_titles
+from bench.results.rows import exact_rows, groups, plain, quality_of
+
+TITLE = "Quality against the size of the corpus"
+CAPTION = (
+    "Truncated vectors, exact search. Solid: expected in a random part of the corpus, from the "
+    "ranks in the whole. Dashed: projected to more documents like those measured, to a hundred "
+    "times as many. The band is the 95 % interval: of the queries, and beyond the corpus also of "
+    "the model. Large collections of short texts, with near-copies of the answers, do worse."
+)
+PROJECTED = True
+_MOST_LINES = 6
+
+
+def draw(frame: pd.DataFrame, projected: pd.DataFrame) -> Figure:
+    """Draw one panel per dataset and encoder; `projected` is that of `project_folder`.
+
+    Raises NothingToShow if no row of truncated vectors has the ranks of its relevant documents.
+    """
+    parts = [(part, lines) for _, part in groups(frame) if len(lines := _lines(part, projected))]
+    if not parts:
+        raise NothingToShow("no row has the ranks of all relevant documents")
+    with panels(len(parts), columns=2, height=4) as (figure, axes):
+        for axis, (part, lines) in zip(axes, parts, strict=True):
+            dims = sorted(lines["dim"].unique())
+            last = len(dims) - 1
+            places = {
+                round(i * last / min(_MOST_LINES - 1, max(1, last))) for i in range(_MOST_LINES)
+            }
+            for place in sorted(p for p in places if p <= last):
+                line = lines[lines["dim"] == dims[place]].sort_values("documents")
+                # A sequential map, so that no dimension takes the colour of a reducer.
+                shade = mpl.colormaps["viridis"](0.9 * (1 - place / max(1, last)))
+                _line(axis, line, shade, MARKERS[place % len(MARKERS)])
+            axis.axvline(part["n_corpus"].max(), color="0.5", lw=0.8)
+            plain_log(axis, "x", wide=1)
+            axis.set_ylim(bottom=0)
+            axis.set_xlabel("documents")
+            axis.set_ylabel(f"{quality_of(part).label} of exact search")
+        set_titles(figure, axes, [part for part, _ in parts])
+    return figure
+
+
+def _lines(part: pd.DataFrame, projected: pd.DataFrame) -> pd.DataFrame:
+    own = projected["trial_id"].isin(plain(exact_rows(part))["trial_id"])
+    return projected[own & (projected["refused"] == "")]
+
+
+def _line(axis: Axes, line: pd.DataFrame, shade: tuple[float, ...], marker: str) -> None:
+    dim = line["dim"].iloc[0]
+    inside, beyond = line[line["times_beyond"] <= 1], line[line["times_beyond"] >= 1]
+    axis.plot(
+        inside["documents"],
+        inside["quality"],
+        color=shade,
+        marker=marker,
+        markersize=4,
+        label=f"{dim} d",
+    )
+    axis.plot(
+        beyond["documents"],
+        beyond["quality"],
+        color=shade,
+        marker=marker,
+        markersize=4,
+        linestyle="--",
+        fillstyle="none",
+    )
+    axis.fill_between(
+        line["documents"], line["quality_low"], line["quality_high"], color=shade, alpha=0.15, lw=0
+    )
