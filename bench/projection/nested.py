@@ -36,6 +36,8 @@ class Measure:
 MEASURES = {
     "ndcg_at_10": Measure("nDCG@10", 10, "dcg"),
     "recall_at_10": Measure("recall@10", 10, "recall"),
+    "recall_at_20": Measure("recall@20", 20, "recall"),
+    "recall_at_50": Measure("recall@50", 50, "recall"),
     "recall_at_100": Measure("recall@100", 100, "recall"),
     "mrr_at_10": Measure("MRR@10", 10, "mrr"),
     "success_at_1": Measure("success@1", 1, "success"),

@@ -1,0 +1,90 @@
+"""The share of quality that a configuration keeps in a corpus of another size than measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pandas as pd
+
+from bench.projection import project
+from bench.reducers import PREFIX
+from bench.results.rows import exact_rows
+from bench.study.plan import parameters
+from bench.study.schema import SHORTLIST
+
+_SHORTLISTS = (10, 20, 50, 100)
+"""Lengths whose recall is projected."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What the size of the corpus does to the share that a configuration keeps."""
+
+    factor: float
+    """Share kept at that size over the share kept as measured; NaN if it is refused."""
+    low: float
+    high: float
+    """Bounds of `factor`: 95 %, by the queries and by the error of the projection."""
+    refused: str = ""
+    """Why there is no figure."""
+    caution: str = ""
+    """What it rests on."""
+
+
+UNCHANGED = Change(1.0, 1.0, 1.0)
+"""At the measured size, and of the full dimension, which all is compared with."""
+
+
+class AtSize:
+    """How much of the share kept is left in a corpus of another size, by reducer and dimension.
+
+    Without a rescore that is what the projection of exact search says. With one, it is what the
+    projection says of the recall of the shortlist, since the order within it is that of the full
+    dimension. Precision and index are taken to lose what they lose at the measured size: published
+    curves show int8 to lose no more up to a hundred million documents, and single bits somewhat
+    more (Caspari et al., CoRECT, 2025).
+    """
+
+    def __init__(self, frame: pd.DataFrame, queries: pd.DataFrame, documents: int) -> None:
+        """`frame` holds trials of one dataset and encoder; `queries` their per-query rows."""
+        self.documents = documents
+        self._exact = exact_rows(frame)
+        self.measured = int(self._exact["n_corpus"].max()) if len(self._exact) else documents
+        self._queries = queries
+        self._of = cache(self._projected)
+
+    def change(self, row: Mapping[Any, Any] | pd.Series) -> Change:
+        """Return the change for a row of the trials table."""
+        if self.documents == self.measured:
+            return UNCHANGED
+        shortlist = int(parameters(row["stages"]).get(SHORTLIST, 0))
+        if row["reducer_kind"] == PREFIX and row["dim"] == row["full_dim"]:
+            return UNCHANGED
+        measure = "ndcg_at_10"
+        if shortlist:
+            measure = f"recall_at_{max(s for s in _SHORTLISTS if s <= max(10, shortlist))}"
+        key = row["reducer"], _text(row["reducer_params"]), int(row["dim"])
+        found = self._of(measure).get(key)
+        return found or Change(float("nan"), 0.0, 0.0, "this dimension was not searched exactly")
+
+    def _projected(self, measure: str) -> dict[tuple[str, str, int], Change]:
+        sizes = [self.measured, self.documents]
+        table = project(self._exact, self._queries, sizes, measure)
+        found = {}
+        keys = ["reducer", "reducer_params", "dim"]
+        for (reducer, params, dim), part in table.groupby(keys, dropna=False, sort=False):
+            here, there = (part[part["documents"] == n].iloc[-1] for n in sizes)
+            if there["refused"] or not here["kept"] > 0:
+                change = Change(float("nan"), 0.0, 0.0, there["refused"] or "it finds nothing")
+            else:
+                parts = (there[c] / here["kept"] for c in ("kept", "kept_low", "kept_high"))
+                change = Change(*parts, caution=there["caution"])
+            found[reducer, _text(params), int(dim)] = change
+        return found
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
