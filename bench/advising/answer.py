@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from bench.advising.decision import Decision, Tested, decide, sequence
 from bench.advising.evidence import Evidence, Kept
 from bench.advising.search import Search, Value
 from bench.advising.wanted import Wanted
+from bench.analysis.at_size import Change
 from bench.analysis.certainty import keeps_all, queries_text
 from bench.analysis.labels import label
 from bench.analysis.money import cost
@@ -43,6 +45,10 @@ class Choice:
     """Share of the quality kept, on the queries that confirmed it."""
     searched: Kept
     """The same on the queries that it was found with."""
+    expected: Kept | None
+    """The same in a corpus of the size wanted; None if that is the size measured."""
+    beyond: str
+    """What `expected` rests on."""
     value: float
     """What is minimised: see `Wanted.objective`."""
     latency_ms_p50: float
@@ -103,6 +109,8 @@ class Advice:
     """Which limit decides, and by how much."""
     not_tried: tuple[str, ...]
     guarantee: str
+    growth: str
+    """How the latency was carried over to the size wanted; empty if that was measured."""
     prices: str
     quality: str
     """The measure of quality, in words."""
@@ -128,6 +136,10 @@ class Advice:
             if choice.kept and not same
             else "It is what all others are compared with.",
             "" if same else compared + own,
+            f"Among {self.documents:,} documents expect that it {choice.expected}: {choice.beyond}"
+            if choice.expected and choice.beyond
+            else "",
+            self.growth,
             f"{self.documents:,} documents take {_gib(choice.memory_bytes)} of memory; at "
             f"{self.wanted.queries_per_second:g} queries per second it costs "
             f"{choice.per_month:,.2f} per month, and {choice.per_million_queries:.3g} per million "
@@ -175,13 +187,18 @@ class _Answer:
         self.decision: Decision = decide(tests, self.evidence.confirmed, search.need)
         self.by_id = self.rows.set_index("trial_id", drop=False)
 
+    @property
+    def is_beyond(self) -> bool:
+        """Whether the size wanted is not the one measured."""
+        return self.search.documents != len(self.search.embeddings.corpus)
+
     def advice(self) -> Advice:
         search, frame = self.search, self.search.frame
         chosen = self.decision.chosen
         full = frame[keeps_all(frame) & frame["latency_ms_p50"].notna()]
         if full.empty:
             full = frame[keeps_all(frame)]
-        base = full.iloc[-1]
+        base = self.search.valued(full).iloc[-1]
         return Advice(
             dataset=search.dataset,
             encoder=search.encoder or "",
@@ -194,6 +211,7 @@ class _Answer:
             binding=self._binding(),
             not_tried=tuple(self._not_tried()),
             guarantee=self._guarantee(),
+            growth=self._growth(chosen),
             prices=f"{self.value.prices.name}, {self.value.prices.date}",
             quality=quality_of(frame).label,
             notes=tuple(dict.fromkeys("\n".join(frame["notes"].dropna().unique()).splitlines())),
@@ -211,10 +229,17 @@ class _Answer:
             ms,
             self.wanted.queries_per_second,
         )
+        kept = tested.confirmed if tested else self.evidence.confirmed(trial_id)
+        expected, beyond = None, ""
+        if self.is_beyond:
+            change = self.search.change(trial_id)
+            expected, beyond = _expected(kept, change) if kept else None, change.caution
         return Choice(
             trial_id=trial_id,
             configuration=label(row),
-            kept=tested.confirmed if tested else self.evidence.confirmed(trial_id),
+            kept=kept,
+            expected=expected,
+            beyond=beyond,
             searched=self.evidence.searched(trial_id),
             value=self.value.of(size, disk, ms),
             latency_ms_p50=ms,
@@ -353,6 +378,22 @@ class _Answer:
             texts.append("each limit can be kept, but no configuration measured keeps them all")
         return f"{'; '.join(texts)}.".capitalize()
 
+    def _growth(self, chosen: Tested | None) -> str:
+        if chosen is None or not self.is_beyond:
+            return ""
+        backend = str(self.by_id.loc[chosen.trial_id]["backend"])
+        grown = self.search.grown[backend]
+        n = len(self.search.embeddings.corpus)
+        text = f"Latencies at {self.search.documents:,} documents are not measured: those of "
+        text += f"{backend} at {n:,} grow with n to the power of {grown.power:.2f}, "
+        if not grown.is_measured:
+            return text + "which is assumed."
+        sizes = " and ".join(f"{size:,}" for size in (grown.sizes[0], grown.sizes[-1]))
+        return text + (
+            f"fitted between {sizes} documents, where the largest is off by "
+            f"{math.expm1(grown.error):.0%}."
+        )
+
     def _guarantee(self) -> str:
         tests, first = self.decision.tested, self.evidence
         done = [test for test in tests if test.confirmed is not None]
@@ -383,6 +424,25 @@ class _Answer:
                 "(--backends NAME)."
             )
         return lines
+
+
+def _expected(kept: Kept, change: Change) -> Kept:
+    """Return the share kept at another size; the errors of both parts add up in squares."""
+    share = kept.share * change.factor
+    low, high = (
+        share
+        * (
+            1
+            + sign
+            * math.hypot(
+                getattr(kept, end) / kept.share - 1, getattr(change, end) / change.factor - 1
+            )
+        )
+        if share > 0
+        else share
+        for sign, end in ((-1, "low"), (1, "high"))
+    )
+    return Kept(share, max(0.0, low), high)
 
 
 def _ratio(first: float, second: float, above: str, below: str) -> str:

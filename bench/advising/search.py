@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,8 +22,11 @@ import tomli_w
 
 from bench.advising.candidates import Candidate, Cell, Prospects, candidates, cells, reducer_choice
 from bench.advising.evidence import Evidence
+from bench.advising.growing import measured_growth
 from bench.advising.wanted import LATENCY, MEMORY, Wanted
+from bench.analysis.at_size import AtSize, Change
 from bench.analysis.money import Prices, cost
+from bench.analysis.sizing import Growth, growth
 from bench.backends import LIBRARY, REFERENCE, backends, get_backend
 from bench.embeddings import Embeddings, embed
 from bench.errors import UsageError
@@ -110,6 +113,9 @@ class Search:
         self.ended = ""
         """Why the search ended before nothing was left to try; empty if nothing was."""
         self.frame = pd.DataFrame()
+        self._changes: dict[str, Change] = {}
+        self.grown: Mapping[str, Growth] = growth(None)
+        """How the latency of each backend grows with the corpus."""
         self._taken: dict[tuple[str, str], float] = {}
         """Seconds that an index took, by backend and by where a rescore reads."""
 
@@ -156,6 +162,9 @@ class Search:
             self.say("precisions and rescores, exhaustively and without a clock")
             self._measure(untimed_tables, self.begun + _UNTIMED_SHARE * self.seconds)
         self._measure([self._full_table()])
+        if self.documents != n:
+            self.say("how the indexes grow, in parts of the corpus")
+            self.grown = measured_growth(self)
         while chosen := self._next():
             self.say(f"{'; '.join(map(str, chosen))} ({self.left:.0f} s left)")
             begun, before = time.monotonic(), self._done
@@ -228,8 +237,29 @@ class Search:
     # -------------------------------------------------------------------------------- choosing
 
     def need(self, trial_id: str) -> float:
-        """Return the share that a trial must keep at the size of the dataset."""
-        return self.wanted.keep
+        """Return the share that a trial must keep here, to keep what is wanted at the size wanted.
+
+        Infinite if the projection to that size is refused.
+        """
+        if self.documents == len(self.embeddings.corpus):
+            return self.wanted.keep
+        change = self.change(trial_id)
+        return np.inf if change.refused else self.wanted.keep / min(1.0, change.factor)
+
+    def change(self, trial_id: str) -> Change:
+        """Return what the size wanted does to the share that a trial keeps."""
+        if trial_id not in self._changes:
+            row = self.frame.loc[self.frame["trial_id"] == trial_id].iloc[-1]
+            self._changes[trial_id] = self._at_size.change(row)
+        return self._changes[trial_id]
+
+    @cached_property
+    def _at_size(self) -> AtSize:
+        return AtSize(self.frame, load_queries(self.out), self.documents)
+
+    def slower(self, backend: str) -> float:
+        """Return how many times as long a query takes at the size wanted."""
+        return self.grown[backend].at(1.0, len(self.embeddings.corpus), self.documents)
 
     def rows(self) -> pd.DataFrame:
         """Return the timed rows that keep to every limit, with the column `value`."""
@@ -238,7 +268,14 @@ class Search:
         return found[self.within_limits(found)]
 
     def valued(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return timed rows with the column `value`, which is minimised."""
+        """Return timed rows with the column `value`, which is minimised.
+
+        Their latencies are those at the size wanted.
+        """
+        slower = np.array([self.slower(backend) for backend in rows["backend"]], dtype=float)
+        rows = rows.assign(
+            **{name: rows[name] * slower for name in ("latency_ms_p50", "latency_ms_p95")}
+        )
         sizes, stages, times = rows["bytes_per_vector"], rows["stages"], rows["latency_ms_p50"]
         return rows.assign(
             value=[
@@ -284,7 +321,8 @@ class Search:
         for candidate in self._candidates():
             if candidate.key in tried:
                 continue
-            size, ms = prospects.bytes(candidate), prospects.ms(candidate)
+            size = prospects.bytes(candidate)
+            ms = prospects.ms(candidate) * self.slower(candidate.backend)
             if not self._could_fit(size, ms):
                 continue
             value = self.value.of(size, prospects.disk(candidate), ms)

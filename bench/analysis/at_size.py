@@ -80,8 +80,10 @@ class AtSize:
             if there["refused"] or not here["kept"] > 0:
                 change = Change(float("nan"), 0.0, 0.0, there["refused"] or "it finds nothing")
             else:
-                parts = (there[c] / here["kept"] for c in ("kept", "kept_low", "kept_high"))
-                change = Change(*parts, caution=there["caution"])
+                kept, low, high = (
+                    float(there[c] / here["kept"]) for c in ("kept", "kept_low", "kept_high")
+                )
+                change = Change(kept, low, high, caution=there["caution"])
             found[reducer, _text(params), int(dim)] = change
         return found
 

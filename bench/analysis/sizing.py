@@ -9,7 +9,7 @@ document.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -47,17 +47,22 @@ class Growth:
         return float(value * (documents / n) ** self.power)
 
 
-def growth(frame: pd.DataFrame, column: str) -> dict[str, Growth]:
-    """Return how `column` grows, by backend; of `LATENCY` or `BUILD`."""
+def growth(frame: pd.DataFrame | None, column: str = LATENCY) -> dict[str, Growth]:
+    """Return how `column`, `LATENCY` or `BUILD`, grows by backend; assumed without a `frame`."""
+    if frame is None:
+        return {
+            name: Growth(_ASSUMED[column][0 if backend.exact else 1], float("nan"), ())
+            for name, backend in backends().items()
+        }
     rows = timed(frame)
     rows = rows.assign(base=rows["dataset"].map(whole_dataset)).dropna(subset=[column])
     rows = rows[rows[column] > 0]
-    found: dict[str, Growth] = {}
+    found = growth(None, column)
     for name, backend in backends().items():
-        own = rows[rows["backend"] == name]
-        fitted = _fitted(own, column)
-        assumed = _ASSUMED[column][0 if backend.exact else 1]
-        found[name] = fitted or Growth(assumed, float("nan"), ())
+        found[name] = _fitted(rows[rows["backend"] == name], column) or found[name]
+        if backend.exact:
+            # A small corpus hides what a query costs besides; a larger one is read through.
+            found[name] = replace(found[name], power=max(1.0, found[name].power))
     return found
 
 
