@@ -1,0 +1,97 @@
+"""What could be built, how small and fast it could be, and the table that measures it."""
+
+import pandas as pd
+import pytest
+
+from bench.advising.candidates import Candidate, Cell, Prospects, candidates, cells, ladder
+from bench.backends import get_backend
+from bench.study.plan import plan
+from bench.study.schema import Study
+
+CELL = Cell("id", "pca", '{"center": false, "whiten": true}', 32, "int8", 0)
+RESCORED = Cell("id", "truncate", "", 16, "binary", 50)
+
+
+@pytest.mark.parametrize("name", ["faiss-ivf", "faiss-hnsw", "ngt", "scann", "annoy"])
+def test_a_ladder_refines_the_first_parameter_and_holds_the_whole_grid(name):
+    backend = get_backend(name)
+    found = ladder(backend)
+    (first, values), *rest = found.items()
+    assert set(backend.search_grid[first]) <= set(values)
+    assert values == sorted(set(values))
+    assert len(values) > len(backend.search_grid[first])
+    assert dict(rest) == dict(list(backend.search_grid.items())[1:])
+
+
+@pytest.mark.parametrize(
+    ("cell", "backend", "place"),
+    [(CELL, "faiss-ivf", ""), (RESCORED, "faiss-hnsw", "disk"), (RESCORED, "faiss-flat", "memory")],
+)
+def test_the_table_of_a_candidate_expands_to_its_own_trials(cell, backend, place):
+    for candidate in candidates([cell], [backend], 64):
+        if candidate.place != place:
+            continue
+        study = Study(
+            name="x", dataset="pydoc", dimensions=[64], configurations=[candidate.table()]
+        )
+        trials = plan(study)
+        assert trials
+        for trial in trials:
+            own = trial.backend, trial.precision, trial.build_params, trial.stages
+            assert (trial.reducer, trial.reducer_params, trial.dim, *own) == candidate.key
+
+
+def test_a_backend_is_offered_what_it_can_store():
+    found = candidates([CELL], ["faiss-ivf", "faiss-pq", "annoy"], 64)
+    assert {c.backend for c in found} == {"faiss-ivf"}
+    whole = candidates([Cell("id", "truncate", "", 32, "float32", 0)], ["faiss-pq", "annoy"], 64)
+    assert {(c.backend, c.precision) for c in whole} >= {("faiss-pq", "pq"), ("annoy", "float32")}
+
+
+def row(**given):
+    usual = {
+        "status": "ok",
+        "latency_ms_p50": 1.0,
+        "clients": 1,
+        "arrival": 0.0,
+        "backend": "faiss-hnsw",
+        "build_params": '{"M": 16, "ef_construction": 200}',
+        "precision": "int8",
+        "dim": 64,
+        "component_bits": 8.0,
+        "bytes_per_vector": 64 + 144.0,
+        "stages": "",
+        "rescore_ms_p50": float("nan"),
+    }
+    return usual | given
+
+
+def test_prospects_are_exact_about_bytes_and_never_slower_than_measured():
+    cell = Cell("id", "pca", "", 32, "int8", 0)
+    build = '{"M": 16, "ef_construction": 200}'
+    candidate = Candidate(cell, "faiss-hnsw", "int8", build, "")
+    nothing = Prospects(pd.DataFrame([row(backend="faiss-flat", build_params="")]), 256)
+    assert nothing.ms(candidate) < 0.01
+    found = Prospects(pd.DataFrame([row()]), 256)
+    assert found.bytes(candidate) == 32 + 144
+    assert 0.01 < found.ms(candidate) < 1.0
+
+
+def test_what_a_rescore_takes_is_learned_from_any_index():
+    rows = [
+        row(stages='{"shortlist": 50, "vectors": "disk"}', latency_ms_p50=6.0, rescore_ms_p50=5.0)
+    ]
+    found = Prospects(pd.DataFrame(rows), 256)
+    other = Candidate(RESCORED, "faiss-flat", "binary", "", "disk")
+    assert 3.0 < found.ms(other) < 5.0
+    assert found.bytes(other) == 2
+    assert found.disk(other) == 1024
+    held = Candidate(RESCORED, "faiss-flat", "binary", "", "memory")
+    assert found.bytes(held) == 2 + 1024
+    assert found.disk(held) == 0
+
+
+def test_cells_are_the_rows_without_a_clock(frame):
+    found = cells(frame)
+    exact = frame[frame["backend"] == "exact"]
+    assert {c.trial_id for c in found} == set(exact["trial_id"])
