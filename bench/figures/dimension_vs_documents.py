@@ -16,11 +16,11 @@ from bench.results.rows import exact_rows, groups
 SHARE = 0.98
 TITLE = f"Dimension that keeps {SHARE:.0%} against the size of the corpus"
 CAPTION = (
-    f"Lower is better: the dimension from which on exact search keeps {SHARE:.0%} of the quality "
-    "that the full dimension has in a corpus of that size, interpolated between those measured. "
-    "Solid: in random parts of the corpus. Dashed: projected to more documents like those "
-    "measured. The band is where the bounds of the 95 % interval reach the share; where it meets "
-    "the top, no dimension but the full one is shown to."
+    "Lower is better. "
+    f"From this dimension on exact search keeps {SHARE:.0%} of the full quality at that size. "
+    "Solid lines are of random parts of the corpus, dashed ones projected to more such documents. "
+    "The bands span where the bounds of the 95 % interval reach the share. "
+    "Where a band meets the top, no shorter dimension is shown to keep it."
 )
 PROJECTED = True
 

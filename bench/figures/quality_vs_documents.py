@@ -13,10 +13,11 @@ from bench.results.rows import exact_rows, groups, plain, quality_of
 
 TITLE = "Quality against the size of the corpus"
 CAPTION = (
-    "Truncated vectors, exact search. Solid: expected in a random part of the corpus, from the "
-    "ranks in the whole. Dashed: projected to more documents like those measured, to a hundred "
-    "times as many. The band is the 95 % interval: of the queries, and beyond the corpus also of "
-    "the model. Large collections of short texts, with near-copies of the answers, do worse."
+    "Truncated vectors, exact search. The vertical line is the corpus measured. "
+    "Solid lines are expected in random parts of it, from the ranks in the whole. "
+    "Dashed lines are projected to more documents like those measured. "
+    "The bands are 95 % intervals of the queries, and right of the line also of the model. "
+    "Large collections of short texts, with near-copies of the answers, do worse."
 )
 PROJECTED = True
 _MOST_LINES = 6

@@ -15,6 +15,7 @@ from bench.backends import backends
 from bench.errors import NothingToShow, UsageError
 from bench.figures import draw_all, figures, save_all
 from bench.figures._style import BACKENDS, backend_look, reducer_look
+from bench.projection import dimension_needed, project_folder
 from bench.reducers import reducers
 from bench.results.rows import loads, timed, two_stage
 
@@ -70,12 +71,32 @@ def test_every_axis_has_a_label(frame):
             assert axes.get_ylabel() or axes.get_yticklabels()
 
 
-def test_every_figure_has_a_place_and_a_plain_caption(frame):
-    drawn = draw_all(frame)
+def test_every_figure_has_a_place_and_a_plain_caption(frame, measured):
+    drawn = draw_all(frame, projected=project_folder(measured, frame))
     assert list(drawn) == list(figures())
     for module in figures().values():
         for sentence in re.split(r"(?<=[.:]) ", module.CAPTION):
             assert len(sentence.split()) <= 25, sentence
+
+
+def test_figures_of_other_sizes_show_what_was_projected_solid_within_the_corpus(frame, measured):
+    projected = project_folder(measured, frame)
+    drawn = draw_all(frame, projected=projected)
+    lines = drawn["quality_vs_documents"].axes[0].lines
+    own = projected[(projected["reducer"] == "truncate") & (projected["refused"] == "")]
+    for dim, part in own.groupby("dim"):
+        (line,) = [line for line in lines if line.get_label() == f"{dim} d"]
+        assert line.get_linestyle() == "-"
+        np.testing.assert_array_equal(line.get_xdata(), [100, 300, 600])
+        np.testing.assert_array_equal(line.get_ydata(), part["quality"])
+    needed = dimension_needed(projected).query("reducer == 'truncate'")
+    (line,) = [
+        line
+        for line in drawn["dimension_vs_documents"].axes[0].lines
+        if line.get_label() == "truncation"
+    ]
+    np.testing.assert_array_equal(line.get_ydata(), needed["dim"])
+    assert "quality_vs_documents" not in draw_all(frame)
 
 
 def test_figures_show_the_values_of_the_table(frame):

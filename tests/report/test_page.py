@@ -10,6 +10,8 @@ from bench.analysis.labels import labels
 from bench.analysis.summary import summary_of
 from bench.analysis.tables import curves, dimension_table, front, truncation, worth_showing
 from bench.figures import draw_all
+from bench.projection import project_folder
+from bench.report.at_size import at_size
 from bench.report.drawing import FIGURE_WIDTH, figures_of
 from bench.report.page import MOST_TRIALS, render
 from bench.report.writing import write_report
@@ -93,6 +95,24 @@ def test_the_page_is_whole_and_safe(frame):
     assert "&lt;script&gt;alert" in page
     assert not re.search(r'(src|href)\s*=\s*"(https?:)?//', page)
     assert not re.search(r"<(link|img|iframe)\b|<script[^>]+src|@import", page)
+
+
+def test_the_page_says_what_is_kept_at_other_sizes_and_why_not_beyond(measured, frame):
+    projected = project_folder(measured, frame)
+    found = at_size(frame, projected)
+    assert found.table is None  # too few queries to go on from 600 documents
+    assert "40 queries are too few" in found.text
+    page = render(summary_of(frame, load_queries("nowhere")), [], projected)
+    assert found.text in page
+    larger = projected.assign(documents=projected["documents"] * 100, refused="")
+    larger.loc[larger["times_beyond"] > 1, ["kept", "kept_low", "kept_high"]] = 0.5, 0.4, 0.6
+    found = at_size(frame, larger)
+    assert found.table.headings == (
+        "dim",
+        *(f"{n} documents" for n in ("10,000", "100,000", "1 million")),
+    )
+    assert found.table.rows[0][2] == "50.0 [40.0, 60.0]"
+    assert "projected" in found.text
 
 
 def test_every_figure_is_drawn_for_the_width_of_the_page(frame, page):
