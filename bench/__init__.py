@@ -14,7 +14,7 @@ The package follows the way of the data:
     measuring/    runner, worker processes, clock: trials to rows
     quality/      measures, intervals, scorer
     results/      every column declared once, the tables, which rows are which
-    analysis/     findings, non-inferiority, recommendation, regression gate
+    analysis/     findings, non-inferiority, recommendation, verdict, regression gate
     figures/      one file per figure
     report/       the page and the terminal
     interop/      MTEB, TREC
@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench import figures
+    from bench.analysis.matryoshka import verdict
     from bench.analysis.recommendation import recommend
     from bench.analysis.regression import compare
     from bench.analysis.summary import summarise
@@ -62,6 +63,7 @@ _PUBLIC = {
     "load": "bench.results.store",
     "load_queries": "bench.results.store",
     "recommend": "bench.analysis.recommendation",
+    "verdict": "bench.analysis.matryoshka",
     "compare": "bench.analysis.regression",
     "summarise": "bench.analysis.summary",
     "write_report": "bench.report.writing",
@@ -87,6 +89,7 @@ __all__ = [
     "run",
     "summarise",
     "truncate",
+    "verdict",
     "write_report",
 ]
 

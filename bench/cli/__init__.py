@@ -1,4 +1,4 @@
-"""The command line: run, show, figures, report, recommend, export, train, check, compare, list."""
+"""The command line: run, show, figures, report, recommend, verdict, export, train, check, …"""
 
 from __future__ import annotations
 
@@ -77,6 +77,7 @@ for verb in (
     reading.figures_command,
     reading.report_command,
     reading.recommend_command,
+    reading.verdict_command,
     reading.export_command,
     measuring.train_command,
     measuring.check_command,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +18,8 @@ _BREAK = re.compile(r"\n\s*\n|(?<=[.!?])\s+")
 _WORD = re.compile(r"\S+")
 _FEWEST, _MOST, _WINDOW = 4, 40, 12
 """Words of a passage: of a sentence at least and at most, of a run of words that is none."""
+Span = Callable[[str, np.random.Generator], tuple[int, int]]
+"""Returns where the passage of a text begins and ends."""
 _LETTERS = 0.6
 """Least share of letters of a sentence; below it, it is a table, code or a formula."""
 
@@ -62,20 +64,20 @@ def taken(documents: Iterable[str], positions: np.ndarray) -> Iterator[tuple[int
 
 
 def passages(
-    documents: Iterable[str], count: int, seed: int = 0
+    documents: Iterable[str], count: int, seed: int = 0, span: Span | None = None
 ) -> tuple[dict[int, str], dict[int, str]]:
     """Return up to `count` passages, and what is left of their documents, both by position.
 
     `documents` is iterated twice. A document of eight words or more can give one: a sentence of 4
     to 40 words, or a run of 12 words if it has none; half of its words at most. A passage that two
-    of the sampled documents give is dropped, since either would answer it. Source: Lee et al. 2019
-    (the inverse cloze task).
+    of the sampled documents give is dropped, since either would answer it. `span` tells where
+    another kind of passage begins and ends. Source: Lee et al. 2019 (the inverse cloze task).
     """
     counts = np.fromiter((len(text.split()) for text in documents), np.int64)
     sampled = chosen(np.flatnonzero(counts >= 2 * _FEWEST), count, seed)
     asked, rest = {}, {}
     for position, text in taken(documents, sampled):
-        start, end = _span(text, np.random.default_rng([seed, position]))
+        start, end = (span or sentence)(text, np.random.default_rng([seed, position]))
         asked[position] = " ".join(text[start:end].split())
         rest[position] = f"{text[:start].rstrip()} {text[end:].lstrip()}".strip()
     often = Counter(asked.values())
@@ -83,18 +85,29 @@ def passages(
     return asked, {position: rest[position] for position in asked}
 
 
-def _span(text: str, rng: np.random.Generator) -> tuple[int, int]:
+def sentence(text: str, rng: np.random.Generator) -> tuple[int, int]:
     """Return where the passage of a text of eight words or more begins and ends."""
-    words = [match.span() for match in _WORD.finditer(text)]
-    most = len(words) // 2
+    most = len(text.split()) // 2
     found = [
-        (start, end) for start, end in _sentences(text) if _is_prose(text[start:end], min(most, _MOST))
+        (start, end)
+        for start, end in _sentences(text)
+        if _is_prose(text[start:end], min(most, _MOST))
     ]
     if found:
         return found[rng.integers(len(found))]
-    length = min(most, _WINDOW)
-    first = int(rng.integers(len(words) - length + 1))
-    return words[first][0], words[first + length - 1][1]
+    return run(_WINDOW)(text, rng)
+
+
+def run(most: int, first: bool = False) -> Span:
+    """Return the passage of `most` words, half of a text at most: its first ones, or any run."""
+
+    def span(text: str, rng: np.random.Generator) -> tuple[int, int]:
+        words = [match.span() for match in _WORD.finditer(text)]
+        length = min(most, len(words) // 2)
+        start = 0 if first else int(rng.integers(len(words) - length + 1))
+        return words[start][0], words[start + length - 1][1]
+
+    return span
 
 
 def _sentences(text: str) -> Iterator[tuple[int, int]]:

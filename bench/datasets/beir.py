@@ -27,8 +27,8 @@ class Beir(Source):
     """``corpus.jsonl``, ``queries.jsonl`` and graded ``qrels/SPLIT.tsv``.
 
     Without ``qrels/``, all queries are scored by fidelity. ``meta.json`` may name where queries and
-    judgements come from. If every scored query has a ``group`` in ``queries.jsonl``, the intervals resample the groups.
-    Source: Thakur et al., BEIR, 2021.
+    judgements come from. If every scored query has a ``group`` in ``queries.jsonl``, the intervals
+    resample the groups. Source: Thakur et al., BEIR, 2021.
     """
 
     name = "beir"
@@ -149,7 +149,7 @@ def _made(path: Path) -> list[str]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON: {first_line(error)}") from error
     if not isinstance(meta, dict):
-        raise DataError(f"{path}: it must be an object, as in {{\"queries\": \"a log\"}}")
+        raise DataError(f'{path}: it must be an object, as in {{"queries": "a log"}}')
     # Other files of this name count them here.
     named = {key: meta.get(key) for key in ("queries", "judgements")}
     return [

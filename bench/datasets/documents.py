@@ -41,10 +41,12 @@ class Documents(Source):
             texts = dict(_sampled.taken(data.documents, own))
             own = np.array([i for i, text in texts.items() if text.strip()], dtype=np.int64)
             queries = [texts[i] for i in own.tolist()]
+        fingerprint = Fingerprint("documents", data.fingerprint)
+        fingerprint.add(own.tobytes())
         return replace(
             data,
             name=f"documents:{argument}",
-            fingerprint=Fingerprint("documents", data.fingerprint, own.tobytes()).hex(),
+            fingerprint=fingerprint.hex(),
             query_ids=[data.doc_ids[i] for i in own.tolist()],
             queries=queries,
             query_vectors=None,

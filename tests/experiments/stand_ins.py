@@ -14,15 +14,20 @@ what it is worth. The stand-ins:
 - documents: 1,000 of them, each without itself, fidelity@10 (``documents:DATASET``);
 - queries: the real ones without their judgements, fidelity@10.
 
+With ``--variants`` passages of other kinds choose too: runs of 6 and 10 words, the first 8 and 12.
+
 Beside them, what other judgements would say: half of the real queries choose, the other half judges
-(50 seeded halves). So many choices differ although nothing stands in for anything. Seeded.
+(50 seeded halves). So many choices differ although nothing stands in for anything. All is done
+twice: with and without whitening among the maps to choose from. Seeded.
 """
 
 import argparse
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,8 +55,13 @@ BITS = {"float32": 32, "int8": 8, "binary": 1}
 DIMENSIONS = (16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768)
 HALVES = 50
 DEPTH = 10
-STAND_INS = ("passages", "passages left in", "documents", "queries")
-REAL = "judgements"
+REAL, WHITENED = "judgements", "whitened PCA"
+VARIANTS = {
+    "6 words": _sampled.run(6),
+    "10 words": _sampled.run(10),
+    "first 8 words": _sampled.run(8, first=True),
+    "first 12 words": _sampled.run(12, first=True),
+}
 
 
 @dataclass(frozen=True)
@@ -80,71 +90,94 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of BEIR folders")
     parser.add_argument("--encoder", action="append", default=[])
     parser.add_argument("--only", action="append", default=[], help="a collection, or pydoc")
+    parser.add_argument("--variants", action="store_true", help="passages of other kinds too")
     asked = parser.parse_args()
     names = asked.only or [*COLLECTIONS, "pydoc"]
     for encoder in asked.encoder or ["wordllama"]:
         short = Path(encoder.partition(":")[2]).name or encoder
-        print(f"\n{short}: the choice, real share kept (bytes against the judgements' choice)")
-        columns = (REAL, *STAND_INS)
-        print(f"| collection | asked | {' | '.join(columns)} | half of the queries |")
-        print(f"| --- | --- {'| --- ' * (len(columns) + 1)}|")
-        found = [row for name in names for row in _rows(name, asked.data, encoder)]
-        _summary(found)
+        found: dict[str, list[dict]] = {}
+        lines: dict[str, list[str]] = {}
+        for name in names:
+            data_of = _data_of(name, asked.data, encoder, asked.variants)
+            for maps, (line, rows) in _judged(name, data_of).items():
+                lines.setdefault(maps, []).extend(line)
+                found.setdefault(maps, []).extend(rows)
+            print(f"{name} done", file=sys.stderr, flush=True)
+        for maps, shown in lines.items():
+            columns = [key for key in data_of if key != REAL]
+            print(f"\n{short}, {maps}: the choice, share of the real quality kept (bytes)\n")
+            print(f"| collection | asked | {REAL} | {' | '.join(columns)} | half of the queries |")
+            print(f"| --- | --- {'| --- ' * (len(columns) + 2)}|")
+            print("\n".join(shown))
+            _summary(found[maps])
 
 
-def _rows(name: str, data: Path, encoder: str) -> list[dict]:
-    """Print the lines of one collection; return what each stand-in's choice is worth."""
+def _data_of(name: str, data: Path, encoder: str, variants: bool) -> dict[str, Asked]:
+    """Return the collection as the judgements and as each stand-in see it."""
     dataset = load_dataset("pydoc" if name == "pydoc" else f"beir:{data / name}")
     texts, queries, qrels = _nested(dataset)
-    corpus = np.array(encode_texts(encoder, texts, "document", progress=False))
-    asked = np.array(encode_texts(encoder, queries, "query", progress=False))
-    passages, rest = _sampled.passages(texts, _sampled.SAMPLE)
-    positions = np.array(list(passages))
-    shorter = corpus.copy()
-    shorter[positions] = encode_texts(encoder, list(rest.values()), "document", progress=False)
-    pieces = np.array(encode_texts(encoder, list(passages.values()), "query", progress=False))
-    answers = {str(i): {str(p): 1} for i, p in enumerate(positions.tolist())}
+
+    def encoded(what: Iterable[str], role: str) -> np.ndarray:
+        return np.array(encode_texts(encoder, list(what), role, progress=False))
+
+    corpus, asked = encoded(texts, "document"), encoded(queries, "query")
     own = _sampled.chosen(np.arange(len(texts)), _sampled.SAMPLE)
-    as_queries = np.array(
-        encode_texts(encoder, [texts[i] for i in own.tolist()], "query", progress=False)
-    )
-    data_of = {
-        REAL: Asked(corpus, asked, qrels),
-        "passages": Asked(shorter, pieces, answers),
-        "passages left in": Asked(corpus, pieces, answers),
-        "documents": Asked(corpus, as_queries, None, own),
-        "queries": Asked(corpus, asked, None),
-    }
-    configurations = _configurations(corpus.shape[1])
+    data_of = {REAL: Asked(corpus, asked, qrels)}
+    kinds = {"passages": _sampled.sentence, **(VARIANTS if variants else {})}
+    for kind, span in kinds.items():
+        passages, rest = _sampled.passages(texts, _sampled.SAMPLE, span=span)
+        positions, shorter = np.array(list(passages)), corpus.copy()
+        shorter[positions] = encoded(rest.values(), "document")
+        pieces = encoded(passages.values(), "query")
+        answers = {str(i): {str(p): 1} for i, p in enumerate(positions.tolist())}
+        data_of[kind] = Asked(shorter, pieces, answers)
+        if kind == "passages":
+            data_of["passages left in"] = Asked(corpus, pieces, answers)
+    as_queries = encoded((texts[i] for i in own.tolist()), "query")
+    data_of["documents"] = Asked(corpus, as_queries, None, own)
+    data_of["queries"] = Asked(corpus, asked, None)
+    return data_of
+
+
+def _judged(name: str, data_of: dict[str, Asked]) -> dict[str, tuple[list[str], list[dict]]]:
+    """Return the lines of one collection, and what each stand-in's choice is worth, by maps."""
+    full = data_of[REAL].corpus.shape[1]
+    configurations = _configurations(full)
     quality = {key: _quality(each, configurations) for key, each in data_of.items()}
-    real, rows = quality[REAL], []
-    for share in SHARES:
-        best = _choice(configurations, quality[REAL].mean(axis=1), share)
-        cells = [f"{best.name}, {best.size:.0f} B, {_kept(real, best.place):.1%}"]
-        for key in STAND_INS:
-            choice = _choice(configurations, quality[key].mean(axis=1), share)
-            kept = _kept(real, choice.place)
-            rows.append(
-                {
-                    "stand-in": key,
-                    "same": choice.place == best.place,
-                    "short": share - kept,
-                    "bytes": choice.size / best.size,
-                }
-            )
-            cells.append(
-                "the same"
-                if choice.place == best.place
-                else f"{choice.name}, {kept:.1%} ({choice.size / best.size:.2g}×)"
-            )
-        halves = _halves(configurations, real, share, best)
-        rows += halves
-        same = np.mean([row["same"] for row in halves])
-        short = np.median([share - row["short"] for row in halves])
-        cells.append(f"the same in {same:.0%}, {short:.1%}")
-        title = f"{name}, {len(queries):,} queries"
-        print(f"| {title} | {share:.0%} | {' | '.join(cells)} |", flush=True)
-    return rows
+    title = f"{name}, {len(data_of[REAL].queries):,} queries"
+    unwhitened = [i for i, (reducer, _, _) in enumerate(configurations) if reducer != WHITENED]
+    found = {}
+    for maps, places in (("all maps", range(len(configurations))), ("unwhitened", unwhitened)):
+        among = [configurations[i] for i in places]
+        values = {key: each[list(places)] for key, each in quality.items()}
+        lines, rows = [], []
+        for share in SHARES:
+            line, more = _row(among, values, share)
+            lines.append(f"| {title} | {share:.0%} | {line} |")
+            rows += more
+        found[maps] = lines, rows
+    return found
+
+
+def _row(
+    configurations: list, quality: dict[str, np.ndarray], share: float
+) -> tuple[str, list[dict]]:
+    real, rows, full = quality[REAL], [], _full_place(configurations)
+    best = _choice(configurations, real.mean(axis=1), share)
+    cells = [f"{best.name}, {best.size:.0f} B, {_kept(real, best.place, full):.1%}"]
+    for key, values in quality.items():
+        if key == REAL:
+            continue
+        choice = _choice(configurations, values.mean(axis=1), share)
+        kept, size = _kept(real, choice.place, full), choice.size / best.size
+        same = choice.place == best.place
+        rows.append({"stand-in": key, "same": same, "short": share - kept, "bytes": size})
+        cells.append("the same" if same else f"{choice.name}, {kept:.1%} ({size:.2g}×)")
+    halves = _halves(configurations, real, share, best)
+    same = np.mean([row["same"] for row in halves])
+    short = np.median([share - row["short"] for row in halves])
+    cells.append(f"the same in {same:.0%}, {short:.1%}")
+    return " | ".join(cells), rows + halves
 
 
 def _nested(dataset) -> tuple[list[str], list[str], dict[str, dict[str, int]]]:
@@ -204,7 +237,9 @@ def _search(vectors: np.ndarray, queries: np.ndarray, precision: str) -> np.ndar
     """Return the nearest of (n, d) `vectors`, (q, DEPTH + 1)."""
     if precision == "binary":
         # The order of inner products of signs is that of Hamming distances, and far faster here.
-        vectors, queries = (np.where(side > 0, 1, -1).astype(np.float32) for side in (vectors, queries))
+        vectors, queries = (
+            np.where(side > 0, 1, -1).astype(np.float32) for side in (vectors, queries)
+        )
         precision = "float32"
     index = get_backend("faiss-flat")(precision, threads=2)
     index.build(vectors)
@@ -218,9 +253,7 @@ def _without(row: np.ndarray, own: int) -> np.ndarray:
 
 def _choice(configurations: list, means: np.ndarray, share: float) -> Choice:
     """Return the smallest configuration whose mean quality is enough; of equals, the best."""
-    place = {configuration: i for i, configuration in enumerate(configurations)}
-    full = max(dim for _, dim, _ in configurations)
-    least = share * means[place["truncation", full, "float32"]]
+    least = share * means[_full_place(configurations)]
     enough = [i for i, mean in enumerate(means) if mean >= least]
     size = {i: configurations[i][1] * BITS[configurations[i][2]] / 8 for i in enough}
     best = min(enough, key=lambda i: (size[i], -means[i]))
@@ -228,20 +261,19 @@ def _choice(configurations: list, means: np.ndarray, share: float) -> Choice:
     return Choice(best, f"{reducer} {dim} d {precision}", size[best])
 
 
-def _kept(real: np.ndarray, place: int, queries: np.ndarray | slice = slice(None)) -> float:
+def _kept(real: np.ndarray, place: int, full: int, queries: Any = slice(None)) -> float:
     """Return the share of the real quality that a configuration keeps, of all in float32."""
-    full = real[_full_place(real), queries].mean()
-    return float(real[place, queries].mean() / full)
+    return float(real[place, queries].mean() / real[full, queries].mean())
 
 
-def _full_place(real: np.ndarray) -> int:
+def _full_place(configurations: list) -> int:
     """Return the place of truncation to all dimensions in float32."""
-    per_reducer = len(real) // len(REDUCERS)
-    return per_reducer - len(PRECISIONS)
+    full = max(dim for _, dim, _ in configurations)
+    return configurations.index(("truncation", full, "float32"))
 
 
 def _halves(configurations: list, real: np.ndarray, share: float, best: Choice) -> list[dict]:
-    rng, rows = np.random.default_rng(0), []
+    rng, rows, full = np.random.default_rng(0), [], _full_place(configurations)
     for _ in range(HALVES):
         order = rng.permutation(real.shape[1])
         one, other = order[: len(order) // 2], order[len(order) // 2 :]
@@ -250,7 +282,7 @@ def _halves(configurations: list, real: np.ndarray, share: float, best: Choice) 
             {
                 "stand-in": "half of the queries",
                 "same": choice.place == best.place,
-                "short": share - _kept(real, choice.place, other),
+                "short": share - _kept(real, choice.place, full, other),
                 "bytes": choice.size / best.size,
             }
         )
@@ -258,7 +290,9 @@ def _halves(configurations: list, real: np.ndarray, share: float, best: Choice) 
 
 
 def _summary(rows: list[dict]) -> None:
-    print("\n| chosen with | the same | keeps less than asked | short of it, mean | worst |", end="")
+    print(
+        "\n| chosen with | the same | keeps less than asked | short of it, mean | worst |", end=""
+    )
     print(" bytes, least | median | most |\n| --- | --- | --- | --- | --- | --- | --- | --- |")
     for key in dict.fromkeys(row["stand-in"] for row in rows):
         own = [row for row in rows if row["stand-in"] == key]
