@@ -9,7 +9,8 @@ from bench.errors import DataError, UsageError
 NOTE = (
     "the queries are stand-ins: one passage of each of {count:,} sampled documents, which is taken "
     "out of it and whose only answer it is. They cannot tell how well users' own words find a "
-    "document, nor of several relevant ones; they tell what a dimension or a precision costs"
+    "document, nor of several relevant ones, and they overrate whitened maps; what they choose may "
+    "keep some points less than they say"
 )
 
 

@@ -33,10 +33,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--models", type=int, default=40)
     parser.add_argument("--real", action="append", nargs=2, default=[])
+    parser.add_argument("--only", choices=MODELS, help="one of the models")
     asked = parser.parse_args()
     print(f"| trained at | {' | '.join(f'{d} d' for d in DIMENSIONS)} | at any |")
     print(f"| --- {'| --- ' * (len(DIMENSIONS) + 1)}|")
     for name, trained in MODELS.items():
+        if asked.only not in (None, name):
+            continue
         shown = np.array(
             [[s.shown for s in steps_of(*model(trained, seed))] for seed in range(asked.models)]
         )
