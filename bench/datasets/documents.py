@@ -25,9 +25,9 @@ class Documents(Source):
     """
 
     name = "documents"
-    usage = "documents:DATASET, documents:N:DATASET"
+    usage = "documents:[N:]DATASET"
     summary = (
-        "a stand-in for queries and judgements: N (1,000) documents of DATASET ask for their "
+        "a stand-in for queries and judgements: 1,000 (N) documents of DATASET ask for their "
         "neighbours at the full dimension"
     )
 

@@ -23,9 +23,9 @@ class Passages(Source):
     """
 
     name = "passages"
-    usage = "passages:DATASET, passages:N:DATASET"
+    usage = "passages:[N:]DATASET"
     summary = (
-        "a stand-in for queries and judgements: a passage of each of N (1,000) documents of "
+        "a stand-in for queries and judgements: a passage of each of 1,000 (N) documents of "
         "DATASET asks for the rest of it"
     )
 
