@@ -15,7 +15,7 @@ The package follows the way of the data:
     quality/      measures, intervals, scorer
     results/      every column declared once, the tables, which rows are which
     projection/   quality in corpora of other sizes, from the ranks that the exact pass keeps
-    analysis/     findings, non-inferiority, recommendation, regression gate
+    analysis/     findings, non-inferiority, recommendation, verdict, regression gate
     advising/     the search for a configuration, the decision, the answer
     figures/      one file per figure
     report/       the page and the terminal
@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bench import figures
     from bench.advising import advise
+    from bench.analysis.matryoshka import verdict
     from bench.analysis.recommendation import recommend
     from bench.analysis.regression import compare
     from bench.analysis.summary import summarise
@@ -66,6 +67,7 @@ _PUBLIC = {
     "load_queries": "bench.results.store",
     "advise": "bench.advising",
     "recommend": "bench.analysis.recommendation",
+    "verdict": "bench.analysis.matryoshka",
     "compare": "bench.analysis.regression",
     "summarise": "bench.analysis.summary",
     "write_report": "bench.report.writing",
@@ -92,6 +94,7 @@ __all__ = [
     "run",
     "summarise",
     "truncate",
+    "verdict",
     "write_report",
 ]
 

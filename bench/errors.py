@@ -6,6 +6,7 @@
     ├── StudyError        a study file, its keys or its values
     ├── DataError         a dataset: a broken line, ids that clash, vectors that are not numbers
     │   └── MissingSplit  the dataset has no queries or judgements for the split asked for
+    │       └── NoQueries the dataset has documents alone
     ├── NotInstalled      a library that an extra brings
     ├── DamagedFile       a file that this package wrote and that can no longer be read
     └── NothingToShow     a table without the rows that a figure, table or decision needs
@@ -35,6 +36,10 @@ class DataError(UsageError):
 
 class MissingSplit(DataError):
     """The dataset has no such split."""
+
+
+class NoQueries(MissingSplit):
+    """The dataset has documents alone; the message names the stand-in to measure instead."""
 
 
 class NotInstalled(UsageError):

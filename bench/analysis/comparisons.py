@@ -134,7 +134,7 @@ def _subsets(frame: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _baselines(frame: pd.DataFrame) -> Iterator[Finding]:
-    """Report a study's own random controls as points: a few seeds cannot be tested."""
+    """Report a study's own controls as points: a few seeds cannot be tested."""
     table = dimension_table(frame)
     own = truncation(table)
     own = own[own.index < frame["full_dim"].max()]
@@ -144,9 +144,10 @@ def _baselines(frame: pd.DataFrame) -> Iterator[Finding]:
         if gain.empty:
             continue
         seeds = int(known["seeds_control"].max())
+        name = variant.replace("_", " ") + (f", mean of {seeds} seeds" if seeds > 1 else "")
         text = (
-            f"Truncation minus {variant.replace('_', ' ')}, mean of {seeds} seeds (point "
-            f"estimates): {gain.min():+.3f} to {gain.max():+.3f} {quality_of(frame).label}."
+            f"Truncation minus {name} (point estimates): {gain.min():+.3f} to {gain.max():+.3f} "
+            f"{quality_of(frame).label}."
         )
         yield Finding("against_baseline", text, {"control": variant, "gain": gain.to_dict()})
 

@@ -15,6 +15,7 @@ from bench.analysis.certainty import Certainty, certainties
 from bench.analysis.comparisons import Finding
 from bench.analysis.findings import findings
 from bench.analysis.labels import labels
+from bench.analysis.matryoshka import Answer, answer_of, beside_text
 from bench.analysis.non_inferiority import MARGIN, Verdict, verdicts
 from bench.analysis.recommendation import RETAIN, Recommendation, recommend
 from bench.analysis.sizes import side_by_side
@@ -61,6 +62,8 @@ class Section:
     """Bounds of the timed rows, as `Certainty.kept` returns them."""
     units: str
     """What the intervals resample, in words."""
+    matryoshka: Answer | None = None
+    """Whether the model is a Matryoshka model; None if nothing says so."""
 
     @property
     def dataset(self) -> str:
@@ -102,6 +105,20 @@ class Section:
         if len(equal):
             found.append(_equal_quality(self.frame, self.kept, equal, wide))
         return [*found, *([_front(self.frame, best, wide, most)] if len(best) else [])]
+
+    def published(self) -> list[Table]:
+        """Return the share kept beside published ones, of other models and benchmarks."""
+        if self.matryoshka is None:
+            return []
+        kept = self.matryoshka.table["retained"].dropna()
+        own = " · ".join(f"{dim} d {share:.1%}" for dim, share in kept[::-1].items())
+        here = f"{quality_of(self.frame).label} on {self.dataset}"
+        rows: list[tuple[str, ...]] = []
+        if own:
+            rows.append((self.encoder or "here", here, own, "measured here"))
+        title = "Share kept by truncation, beside published ones: compare shapes, not figures"
+        headings = ("model", "metric", "kept", "source")
+        return [Table(title, headings, [*rows, *beside_text(self.matryoshka.beside)])]
 
 
 @dataclass(frozen=True)
@@ -167,7 +184,7 @@ def summary_of(
 
 def _section(part: pd.DataFrame, certainty: Certainty, verdict: Verdict | None) -> Section:
     found, kept = findings(part, certainty), certainty.kept(timed(part))
-    return Section(part, verdict, found, kept, certainty.units)
+    return Section(part, verdict, found, kept, certainty.units, answer_of(part, certainty))
 
 
 def folder_of(results: str | Path) -> Path:
@@ -182,7 +199,9 @@ def _dimensions(frame: pd.DataFrame) -> list[Table]:
     headings = ["dim", "truncation [95 %]", "keeps % [95 %]"]
     subsets = subset_band(frame)
     headings += ["random subsets, 95 % of them"] if len(subsets) else []
-    headings += [f"{name.replace('_', ' ')}, least–most" for name in controls]
+    for name, control in controls.items():
+        range_of = "least–most" if control["seeds"].max() > 1 else "[95 %]"
+        headings.append(f"{name.replace('_', ' ')}, {range_of}")
     rows = []
     for dim, row in own.iterrows():
         cells = [
@@ -296,4 +315,6 @@ def _share(value: float, low: float, high: float) -> str:
 
 
 def _range(row: pd.Series) -> str:
+    if row["seeds"] == 1:
+        return _interval(row["quality"], row["low"], row["high"])
     return f"{number(row['quality'])}, {number(row['low'])}–{number(row['high'])}"

@@ -78,6 +78,7 @@ for verb in (
     reading.figures_command,
     reading.report_command,
     reading.recommend_command,
+    reading.verdict_command,
     reading.export_command,
     measuring.train_command,
     measuring.check_command,

@@ -1,4 +1,4 @@
-"""The verbs that read results: show, figures, report, recommend, export, compare; and list."""
+"""The verbs that read results: show, figures, report, recommend, verdict, export, compare; list."""
 
 from __future__ import annotations
 
@@ -98,6 +98,31 @@ def recommend_command(
         if len(decisions) > 1:
             print(" with ".join(filter(None, [decision.dataset, decision.encoder])))
         print("\n".join(decision.lines()))
+
+
+@click.command("verdict")
+@results_argument
+@json_option
+def verdict_command(results: Path, as_json: bool) -> None:
+    """Say whether the model is a Matryoshka model: its prefixes against chance and against PCA."""
+    from bench.analysis.matryoshka import beside_text, verdict
+    from bench.analysis.summary import folder_of
+    from bench.results.store import load, load_quality
+
+    answers = verdict(load(results), load_quality(folder_of(results)))
+    if as_json:
+        print_json([answer.record() for answer in answers])
+        return
+    for answer in answers:
+        where = " with ".join(filter(None, [answer.dataset, answer.encoder]))
+        print(f"{where}: a Matryoshka model? {answer.word}")
+        print("\n".join(answer.lines()))
+        kept = answer.table["retained"].dropna()
+        shares = " · ".join(f"{dim} d {share:.1%}" for dim, share in kept[::-1].items())
+        print("Share kept beside published ones (other benchmarks: compare shapes, not figures):")
+        print(f"  here: {shares}")
+        for model, metric, shown, source in beside_text(answer.beside):
+            print(f"  {model}, {metric}: {shown} ({source})")
 
 
 def _limit(text: str) -> tuple[str, float]:

@@ -6,7 +6,7 @@ One file per source.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,9 +15,19 @@ import numpy as np
 from bench import registry
 from bench.datasets._ids import RowNumbers
 from bench.datasets._stream import VectorStream
-from bench.errors import DataError
+from bench.errors import DataError, NoQueries, UsageError
 
-__all__ = ["Dataset", "Qrels", "RowNumbers", "Source", "VectorStream", "load_dataset", "sources"]
+__all__ = [
+    "Dataset",
+    "Qrels",
+    "RowNumbers",
+    "Source",
+    "VectorStream",
+    "load_dataset",
+    "load_documents",
+    "sources",
+    "stand_in",
+]
 
 Qrels = Mapping[str, Mapping[str, int]]
 
@@ -84,8 +94,17 @@ class Source(ABC):
         """Load the dataset named `argument`, the part after the colon, with the queries of `split`.
 
         Raises DataError for bad data, in one line that names the file and the line or the ids.
-        Raises MissingSplit if only the split is absent, UsageError for an invalid `argument`.
+        Raises MissingSplit if only the split is absent, NoQueries if there are documents alone,
+        UsageError for an invalid `argument`.
         """
+
+    @classmethod
+    def documents(cls, argument: str) -> Dataset:
+        """Load the corpus of `argument`; its queries and judgements are not looked at.
+
+        To be overridden by a source whose corpus may come without them. Raises as `load` does.
+        """
+        return cls.load(argument)
 
 
 def sources() -> dict[str, type[Source]]:
@@ -98,14 +117,46 @@ def load_dataset(spec: str, split: str = "test") -> Dataset:
 
     Raises UsageError with the near miss for an unknown name, and the errors of `Source.load`.
     """
+    dataset = _read(spec, lambda source, argument: source.load(argument, split))
+    if not len(dataset.query_ids):
+        raise DataError(f"dataset '{spec}': split '{split}' has no queries to score")
+    return dataset
+
+
+def load_documents(spec: str) -> Dataset:
+    """Load the corpus of a dataset, which need not have queries or judgements.
+
+    Only `doc_ids`, `documents` or `corpus_vectors`, `fingerprint`, `notes` and `synthetic` of what
+    is returned are to be used. Raises as `load_dataset` does.
+    """
+    return _read(spec, lambda source, argument: source.documents(argument))
+
+
+def stand_in(spec: str) -> str:
+    """Return the name of the dataset to measure in place of `spec`: itself if it can be measured.
+
+    A dataset of documents alone is measured as ``passages:SPEC``, or as ``documents:SPEC`` if its
+    documents are too short for passages. Which stand-in leads to the choice that judgements would
+    lead to: ``python -m tests.experiments.stand_ins``. Raises as `load_dataset` does.
+    """
+    try:
+        load_dataset(spec)
+    except NoQueries:
+        try:
+            load_dataset(f"passages:{spec}")
+        except UsageError:
+            return f"documents:{spec}"
+        return f"passages:{spec}"
+    return spec
+
+
+def _read(spec: str, load: Callable[[type[Source], str], Dataset]) -> Dataset:
     name, argument = registry.split_name(spec)
     source = registry.get("datasets", Source, name)
     try:
-        dataset = source.load(argument, split)
+        dataset = load(source, argument)
     except OSError as error:
         raise DataError(f"dataset '{spec}' cannot be read: {error}") from error
     if not len(dataset.doc_ids):
         raise DataError(f"dataset '{spec}': the corpus is empty")
-    if not len(dataset.query_ids):
-        raise DataError(f"dataset '{spec}': split '{split}' has no queries to score")
     return dataset

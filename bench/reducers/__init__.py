@@ -37,9 +37,10 @@ class Reducer(ABC):
     kind: ClassVar[str] = ROTATION
     """One of `KINDS`.
 
-    ``prefix``: the first d coordinates, nothing mapped. ``baseline``: a random control that
-    truncation must beat before its training gets any credit. ``rotation``: a map fitted on the
-    corpus or drawn at random, without training. ``learned``: a map trained beforehand.
+    ``prefix``: the first d coordinates, nothing mapped. ``baseline``: a control, random or from the
+    vector's other end, that truncation must beat before its training gets any credit. ``rotation``:
+    a map fitted on the corpus or drawn at random, without training. ``learned``: a map trained
+    beforehand.
     """
     fitted: ClassVar[tuple[str, ...] | None] = None
     """Names of the array attributes that `fit` sets; they are kept between processes.

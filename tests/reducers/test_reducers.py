@@ -178,3 +178,9 @@ def test_an_adaptor_whose_weights_do_not_fit_is_named_before_anything_is_measure
     save_adaptor(tmp_path, weights, {"full_dim": 24, "dimensions": [6], "better": [True]})
     with pytest.raises(DamagedFile, match=r"adaptor\.safetensors is damaged"):
         Adaptor(path=str(tmp_path)).check(24)
+
+
+def test_trailing_is_the_last_coordinates(vectors):
+    for d in (1, 7, 24):
+        expected = normalise(vectors[:, 24 - d :][:, ::-1])
+        np.testing.assert_array_equal(fitted("trailing", vectors).reduce(vectors, d), expected)
