@@ -16,9 +16,11 @@ The package follows the way of the data:
     results/      every column declared once, the tables, which rows are which
     analysis/     findings, non-inferiority, recommendation, regression gate
     figures/      one file per figure
+    deploy/       the code that gives a trial's results without this package
     report/       the page and the terminal
     interop/      MTEB, TREC
     training/     adaptors, and models, with the Matryoshka objective
+    source        what that code is assembled from
     testing       the rules that every backend keeps
     cli           the command line
 

@@ -15,13 +15,16 @@ import bench
 
 PACKAGE = Path(bench.__file__).parent
 BELOW = {
-    "measuring": ("analysis", "figures", "report", "interop", "cli"),
+    "measuring": ("analysis", "figures", "deploy", "report", "interop", "cli"),
     "exact": ("measuring", "results", "analysis", "study"),
     "quality": ("measuring", "results", "analysis", "study"),
-    "results": ("measuring", "analysis", "figures", "report"),
-    "analysis": ("measuring", "figures", "report", "cli"),
-    "figures": ("measuring", "report", "cli"),
-    "backends": ("embeddings", "quality", "measuring", "results", "analysis"),
+    "results": ("measuring", "analysis", "figures", "deploy", "report"),
+    "analysis": ("measuring", "figures", "deploy", "report", "cli"),
+    "figures": ("measuring", "deploy", "report", "cli"),
+    "deploy": ("figures", "report", "interop", "training", "cli"),
+    "backends": ("embeddings", "quality", "measuring", "results", "analysis", "deploy"),
+    "encoders": ("embeddings", "measuring", "results", "analysis", "deploy"),
+    "reducers": ("embeddings", "measuring", "results", "analysis", "deploy"),
     "datasets": ("embeddings", "encoders", "measuring", "results", "analysis"),
 }
 """Room → rooms that it never imports."""

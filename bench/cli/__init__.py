@@ -1,4 +1,7 @@
-"""The command line: run, show, figures, report, recommend, export, train, check, compare, list."""
+"""The command line.
+
+run, show, figures, report, recommend, export, deploy, train, check, compare, list.
+"""
 
 from __future__ import annotations
 
@@ -78,6 +81,7 @@ for verb in (
     reading.report_command,
     reading.recommend_command,
     reading.export_command,
+    reading.deploy_command,
     measuring.train_command,
     measuring.check_command,
     reading.compare_command,
