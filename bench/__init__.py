@@ -18,9 +18,11 @@ The package follows the way of the data:
     analysis/     findings, non-inferiority, recommendation, verdict, regression gate
     advising/     the search for a configuration, the decision, the answer
     figures/      one file per figure
+    deploy/       the code that gives a trial's results without this package
     report/       the page and the terminal
     interop/      MTEB, TREC
     training/     adaptors, and models, with the Matryoshka objective
+    source        what that code is assembled from
     testing       the rules that every backend keeps
     cli           the command line
 

@@ -15,14 +15,18 @@ import bench
 
 PACKAGE = Path(bench.__file__).parent
 BELOW = {
-    "measuring": ("projection", "analysis", "figures", "report", "interop", "cli"),
+    "measuring": ("projection", "analysis", "advising", "figures", "deploy", "report", "interop", "cli"),
     "exact": ("measuring", "results", "analysis", "study"),
     "quality": ("measuring", "results", "projection", "analysis", "study"),
-    "results": ("measuring", "projection", "analysis", "figures", "report"),
-    "projection": ("measuring", "analysis", "figures", "report", "cli"),
-    "analysis": ("measuring", "figures", "report", "cli"),
-    "figures": ("measuring", "report", "cli"),
-    "backends": ("embeddings", "quality", "measuring", "results", "analysis"),
+    "results": ("measuring", "projection", "analysis", "figures", "deploy", "report"),
+    "projection": ("measuring", "analysis", "advising", "figures", "deploy", "report", "cli"),
+    "analysis": ("measuring", "advising", "figures", "deploy", "report", "cli"),
+    "figures": ("measuring", "advising", "deploy", "report", "cli"),
+    "deploy": ("advising", "figures", "report", "interop", "training", "cli"),
+    "advising": ("figures", "report", "interop", "cli"),
+    "backends": ("embeddings", "quality", "measuring", "results", "analysis", "deploy"),
+    "encoders": ("embeddings", "measuring", "results", "analysis", "deploy"),
+    "reducers": ("embeddings", "measuring", "results", "analysis", "deploy"),
     "datasets": ("embeddings", "encoders", "measuring", "results", "analysis"),
 }
 """Room → rooms that it never imports."""

@@ -16,6 +16,7 @@ from bench import registry
 from bench.backends.precisions import FLOAT32, Precision
 from bench.errors import UsageError, near_miss
 from bench.libraries import installed
+from bench.source import Code, Deployment
 
 LIBRARY, DATABASE, SERVER = "library", "database", "server"
 
@@ -216,6 +217,19 @@ class Backend(ABC):
     def bytes_read(self, queries: np.ndarray, k: int) -> float | None:
         """Return the bytes of vectors read per query, counted by the library; None if unknown."""
         return None
+
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        """Return the code that builds and searches the index without this package.
+
+        Its text defines ``build(vectors)``, (n, d) float32 unit vectors → index, and
+        ``search(index, queries, k)``, (q, d) float32 unit vectors → ids (q, k) int64, best first.
+        If `deployment.native`, they take full vectors, and `search` rescores `SHORTLIST` ids
+        itself. Raises UsageError if the backend does not offer its code.
+        """
+        raise UsageError(
+            f"backend '{cls.name}' does not offer its code: its class needs the method `code`"
+        )
 
     def close(self) -> None:
         """Free what the index holds."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.backends import Backend, packed_signs
+from bench.source import Code, Deployment, written
 
 SCALAR = {"float16": "QT_fp16", "bfloat16": "QT_bf16", "int8": "QT_8bit", "int4": "QT_4bit"}
 """faiss's scalar quantisers. The query stays float32; components are decoded in registers."""
@@ -97,3 +98,34 @@ def with_every_cell(lists: Any, search: Callable[[], np.ndarray]) -> np.ndarray:
         return search()
     finally:
         lists.nprobe = nprobe
+
+
+def faiss_code(deployment: Deployment, build: str, **names: object) -> Code:
+    """Return the code of an index of faiss.
+
+    `build` is a template of the indented lines that set `index` from `vectors`.
+    """
+    template = _CODE.replace("BUILD\n", build)
+    scalar, deviations = SCALAR.get(deployment.precision), _INT4_DEVIATIONS
+    text = written(template, deployment, scalar=scalar, deviations=deviations, **names)
+    return Code(text, ("import faiss",), ("faiss-cpu",), deployment.parameters())
+
+
+_CODE = '''
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+    faiss.omp_set_num_threads(THREADS)
+BUILD
+    return index
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+    return index.search({{ "packed_signs(queries)" if precision == "binary" else "queries" }}, k)[1]
+'''
+RANGES = """\
+    # 16 levels over the mean ± {{ deviations }} standard deviations; the rest is clipped.
+    quantiser.rangestat = faiss.ScalarQuantizer.RS_meanstd
+    quantiser.rangestat_arg = {{ deviations }}
+"""
+"""Template of `FaissBackend.ranged`."""

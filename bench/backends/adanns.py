@@ -10,6 +10,7 @@ import numpy as np
 from bench.backends import Backend, UnsupportedDimension, cells
 from bench.backends._faiss import faiss, with_every_cell
 from bench.backends.precisions import PQ
+from bench.source import Code, Deployment, written
 from bench.vectors import truncate
 
 _CENTROIDS = 256
@@ -93,6 +94,16 @@ class AdannsIvf(Backend):
         centroids = self.quantiser.ntotal * self.quantiser.d * 4
         return float(stats.ndis / len(queries) * self.index.code_size + centroids)
 
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        return Code(
+            written(_CODE, deployment, rotated="opq" in cls.name, least=_CENTROIDS),
+            ("import faiss", "from faiss.contrib.ivf_tools import add_preassigned"),
+            ("faiss-cpu",),
+            deployment.parameters(),
+            full_width=True,
+        )
+
 
 class AdannsIvfOpq(AdannsIvf):
     """AdANNS over inverted lists of product codes, after a rotation fitted to lose least (OPQ).
@@ -145,3 +156,53 @@ class AdannsIvfOpq(AdannsIvf):
     def restore(self, folder: Path) -> None:
         super().restore(folder)
         self.rotation = faiss().read_VectorTransform(str(folder / "rotation"))
+
+
+_CODE = '''
+def build(vectors):
+    """Index (n, D) float32 vectors of unit length."""
+    faiss.omp_set_num_threads(THREADS)
+    lists = round(LISTS_PER_SQRT_N * len(vectors) ** 0.5)
+    # Cells are k-means of short prefixes, and hold longer ones.
+    prefixes = normalise(vectors[:, :COARSE_DIMENSION])
+    vectors = normalise(vectors[:, :DIMENSION])
+    means = faiss.Kmeans(COARSE_DIMENSION, lists, niter=10, seed=1234, spherical=True)
+    means.train(prefixes)
+    coarse = faiss.IndexFlatIP(COARSE_DIMENSION)
+    coarse.add(means.centroids)
+    unused = faiss.IndexFlatIP(DIMENSION)  # cells are assigned here, not by the index
+{% if rotated %}
+    codes = DIMENSION // COMPONENTS_PER_BYTE
+    index = faiss.IndexIVFPQ(unused, DIMENSION, lists, codes, 8, faiss.METRIC_INNER_PRODUCT)
+    index.by_residual = False
+    rotation = faiss.OPQMatrix(DIMENSION, codes)
+    rotation.niter, rotation.niter_pq = 4, 4
+{% if n < least %}
+    sample = np.resize(vectors, ({{ least }}, DIMENSION))
+    rotation.train(sample)
+    index.pq.train(rotation.apply(sample))
+    vectors = rotation.apply(vectors)
+{% else %}
+    rotation.train(vectors)
+    vectors = rotation.apply(vectors)
+    index.pq.train(vectors)
+{% endif %}
+{% else %}
+    index = faiss.IndexIVFFlat(unused, DIMENSION, lists, faiss.METRIC_INNER_PRODUCT)
+{% endif %}
+    index.is_trained = True
+    index.nprobe = min(NPROBE, lists)
+    add_preassigned(index, vectors, coarse.search(prefixes, 1)[1].ravel())
+    return coarse, index{{ ", rotation" if rotated }}
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, D) float32 to (q, k) int64."""
+    coarse, index{{ ", rotation" if rotated }} = index
+    scores, cells = coarse.search(queries[:, :COARSE_DIMENSION].copy(), index.nprobe)
+    queries = queries[:, :DIMENSION].copy()
+{% if rotated %}
+    queries = rotation.apply(queries)
+{% endif %}
+    return index.search_preassigned(queries, k, cells, scores)[1]
+'''

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.backends import Backend, padded
+from bench.source import Code, Deployment, written
 
 
 class Annoy(Backend):
@@ -45,3 +46,29 @@ class Annoy(Backend):
 
         self.index = AnnoyIndex(int(self.dimension or 0), "angular")
         self.index.load(str(folder / "index"))
+
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        return Code(
+            written(_CODE, deployment),
+            ("from annoy import AnnoyIndex",),
+            ("annoy",),
+            deployment.parameters(),
+        )
+
+
+_CODE = '''
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+    index = AnnoyIndex(DIMENSION, "angular")
+    index.set_seed(SEED)
+    for position, vector in enumerate(vectors):
+        index.add_item(position, vector)
+    index.build(N_TREES, n_jobs=1)
+    return index
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+    return padded((index.get_nns_by_vector(query, k, SEARCH_K) for query in queries), k)
+'''

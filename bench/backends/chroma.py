@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.backends import DATABASE, Backend, batches, folder_bytes, padded
+from bench.source import Code, Deployment, written
 
 
 class Chroma(Backend):
@@ -66,3 +67,39 @@ class Chroma(Backend):
         self.client.delete_collection(self.items.name)
         self.client.clear_system_cache()
         self.folder.cleanup()
+
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        return Code(
+            written(_CODE, deployment),
+            ("import chromadb",),
+            ("chromadb",),
+            {"FOLDER": "chroma", **deployment.parameters()},
+        )
+
+
+_CODE = '''
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+    client = chromadb.PersistentClient(FOLDER)
+    graph = {
+        "space": "ip",
+        "max_neighbors": M,
+        "ef_construction": EF_CONSTRUCTION,
+        "ef_search": EF,
+        "num_threads": THREADS,
+    }
+    items = client.create_collection(
+        "items", configuration={"hnsw": graph}, embedding_function=None
+    )
+    for start in range(0, len(vectors), 5000):
+        block = vectors[start : start + 5000]
+        items.add([str(i) for i in range(start, start + len(block))], embeddings=block)
+    return items
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+    found = index.query(query_embeddings=queries, n_results=k, include=[])
+    return padded(([int(i) for i in row] for row in found["ids"]), k)
+'''

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.backends import DATABASE, Backend, folder_bytes, padded
+from bench.source import Code, Deployment, written
 
 
 class Duckdb(Backend):
@@ -54,3 +55,36 @@ class Duckdb(Backend):
     def close(self) -> None:
         self.connection.close()
         self.folder.cleanup()
+
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        d = deployment.dimension
+        create = f"CREATE OR REPLACE TABLE items AS\nSELECT id, embedding::FLOAT[{d}] AS embedding"
+        score = f"array_inner_product(embedding, ?::FLOAT[{d}])"
+        statements = {
+            "CREATE": f"{create} FROM given",
+            "QUERY": f"SELECT id FROM items\nORDER BY {score} DESC, id LIMIT ?",
+        }
+        return Code(
+            written(_CODE, deployment),
+            ("import duckdb", "import pyarrow as pa"),
+            ("duckdb", "pyarrow"),
+            {"FILE": "vectors.duckdb", **statements},
+        )
+
+
+_CODE = '''
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+    connection = duckdb.connect(FILE, config={"threads": THREADS})
+    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), DIMENSION)
+    connection.register("given", pa.table({"id": np.arange(len(vectors)), "embedding": column}))
+    connection.execute(CREATE)
+    return connection
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+    rows = (index.execute(QUERY, [query, k]).fetchall() for query in queries)
+    return padded(([row[0] for row in found] for found in rows), k)
+'''

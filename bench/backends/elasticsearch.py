@@ -15,6 +15,7 @@ import numpy as np
 from bench.backends import batches, padded
 from bench.backends._servers import HttpServer, PrefixAndFull, take_name
 from bench.backends.precisions import BINARY, FLOAT32, INT4, INT8
+from bench.source import Code, Deployment, Expression, written
 
 _BATCH = 500
 
@@ -102,6 +103,16 @@ class _Lucene(PrefixAndFull, HttpServer):
     def close(self) -> None:
         self._drop(self.index)
 
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        url = f'os.environ.get("{cls.name.upper()}_URL", "http://localhost:9200")'
+        return Code(
+            written(_CODE, deployment, server=cls.name, kind=_KINDS.get(deployment.precision)),
+            ("import json", "import os", "import requests"),
+            ("requests",),
+            {"URL": Expression(url), "INDEX": "items", **deployment.parameters()},
+        )
+
 
 class Elasticsearch(_Lucene):
     """HNSW of Elasticsearch, including its quantised forms.
@@ -167,3 +178,127 @@ class OpenSearch(_Lucene):
     def _score(self, query: list[float]) -> dict[str, Any]:
         parameters = {"field": self.rescored, "query_value": query, "space_type": "cosinesimil"}
         return {"source": "knn_score", "lang": "knn", "params": parameters}
+
+
+_KINDS = {"float32": "hnsw", "int8": "int8_hnsw", "int4": "int4_hnsw", "binary": "bbq_hnsw"}
+"""Elasticsearch's types of index."""
+
+
+_CODE = '''
+SESSION = requests.Session()
+
+
+def call(method, path, **body):
+    """Send a request to the server and return its answer."""
+    answer = SESSION.request(method, f"{URL}/{path}", timeout=600, **body)
+    answer.raise_for_status()
+    return answer.json()
+
+
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+    fields = {
+        "prefix": {
+{% if server == "opensearch" %}
+            "type": "knn_vector",
+            "dimension": DIMENSION,
+            "method": {
+                "name": "hnsw",
+                "engine": "lucene",
+                "space_type": "cosinesimil",
+                "parameters": {"m": M, "ef_construction": EF_CONSTRUCTION},
+            },
+{% else %}
+            "type": "dense_vector",
+            "dims": DIMENSION,
+            "index": True,
+            "similarity": "cosine",
+            "index_options": {"type": "{{ kind }}", "m": M, "ef_construction": EF_CONSTRUCTION},
+{% endif %}
+        },
+{% if prefixed and server == "opensearch" %}
+        "full": {"type": "knn_vector", "dimension": FULL_DIMENSION, "index": False},
+{% elif prefixed %}
+        "full": {"type": "dense_vector", "dims": FULL_DIMENSION, "index": False},
+{% endif %}
+    }
+    settings = {"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": -1}
+{% if server == "opensearch" %}
+    settings["knn"] = True
+{% endif %}
+    call("PUT", INDEX, json={"settings": settings, "mappings": {"properties": fields}})
+    for start in range(0, len(vectors), 500):
+        lines = []
+        for i, vector in enumerate(vectors[start : start + 500].tolist(), start):
+            lines.append(json.dumps({"index": {"_id": str(i)}}))
+{% if prefixed %}
+            lines.append(json.dumps({"prefix": vector[:DIMENSION], "full": vector}))
+{% else %}
+            lines.append(json.dumps({"prefix": vector}))
+{% endif %}
+        answer = call(
+            "POST",
+            f"{INDEX}/_bulk",
+            data="\\n".join([*lines, ""]),
+            headers={"Content-Type": "application/x-ndjson"},
+        )
+        if answer["errors"]:
+            raise RuntimeError(f"bulk: {answer['items'][0]}")
+    # Each segment has a graph of its own, so merge them into one.
+    call("POST", f"{INDEX}/_forcemerge?max_num_segments=1")
+    call("POST", f"{INDEX}/_refresh")
+    return INDEX
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+{% set wanted = "SHORTLIST" if native else "k" %}
+{% set knn = '{"prefix": near}' if server == "opensearch" else "near" %}
+{% set rescored = "full" if prefixed else "prefix" %}
+    rows = []
+    for query in queries.tolist():
+        near = {
+{% if server == "opensearch" %}
+            "vector": query{{ "[:DIMENSION]" if prefixed }},
+            "k": {{ wanted }},
+            "method_parameters": {"ef_search": max(EF, {{ wanted }})},
+{% else %}
+            "field": "prefix",
+            "query_vector": query{{ "[:DIMENSION]" if prefixed }},
+            "k": {{ wanted }},
+            "num_candidates": max(EF, {{ wanted }}),
+{% if precision != "float32" %}
+            "rescore_vector": {"oversample": 0},  # compare the codes alone
+{% endif %}
+{% endif %}
+        }
+        body = {"size": k, "_source": False, "query": {"knn": {{ knn }}}}
+{% if native %}
+        script = {
+{% if server == "opensearch" %}
+            "source": "knn_score",
+            "lang": "knn",
+            "params": {
+                "field": "{{ rescored }}",
+                "query_value": query,
+                "space_type": "cosinesimil",
+            },
+{% else %}
+            "source": "cosineSimilarity(params.query, '{{ rescored }}') + 1.0",
+            "params": {"query": query},
+{% endif %}
+        }
+        score = {"script_score": {"query": {"match_all": {}}, "script": script}}
+        body["rescore"] = {
+            "window_size": SHORTLIST,
+            "query": {
+                "rescore_query": score,
+                "query_weight": 0,
+                "rescore_query_weight": 1,
+            },
+        }
+{% endif %}
+        answer = call("POST", f"{index}/_search?filter_path=hits.hits._id", json=body)
+        rows.append([int(hit["_id"]) for hit in answer.get("hits", {}).get("hits", [])])
+    return padded(rows, k)
+'''

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.backends._faiss import FaissBackend, faiss
+from bench.backends._faiss import FaissBackend, faiss, faiss_code
+from bench.source import Code, Deployment
 
 
 class FaissFactory(FaissBackend):
@@ -29,3 +30,17 @@ class FaissFactory(FaissBackend):
     def configure(self, *, set: str) -> None:
         if set:
             faiss().ParameterSpace().set_index_parameters(self.index, set)
+
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        return faiss_code(deployment, _BUILD)
+
+
+_BUILD = """\
+    index = faiss.index_factory(DIMENSION, FACTORY, faiss.METRIC_INNER_PRODUCT)
+    index.train(vectors)
+    index.add(vectors)
+{% if search.set %}
+    faiss.ParameterSpace().set_index_parameters(index, SET)
+{% endif %}
+"""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.backends import batches, needs_vectors, packed_signs
-from bench.backends._faiss import SCALAR, FaissBackend, faiss, train_alone
+from bench.backends._faiss import RANGES, SCALAR, FaissBackend, faiss, faiss_code, train_alone
 from bench.backends.precisions import (
     BFLOAT16,
     BINARY,
@@ -20,6 +20,7 @@ from bench.backends.precisions import (
     INT4,
     INT8,
 )
+from bench.source import Code, Deployment, written
 
 _ROWS = 16_384
 """Vectors encoded at a time."""
@@ -124,6 +125,13 @@ class FaissFlat(FaissBackend):
     def bytes_read(self, queries: np.ndarray, k: int) -> float:
         return float(self.index.ntotal * self.code_bytes)
 
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        if deployment.precision in _CODES:
+            text = written(_CODES[deployment.precision], deployment)
+            return Code(text, ("import faiss",), ("faiss-cpu",))
+        return faiss_code(deployment, _BUILD)
+
 
 def _padded(vectors: np.ndarray) -> np.ndarray:
     """Pad (n, d) vectors with zeros to a multiple of four; scores do not change."""
@@ -144,3 +152,76 @@ def _signs(d: int) -> object:
     library.copy_array_to_vector(centroids.ravel(), index.pq.centroids)
     index.is_trained = True
     return index
+
+
+_BUILD = (
+    """\
+{% if precision == "binary" %}
+    vectors = packed_signs(vectors)
+    index = faiss.IndexBinaryFlat(8 * vectors.shape[1])
+{% elif precision == "float32" %}
+    index = faiss.IndexFlatIP(DIMENSION)
+{% else %}
+    kind = faiss.ScalarQuantizer.{{ scalar }}
+    index = faiss.IndexScalarQuantizer(DIMENSION, kind, faiss.METRIC_INNER_PRODUCT)
+{% endif %}
+{% if precision == "int4" %}
+    quantiser = index.sq
+"""
+    + RANGES
+    + """\
+    index.train(vectors)
+{% endif %}
+    index.add(vectors)
+"""
+)
+_INT8 = '''
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+    faiss.omp_set_num_threads(THREADS)
+    # Each component has 255 levels over its range in the corpus.
+    low, high = vectors.min(axis=0), vectors.max(axis=0)
+    step = (high - low) / 254
+    levels = np.rint((vectors - (low + high) / 2) / np.where(step > 0, step, 1))
+    kind = faiss.ScalarQuantizer.QT_8bit_direct_signed
+    index = faiss.IndexScalarQuantizer(DIMENSION, kind, faiss.METRIC_INNER_PRODUCT)
+    index.add(np.clip(levels, -127, 127))
+    return index, step
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+    index, step = index
+    # The steps are folded into the query, which is then rounded to int8 too.
+    folded = queries * step
+    longest = np.abs(folded).max(axis=1, keepdims=True)
+    return index.search(np.rint(folded * (127 / np.where(longest > 0, longest, 1))), k)[1]
+'''
+_ASYMMETRIC = '''
+def whole(vectors):
+    """Pad (n, d) vectors with zeros to a multiple of four; scores do not change."""
+    return np.pad(vectors, ((0, 0), (0, -DIMENSION % 4)))
+
+
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+    faiss.omp_set_num_threads(THREADS)
+    # Product codes whose 16 centroids are the sign patterns of four components.
+    vectors = whole(vectors)
+    d = vectors.shape[1]
+    index = faiss.IndexPQFastScan(d, d // 4, 4, faiss.METRIC_INNER_PRODUCT)
+    codes = np.arange(16, dtype=np.uint8)[:, None]
+    patterns = 2.0 * np.unpackbits(codes, axis=1, bitorder="little")[:, :4] - 1
+    centroids = np.tile(patterns, (d // 4, 1)).astype(np.float32)
+    faiss.copy_array_to_vector(centroids.ravel(), index.pq.centroids)
+    index.is_trained = True
+    index.add(vectors)
+    return index
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+    return index.search(whole(queries), k)[1]
+'''
+_CODES = {"int8": _INT8, "binary_asymmetric": _ASYMMETRIC}
+"""Code of the precisions that take more than an index of faiss's."""

@@ -7,8 +7,16 @@ from typing import Any
 import numpy as np
 
 from bench.backends import batches, packed_signs
-from bench.backends._faiss import FaissBackend, faiss, reserve, train_alone
+from bench.backends._faiss import (
+    RANGES,
+    FaissBackend,
+    faiss,
+    faiss_code,
+    reserve,
+    train_alone,
+)
 from bench.backends.precisions import BFLOAT16, BINARY, FLOAT16, FLOAT32, INT4, INT8
+from bench.source import Code, Deployment
 
 _ROWS = 1_000_000
 """Vectors added at a time. faiss orders those of one call by their level in the graph."""
@@ -67,3 +75,32 @@ class FaissHnsw(FaissBackend):
         self.search(queries, k)
         # The binary graph does not count its comparisons.
         return stats.ndis / len(queries) * self.code_bytes if stats.ndis else None
+
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        return faiss_code(deployment, _BUILD)
+
+
+_BUILD = (
+    """\
+{% if precision == "binary" %}
+    vectors = packed_signs(vectors)
+    index = faiss.IndexBinaryHNSW(8 * vectors.shape[1], M)
+{% elif precision == "float32" %}
+    index = faiss.IndexHNSWFlat(DIMENSION, M, faiss.METRIC_INNER_PRODUCT)
+{% else %}
+    kind = faiss.ScalarQuantizer.{{ scalar }}
+    index = faiss.IndexHNSWSQ(DIMENSION, kind, M, faiss.METRIC_INNER_PRODUCT)
+{% if precision == "int4" %}
+    quantiser = faiss.downcast_index(index.storage).sq
+"""
+    + RANGES
+    + """\
+{% endif %}
+    index.train(vectors)
+{% endif %}
+    index.hnsw.efConstruction = EF_CONSTRUCTION
+    index.add(vectors)
+    index.hnsw.efSearch = EF
+"""
+)

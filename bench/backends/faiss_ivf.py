@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from bench.backends import cells, packed_signs
-from bench.backends._faiss import FaissBackend, faiss, train_alone
+from bench.backends._faiss import RANGES, FaissBackend, faiss, faiss_code, train_alone
 from bench.backends.precisions import BFLOAT16, BINARY, FLOAT16, FLOAT32, INT4, INT8
+from bench.source import Code, Deployment
 
 
 class FaissIvf(FaissBackend):
@@ -55,3 +56,38 @@ class FaissIvf(FaissBackend):
             return None
         centroid = self.index.d // 8 if self.precision == "binary" else self.index.d * 4
         return float(stats.ndis / len(queries) * self.code_bytes + self.index.nlist * centroid)
+
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        return faiss_code(deployment, _BUILD)
+
+
+_BUILD = (
+    """\
+    lists = round(LISTS_PER_SQRT_N * len(vectors) ** 0.5)
+{% if precision == "binary" %}
+    vectors = packed_signs(vectors)
+    bits = 8 * vectors.shape[1]
+    index = faiss.IndexBinaryIVF(faiss.IndexBinaryFlat(bits), bits, lists)
+{% elif precision == "float32" %}
+    cells = faiss.IndexFlatIP(DIMENSION)
+    index = faiss.IndexIVFFlat(cells, DIMENSION, lists, faiss.METRIC_INNER_PRODUCT)
+{% else %}
+    cells = faiss.IndexFlatIP(DIMENSION)
+    kind = faiss.ScalarQuantizer.{{ scalar }}
+    by_residual = False  # so that the ranges are those of the components
+    index = faiss.IndexIVFScalarQuantizer(
+        cells, DIMENSION, lists, kind, faiss.METRIC_INNER_PRODUCT, by_residual
+    )
+{% endif %}
+{% if precision == "int4" %}
+    quantiser = index.sq
+"""
+    + RANGES
+    + """\
+{% endif %}
+    index.train(vectors)
+    index.add(vectors)
+    index.nprobe = NPROBE
+"""
+)

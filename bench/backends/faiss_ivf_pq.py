@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from bench.backends import UnsupportedDimension, cells, needs_vectors
-from bench.backends._faiss import FaissBackend, faiss, with_every_cell
+from bench.backends._faiss import FaissBackend, faiss, faiss_code, with_every_cell
 from bench.backends.precisions import PQ, PQ4
+from bench.source import Code, Deployment
 
 
 class FaissIvfPq(FaissBackend):
@@ -44,6 +45,10 @@ class FaissIvfPq(FaissBackend):
     def exhaustive(self, queries: np.ndarray, k: int) -> np.ndarray:
         return with_every_cell(self.index, lambda: self.search(queries, k))
 
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        return faiss_code(deployment, _BUILD, sample=trainable_code(deployment.n))
+
 
 def n_codes(d: int, components: int) -> int:
     """Return the number of codes per vector of `d` components, each for so many `components`.
@@ -64,3 +69,23 @@ def trainable(vectors: np.ndarray) -> np.ndarray:
     """
     needs_vectors(vectors)
     return vectors if len(vectors) >= 256 else np.resize(vectors, (256, vectors.shape[1]))
+
+
+def trainable_code(n: int) -> str:
+    """Return the source of what `trainable` returns of `vectors`."""
+    return "vectors" if n >= 256 else "np.resize(vectors, (256, DIMENSION))"
+
+
+_BUILD = """\
+    lists = round(LISTS_PER_SQRT_N * len(vectors) ** 0.5)
+    cells = faiss.IndexFlatIP(DIMENSION)
+    codes = DIMENSION // COMPONENTS_PER_CODE
+{% if precision == "pq" %}
+    index = faiss.IndexIVFPQ(cells, DIMENSION, lists, codes, 8, faiss.METRIC_INNER_PRODUCT)
+{% else %}
+    index = faiss.IndexIVFPQFastScan(cells, DIMENSION, lists, codes, 4, faiss.METRIC_INNER_PRODUCT)
+{% endif %}
+    index.train({{ sample }})
+    index.add(vectors)
+    index.nprobe = NPROBE
+"""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.backends._faiss import FaissBackend, faiss
-from bench.backends.faiss_ivf_pq import n_codes, trainable
+from bench.backends._faiss import FaissBackend, faiss, faiss_code
+from bench.backends.faiss_ivf_pq import n_codes, trainable, trainable_code
 from bench.backends.precisions import OPQ4, PQ, PQ4
+from bench.source import Code, Deployment
 
 
 class FaissPq(FaissBackend):
@@ -45,3 +46,26 @@ class FaissPq(FaissBackend):
 
     def exhaustive(self, queries: np.ndarray, k: int) -> np.ndarray:
         return self.search(queries, k)
+
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        return faiss_code(deployment, _BUILD, sample=trainable_code(deployment.n))
+
+
+_BUILD = """\
+    codes = DIMENSION // COMPONENTS_PER_CODE
+{% if precision == "pq" %}
+    index = faiss.IndexPQ(DIMENSION, codes, 8, faiss.METRIC_INNER_PRODUCT)
+{% else %}
+    index = faiss.IndexPQFastScan(DIMENSION, codes, 4, faiss.METRIC_INNER_PRODUCT)
+{% endif %}
+{% if precision == "opq4" %}
+    rotation = faiss.OPQMatrix(DIMENSION, codes)
+    quantiser = faiss.ProductQuantizer(DIMENSION, codes, 4)
+    rotation.pq = quantiser
+    rotation.niter, rotation.niter_pq = 10, 4
+    index = faiss.IndexPreTransform(rotation, index)
+{% endif %}
+    index.train({{ sample }})
+    index.add(vectors)
+"""

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.backends import cells
-from bench.backends._faiss import FaissBackend, faiss, with_every_cell
+from bench.backends._faiss import FaissBackend, faiss, faiss_code, with_every_cell
 from bench.backends.precisions import RABITQ
+from bench.source import Code, Deployment
 
 
 class FaissRabitq(FaissBackend):
@@ -45,3 +46,20 @@ class FaissRabitq(FaissBackend):
 
     def exhaustive(self, queries: np.ndarray, k: int) -> np.ndarray:
         return with_every_cell(self.lists, lambda: self.search(queries, k))
+
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        return faiss_code(deployment, _BUILD)
+
+
+_BUILD = """\
+    lists = round(LISTS_PER_SQRT_N * len(vectors) ** 0.5)
+    cells = faiss.IndexFlatL2(DIMENSION)
+    codes = faiss.IndexIVFRaBitQ(cells, DIMENSION, lists, faiss.METRIC_L2)
+    codes.nprobe = NPROBE
+    rotation = faiss.RandomRotationMatrix(DIMENSION, DIMENSION)
+    rotation.init(SEED)
+    index = faiss.IndexPreTransform(rotation, codes)
+    index.train(vectors)
+    index.add(vectors)
+"""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.backends._faiss import FaissBackend, faiss
-from bench.backends.faiss_ivf_pq import n_codes, trainable
+from bench.backends._faiss import FaissBackend, faiss, faiss_code
+from bench.backends.faiss_ivf_pq import n_codes, trainable, trainable_code
+from bench.source import Code, Deployment
 
 
 class FaissRefine(FaissBackend):
@@ -32,3 +33,17 @@ class FaissRefine(FaissBackend):
 
     def configure(self, *, k_factor: float) -> None:
         self.index.k_factor = k_factor
+
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        return faiss_code(deployment, _BUILD, sample=trainable_code(deployment.n))
+
+
+_BUILD = """\
+    width = DIMENSION // COMPONENTS_PER_CODE
+    codes = faiss.IndexPQFastScan(DIMENSION, width, 4, faiss.METRIC_INNER_PRODUCT)
+    codes.train({{ sample }})
+    index = faiss.IndexRefineFlat(codes)
+    index.k_factor = K_FACTOR
+    index.add(vectors)
+"""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.backends import Backend, padded
+from bench.source import Code, Deployment, written
 
 
 class Hnswlib(Backend):
@@ -55,3 +56,29 @@ class Hnswlib(Backend):
         self.index = hnswlib.Index(space="ip", dim=self.dimension)
         self.index.load_index(str(folder / "index"))
         self.index.set_num_threads(self.threads)
+
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        return Code(
+            written(_CODE, deployment),
+            ("import hnswlib",),
+            ("hnswlib",),
+            deployment.parameters(),
+        )
+
+
+_CODE = '''
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+    index = hnswlib.Index(space="ip", dim=DIMENSION)
+    index.init_index(len(vectors), M=M, ef_construction=EF_CONSTRUCTION, random_seed=SEED)
+    index.set_num_threads(THREADS)
+    index.add_items(vectors)
+    return index
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+    index.set_ef(max(EF, k))
+    return index.knn_query(queries, k)[0].astype(np.int64)
+'''

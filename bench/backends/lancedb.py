@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.backends import DATABASE, Backend, cells, folder_bytes, padded
+from bench.source import Code, Deployment, written
 
 
 class Lancedb(Backend):
@@ -17,6 +18,7 @@ class Lancedb(Backend):
     name = "lancedb"
     kind = DATABASE
     own_threads = True
+    deterministic = False  # its k-means starts at random
     module = "lancedb"
     install = "pip install lancedb"
     licence = "Apache-2.0"
@@ -55,6 +57,37 @@ class Lancedb(Backend):
     def close(self) -> None:
         self.folder.cleanup()
 
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        return Code(
+            written(_CODE, deployment, indexed=deployment.n >= _LEAST),
+            ("import lancedb", "import pyarrow as pa"),
+            ("lancedb", "pyarrow"),
+            {"FOLDER": "lance", **deployment.parameters()},
+        )
+
 
 _LEAST = 256
 """Below this number of vectors it cannot build an index, and scans."""
+
+_CODE = '''
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), DIMENSION)
+    data = pa.table({"id": np.arange(len(vectors)), "vector": column})
+    table = lancedb.connect(FOLDER).create_table("items", data, mode="overwrite")
+{% if indexed %}
+    lists = round(LISTS_PER_SQRT_N * len(vectors) ** 0.5)
+    table.create_index(metric="cosine", index_type="IVF_FLAT", num_partitions=lists)
+{% endif %}
+    return table
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+    rows = []
+    for query in queries:
+        asked = index.search(query).metric("cosine"){{ ".nprobes(NPROBE)" if indexed }}
+        rows.append(asked.limit(k).select(["id", "_distance"]).to_arrow()["id"].to_pylist())
+    return padded(rows, k)
+'''

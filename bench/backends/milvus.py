@@ -11,6 +11,7 @@ import numpy as np
 from bench.backends import DATABASE, Backend, batches, cells, folder_bytes, padded
 from bench.backends._servers import PrefixAndFull, Server, named, take_name
 from bench.backends.precisions import FLOAT32, INT8
+from bench.source import Code, Deployment, Expression, written
 
 _BATCH = 1000
 
@@ -113,6 +114,20 @@ class Milvus(PrefixAndFull, Server):
         self.connection.drop_collection(self.collection)
         self.connection.close()
 
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        return Code(
+            written(_CODE, deployment),
+            ("import os", "from pymilvus import DataType, MilvusClient"),
+            ("pymilvus",),
+            {
+                "URI": Expression('os.environ.get("MILVUS_URL", "http://localhost:19530")'),
+                "TOKEN": Expression('os.environ.get("MILVUS_TOKEN", "")'),
+                "COLLECTION": "items",
+                **deployment.parameters(),
+            },
+        )
+
 
 class MilvusLite(Backend):
     """Inverted lists behind Milvus's client, to try the interface. Source: Wang et al. 2021.
@@ -162,3 +177,100 @@ class MilvusLite(Backend):
     def close(self) -> None:
         self.client.close()
         self.folder.cleanup()
+
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        return Code(
+            written(_LITE_CODE, deployment),
+            ("from pymilvus import DataType, MilvusClient",),
+            ("pymilvus", "milvus-lite"),
+            {"FILE": "milvus.db", **deployment.parameters()},
+        )
+
+
+_CODE = '''
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+    client = MilvusClient(URI, token=TOKEN)
+    schema = MilvusClient.create_schema(auto_id=False)
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    schema.add_field("prefix", DataType.FLOAT_VECTOR, dim=DIMENSION)
+    indexes = MilvusClient.prepare_index_params()
+    indexes.add_index(
+        "prefix",
+        index_type="{{ "HNSW_SQ" if precision == "int8" else "HNSW" }}",
+        metric_type="COSINE",
+{% if precision == "int8" %}
+        params={"M": M, "efConstruction": EF_CONSTRUCTION, "sq_type": "SQ8", "refine": False},
+{% else %}
+        params={"M": M, "efConstruction": EF_CONSTRUCTION},
+{% endif %}
+    )
+{% if prefixed %}
+    schema.add_field("full", DataType.FLOAT_VECTOR, dim=FULL_DIMENSION)
+    indexes.add_index("full", index_type="FLAT", metric_type="COSINE")
+{% endif %}
+    client.create_collection(COLLECTION, schema=schema, index_params=indexes)
+    for start in range(0, len(vectors), 1000):
+        block = enumerate(vectors[start : start + 1000], start)
+{% if prefixed %}
+        rows = [{"id": i, "prefix": each[:DIMENSION], "full": each} for i, each in block]
+{% else %}
+        rows = [{"id": i, "prefix": each} for i, each in block]
+{% endif %}
+        client.insert(COLLECTION, rows)
+    # Growing segments are searched without an index, so seal them.
+    client.flush(COLLECTION)
+    client.load_collection(COLLECTION)
+    return client
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+{% set wanted = "SHORTLIST" if native else "k" %}
+    params = {"metric_type": "COSINE", "params": {"ef": max(EF, {{ wanted }})}}
+    rows = []
+    for query in queries:
+        found = index.search(
+            COLLECTION,
+            [query{{ "[:DIMENSION]" if prefixed }}],
+            limit={{ wanted }},
+            anns_field="prefix",
+            search_params=params,
+        )
+{% if native %}
+        ids = [hit["id"] for hit in found[0]]
+        found = index.search(
+            COLLECTION,
+            [query],
+            limit=k,
+            anns_field="{{ "full" if prefixed else "prefix" }}",
+            filter=f"id in {ids}",
+        )
+{% endif %}
+        rows.append([hit["id"] for hit in found[0]])
+    return padded(rows, k)
+'''
+_LITE_CODE = '''
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+    client = MilvusClient(FILE)
+    schema = MilvusClient.create_schema(auto_id=False)
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=DIMENSION)
+    lists = {"nlist": round(LISTS_PER_SQRT_N * len(vectors) ** 0.5)}
+    indexes = MilvusClient.prepare_index_params()
+    indexes.add_index("vector", index_type="IVF_FLAT", metric_type="IP", params=lists)
+    client.create_collection("items", schema=schema, index_params=indexes)
+    for start in range(0, len(vectors), 1000):
+        block = enumerate(vectors[start : start + 1000], start)
+        client.insert("items", [{"id": i, "vector": vector} for i, vector in block])
+    return client
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+    params = {"metric_type": "IP", "params": {"nprobe": NPROBE}}
+    found = index.search("items", list(queries), limit=k, search_params=params)
+    return padded(([hit["id"] for hit in row] for row in found), k)
+'''

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.backends import Backend, padded
+from bench.source import Code, Deployment, written
 
 
 class Ngt(Backend):
@@ -57,3 +58,29 @@ class Ngt(Backend):
     def close(self) -> None:
         self.index.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        return Code(
+            written(_CODE, deployment),
+            ("import ngtpy",),
+            ("ngt",),
+            {"FOLDER": "ngt", **deployment.parameters()},
+        )
+
+
+_CODE = '''
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+    ngtpy.create(FOLDER, DIMENSION, edge_size_for_creation=EDGES, distance_type="Normalized Cosine")
+    index = ngtpy.Index(FOLDER)
+    index.batch_insert(vectors, num_threads=THREADS)
+    index.save()
+    return index
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+    ask = index.search
+    return padded((ask(query, k, EPSILON, with_distance=False) for query in queries), k)
+'''

@@ -12,6 +12,7 @@ from bench.backends import _postgres as postgres
 from bench.backends import cells, padded
 from bench.backends._servers import Server, named, take_name
 from bench.backends.precisions import BINARY, FLOAT16, FLOAT32
+from bench.source import Code, Deployment, Expression, written
 
 _TYPES = {
     "float32": ("vector", "vector_cosine_ops"),
@@ -177,6 +178,44 @@ class _Pgvector(Server):
         self.connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(self.table))
         self.connection.close()
 
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        d, stored = deployment.dimension, deployment.dimension
+        if deployment.native:
+            stored = deployment.full_dimension
+        kind, operators = _TYPES[deployment.precision]
+        prefix = f"subvector(embedding, 1, {d})" if d < stored else "embedding"
+        near = f"<=> %s::{kind}({d})"
+        if deployment.precision == "binary":
+            prefix = f"binary_quantize({prefix})"
+            near = f"<~> binary_quantize(%s::vector({d}))::bit({d})"
+        indexed = f"({prefix}::{kind}({d}))"
+        options, session = cls._settings(deployment)
+        query = f"SELECT id FROM items\nORDER BY {indexed}\n{near} LIMIT %s"
+        if deployment.native:
+            nearest = query.replace("SELECT id", "SELECT id, embedding")
+            rescored = "ORDER BY embedding <#> %s::vector LIMIT %s"
+            query = f"SELECT id FROM (\n{nearest}\n) AS nearest {rescored}"
+        constants = {
+            "DSN": Expression('os.environ.get("DATABASE_URL", "postgresql:///")'),
+            "TABLE": f"CREATE TABLE items (id bigint PRIMARY KEY, embedding vector({stored}))",
+            "INDEX": f"CREATE INDEX ON items USING {cls.access}\n"
+            f"({indexed} {operators})\nWITH ({options})",
+            "SESSION": session,
+            "QUERY": query,
+        }
+        return Code(
+            written(_CODE, deployment),
+            ("import os", "import psycopg", "from pgvector.psycopg import register_vector"),
+            ("psycopg[binary]", "pgvector"),
+            constants,
+        )
+
+    @classmethod
+    @abstractmethod
+    def _settings(cls, deployment: Deployment) -> tuple[str, str]:
+        """Return the options of the index, and the statement that sets the search parameter."""
+
 
 class PgvectorHnsw(_Pgvector):
     """HNSW of pgvector. Source: Kane, pgvector; Malkov & Yashunin 2018."""
@@ -190,6 +229,12 @@ class PgvectorHnsw(_Pgvector):
 
     def _options(self, n: int, *, M: int, ef_construction: int) -> dict[str, int]:
         return {"m": M, "ef_construction": ef_construction}
+
+    @classmethod
+    def _settings(cls, deployment: Deployment) -> tuple[str, str]:
+        ef = max(deployment.search["ef"], min(deployment.asked, 1000))
+        graph = "m = {M}, ef_construction = {ef_construction}".format(**deployment.build)
+        return graph, f"SET hnsw.ef_search = {ef}"
 
     def configure(self, *, ef: int) -> None:
         self.ef = ef
@@ -219,5 +264,44 @@ class PgvectorIvf(_Pgvector):
     def _options(self, n: int, *, lists_per_sqrt_n: float) -> dict[str, int]:
         return {"lists": cells(n, lists_per_sqrt_n)}
 
+    @classmethod
+    def _settings(cls, deployment: Deployment) -> tuple[str, str]:
+        lists = cells(deployment.n, deployment.build["lists_per_sqrt_n"])
+        return f"lists = {lists}", f"SET ivfflat.probes = {deployment.search['nprobe']}"
+
     def configure(self, *, nprobe: int) -> None:
         self.connection.execute("SELECT set_config('ivfflat.probes', %s, false)", (str(nprobe),))
+
+
+_CODE = '''
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+    connection = psycopg.connect(DSN, autocommit=True)
+    connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+    register_vector(connection)
+    connection.execute(TABLE)
+    fill = "COPY items (id, embedding) FROM STDIN WITH (FORMAT BINARY)"
+    with connection.cursor().copy(fill) as copy:
+        copy.set_types(["int8", "vector"])
+        for row in enumerate(vectors):
+            copy.write_row(row)
+    connection.execute(INDEX)
+    connection.execute("ANALYZE items")
+    connection.execute(SESSION)
+    # As in the trial: of a small table, the planner would prefer a scan.
+    connection.execute("SET enable_seqscan = off")
+    return connection
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+    rows = []
+    for query in queries:
+{% if native %}
+        asked = query{{ "[:DIMENSION]" if prefixed }}, SHORTLIST, query, k
+{% else %}
+        asked = query, k
+{% endif %}
+        rows.append([row[0] for row in index.execute(QUERY, asked).fetchall()])
+    return padded(rows, k)
+'''

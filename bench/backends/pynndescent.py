@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 
 from bench.backends import Backend, padded
+from bench.source import Code, Deployment, written
 
 
 class Pynndescent(Backend):
@@ -51,6 +52,42 @@ class Pynndescent(Backend):
     def size_bytes(self) -> int:
         return len(pickle.dumps(self.index if self.vectors is None else self.vectors))
 
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        small = deployment.n < _LEAST
+        return Code(
+            written(_CODE, deployment, small=small),
+            () if small else ("from pynndescent import NNDescent",),
+            () if small else ("pynndescent",),
+            deployment.parameters(),
+        )
+
 
 _LEAST = 100
 """Below this number of vectors, a few neighbourhoods, there is no graph but a scan."""
+
+_CODE = '''
+{% if small %}
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+    return vectors  # too few for a graph
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+    return np.argsort(-(queries @ index.T), axis=1, kind="stable")[:, :k]
+{% else %}
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+    index = NNDescent(
+        vectors, metric="dot", n_neighbors=N_NEIGHBORS, random_state=SEED, n_jobs=THREADS
+    )
+    index.prepare()
+    return index
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+    return index.query(queries, k, epsilon=EPSILON)[0].astype(np.int64)
+{% endif %}
+'''

@@ -10,6 +10,7 @@ import numpy as np
 from bench.backends import DATABASE, Backend, padded
 from bench.backends._servers import PrefixAndFull, Server, named, take_name
 from bench.backends.precisions import BINARY, FLOAT16, FLOAT32, INT8
+from bench.source import Code, Deployment, Expression, written
 
 _BATCH = 500
 _IMITATION = ":memory:"
@@ -164,6 +165,20 @@ class Qdrant(PrefixAndFull, Server):
         self.connection.delete_collection(self.collection)
         self.connection.close()
 
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        return Code(
+            written(_CODE, deployment),
+            ("import os", "import time", "from qdrant_client import QdrantClient, models"),
+            ("qdrant-client",),
+            {
+                "URL": Expression('os.environ.get("QDRANT_URL", "http://localhost:6333")'),
+                "API_KEY": Expression('os.environ.get("QDRANT_API_KEY")'),
+                "COLLECTION": "items",
+                **deployment.parameters(),
+            },
+        )
+
 
 class QdrantLocal(Backend):
     """Qdrant's whole interface over a numpy scan, to try the interface, not to time it."""
@@ -197,3 +212,125 @@ class QdrantLocal(Backend):
 
     def close(self) -> None:
         self.client.close()
+
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        return Code(
+            written(_LOCAL_CODE, deployment),
+            ("from qdrant_client import QdrantClient, models",),
+            ("qdrant-client",),
+            {},
+        )
+
+
+_CODE = '''
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+    client = QdrantClient(URL, api_key=API_KEY, timeout=600)
+{% if precision == "int8" %}
+    scalar = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
+    quantised = models.ScalarQuantization(scalar=scalar)
+{% elif precision == "binary" %}
+    signs = models.BinaryQuantizationConfig(always_ram=True)
+    quantised = models.BinaryQuantization(binary=signs)
+{% endif %}
+    schema = models.VectorParams(
+        size=DIMENSION,
+        distance=models.Distance.COSINE,
+{% if precision == "float16" %}
+        datatype=models.Datatype.FLOAT16,
+{% elif precision != "float32" %}
+        quantization_config=quantised,
+{% endif %}
+        hnsw_config=models.HnswConfigDiff(
+            m=M, ef_construct=EF_CONSTRUCTION, full_scan_threshold=10
+        ),
+    )
+{% if prefixed %}
+    # Only read for the shortlist, so it needs no graph.
+    full = models.VectorParams(
+        size=FULL_DIMENSION,
+        distance=models.Distance.COSINE,
+        hnsw_config=models.HnswConfigDiff(m=0),
+    )
+{% endif %}
+    # One segment, indexed however small it is, as in the trial.
+    tuned = models.OptimizersConfigDiff(default_segment_number=1, indexing_threshold=1)
+    client.create_collection(
+        COLLECTION,
+        vectors_config={{ '{"prefix": schema, "full": full}' if prefixed else "schema" }},
+        optimizers_config=tuned,
+    )
+{% if prefixed %}
+    vectors = {"prefix": vectors[:, :DIMENSION].copy(), "full": vectors}
+    ids = range(len(vectors["full"]))
+{% else %}
+    ids = range(len(vectors))
+{% endif %}
+    client.upload_collection(COLLECTION, vectors=vectors, ids=ids, wait=True)
+    while client.get_collection(COLLECTION).status == models.CollectionStatus.YELLOW:
+        time.sleep(0.1)  # it builds the graph in the background
+    return client
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+{% if precision in ("int8", "binary") %}
+    plain = models.QuantizationSearchParams(rescore=False)
+    near = models.SearchParams(hnsw_ef=EF, quantization=plain)
+{% else %}
+    near = models.SearchParams(hnsw_ef=EF)
+{% endif %}
+{% if native %}
+    # Rescored with the vectors themselves, not with their quantised form.
+    unquantised = models.QuantizationSearchParams(ignore=True)
+    exact = models.SearchParams(quantization=unquantised)
+{% endif %}
+    rows = []
+    for query in queries.tolist():
+{% if native %}
+        first = models.Prefetch(
+{% if prefixed %}
+            query=query[:DIMENSION],
+            using="prefix",
+{% else %}
+            query=query,
+{% endif %}
+            limit=SHORTLIST,
+            params=near,
+        )
+        found = index.query_points(
+            COLLECTION,
+            prefetch=first,
+            query=query,
+{% if prefixed %}
+            using="full",
+{% endif %}
+            limit=k,
+            search_params=exact,
+            with_payload=False,
+        )
+{% else %}
+        found = index.query_points(
+            COLLECTION, query=query, limit=k, search_params=near, with_payload=False
+        )
+{% endif %}
+        rows.append([point.id for point in found.points])
+    return padded(rows, k)
+'''
+_LOCAL_CODE = '''
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+    client = QdrantClient(":memory:")
+    size = models.VectorParams(size=DIMENSION, distance=models.Distance.COSINE)
+    client.create_collection("items", vectors_config=size)
+    client.upload_collection("items", vectors=vectors, ids=range(len(vectors)))
+    return client
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+    ask = index.query_points
+    found = (ask("items", query=query, limit=k).points for query in queries)
+    return padded(([point.id for point in points] for points in found), k)
+'''

@@ -11,6 +11,7 @@ import numpy as np
 from bench.backends import DATABASE, batches, folder_bytes, padded
 from bench.backends._servers import PrefixAndFull
 from bench.backends.precisions import BINARY, FLOAT16, FLOAT32, INT8
+from bench.source import Code, Deployment, written
 
 _BATCH = 1000
 
@@ -115,3 +116,96 @@ class QdrantEdge(PrefixAndFull):
     def close(self) -> None:
         self.shard.close()
         self.folder.cleanup()
+
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        return Code(
+            written(_CODE, deployment),
+            ("from pathlib import Path", "import qdrant_edge as q"),
+            ("qdrant-edge-py",),
+            {"FOLDER": "qdrant", **deployment.parameters()},
+        )
+
+
+_CODE = '''
+{% if prefixed %}
+def graph(edges):
+    """Return the settings of a graph with so many edges per vector."""
+    return q.HnswIndexConfig(
+        edges, EF_CONSTRUCTION, full_scan_threshold=0, max_indexing_threads=THREADS
+    )
+
+
+{% endif %}
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+{% if not prefixed %}
+    graph = q.HnswIndexConfig(
+        M, EF_CONSTRUCTION, full_scan_threshold=0, max_indexing_threads=THREADS
+    )
+{% endif %}
+    schema = {
+        "prefix": q.EdgeVectorParams(
+            DIMENSION,
+            q.Distance.Cosine,
+{% if precision == "float16" %}
+            datatype=q.VectorStorageDatatype.Float16,
+{% elif precision == "int8" %}
+            quantization_config=q.ScalarQuantizationConfig(
+                q.ScalarType.Int8, memory=q.Memory.Pinned
+            ),
+{% elif precision == "binary" %}
+            quantization_config=q.BinaryQuantizationConfig(memory=q.Memory.Pinned),
+{% endif %}
+            hnsw_config=graph{{ "(M)" if prefixed }},
+        ),
+{% if prefixed %}
+        # Only read for the shortlist, so it needs no graph.
+        "full": q.EdgeVectorParams(FULL_DIMENSION, q.Distance.Cosine, hnsw_config=graph(0)),
+{% endif %}
+    }
+    # One segment, indexed however small it is, as in the trial.
+    tuned = q.EdgeOptimizersConfig(default_segment_number=1, indexing_threshold=1)
+    config = q.EdgeConfig(schema, optimizers=tuned, max_search_threads=THREADS, wal_enabled=False)
+    Path(FOLDER).mkdir()
+    shard = q.EdgeShard.create(FOLDER, config)
+    for start in range(0, len(vectors), 1000):
+        points = []
+        for i, vector in enumerate(vectors[start : start + 1000].tolist(), start):
+{% if prefixed %}
+            points.append(q.Point(i, {"prefix": vector[:DIMENSION], "full": vector}))
+{% else %}
+            points.append(q.Point(i, {"prefix": vector}))
+{% endif %}
+        shard.update(q.UpdateOperation.upsert_points(points))
+    shard.optimize()
+    shard.flush()
+    return shard
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+{% if precision in ("int8", "binary") %}
+    plain = q.QuantizationSearchParams(rescore=False)
+    near = q.SearchParams(hnsw_ef=EF, quantization=plain)
+{% else %}
+    near = q.SearchParams(hnsw_ef=EF)
+{% endif %}
+{% if native %}
+    # Rescored with the vectors themselves, not with their quantised form.
+    exact = q.SearchParams(quantization=q.QuantizationSearchParams(ignore=True))
+{% endif %}
+    rows = []
+    for query in queries.tolist():
+{% if native %}
+        prefix = q.Query.Nearest(query{{ "[:DIMENSION]" if prefixed }}, "prefix")
+        first = q.Prefetch(SHORTLIST, prefix, params=near)
+        last = q.Query.Nearest(query, "{{ "full" if prefixed else "prefix" }}")
+        found = index.query(q.QueryRequest(k, query=last, prefetches=[first], params=exact))
+{% else %}
+        nearest = q.Query.Nearest(query, "prefix")
+        found = index.search(q.SearchRequest(nearest, k, params=near))
+{% endif %}
+        rows.append([point.id for point in found])
+    return padded(rows, k)
+'''

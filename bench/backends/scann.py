@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.backends import Backend, cells, padded
+from bench.source import Code, Deployment, written
 
 
 class Scann(Backend):
@@ -65,6 +66,43 @@ class Scann(Backend):
         self.index = scann.scann_ops_pybind.load_searcher(str(folder))
         self.n = self.index.size()
 
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        return Code(
+            written(_CODE, deployment, small=deployment.n < _LEAST),
+            ("from scann import scann_ops_pybind",),
+            ("scann",),
+            deployment.parameters(),
+        )
+
 
 _LEAST = 256
 """Below this number of vectors, the centroids of its codes, it cannot train them, and scans."""
+
+_CODE = '''
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+    builder = scann_ops_pybind.builder(vectors, K, "dot_product")
+    builder.set_n_training_threads(THREADS)
+{% if small %}
+    return builder.score_brute_force().build()
+{% else %}
+    leaves = round(LEAVES_PER_SQRT_N * len(vectors) ** 0.5)
+    builder.tree(leaves, leaves, training_sample_size=len(vectors))
+    builder.score_ah(min(DIMENSIONS_PER_BLOCK, DIMENSION), anisotropic_quantization_threshold=0.2)
+    return builder.reorder(100).build()
+{% endif %}
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+    found = index.search_batched{{ "_parallel" if threads > 1 }}(
+        queries,
+        final_num_neighbors=k,
+{% if not small %}
+        leaves_to_search=LEAVES,
+        pre_reorder_num_neighbors=max(REORDER, k),
+{% endif %}
+    )[0]
+    return found.astype(np.int64)
+'''

@@ -9,6 +9,7 @@ import numpy as np
 
 from bench.backends import DATABASE, Backend, UnsupportedDimension, padded
 from bench.backends.precisions import BINARY, FLOAT32, INT8
+from bench.source import Code, Deployment, written
 
 
 class SqliteVec(Backend):
@@ -86,3 +87,71 @@ class SqliteVec(Backend):
 
     def close(self) -> None:
         self.connection.close()
+
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        d, native, precision = deployment.dimension, deployment.native, deployment.precision
+        kind = {"float32": "float", "int8": "int8", "binary": "bit"}[precision]
+        metric = "" if precision == "binary" else " distance_metric=cosine"
+        create = f"CREATE VIRTUAL TABLE prefixes USING vec0(embedding {kind}[{d}]{metric})"
+        stored = f"vec_normalize(vec_slice({{}}, 0, {d}))" if native else "{}"
+        if precision != "float32":
+            quantised = {
+                "int8": "vec_quantize_int8({}, 'unit')",
+                "binary": "vec_quantize_binary({})",
+            }
+            stored = quantised[precision].format(stored)
+        insert = "INSERT INTO prefixes (rowid, embedding)"
+        nearest = (
+            f"SELECT rowid FROM prefixes\nWHERE embedding MATCH {stored.format('?')} AND k = ?"
+        )
+        statements = {
+            "CREATE": create,
+            "INSERT": f"{insert} VALUES (?, {stored.format('?')})",
+            "QUERY": f"{nearest} ORDER BY distance",
+        }
+        if native:
+            order = "ORDER BY vec_distance_cosine(embedding, ?) LIMIT ?"
+            statements = {
+                "CREATE": f"{create};\nCREATE TABLE full (id INTEGER PRIMARY KEY, embedding BLOB)",
+                "INSERT": "INSERT INTO full VALUES (?, ?)",
+                "FILL": f"{insert}\nSELECT id, {stored.format('embedding')}\nFROM full ORDER BY id",
+                "QUERY": f"SELECT id FROM full WHERE id IN (\n{nearest}\n)\n{order}",
+            }
+        return Code(
+            written(_CODE, deployment),
+            ("import apsw", "import sqlite_vec"),
+            ("apsw", "sqlite-vec"),
+            {"FILE": ":memory:", **statements},
+        )
+
+
+_CODE = '''
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+    connection = apsw.Connection(FILE)
+    connection.enable_load_extension(True)
+    connection.load_extension(sqlite_vec.loadable_path())
+    connection.execute(CREATE)
+    with connection:
+        rows = ((i, vector.tobytes()) for i, vector in enumerate(vectors))
+        connection.executemany(INSERT, rows)
+{% if native %}
+        connection.execute(FILL)
+{% endif %}
+    return connection
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+    rows = []
+    for query in queries:
+        vector = query.tobytes()
+{% if native %}
+        found = index.execute(QUERY, (vector, SHORTLIST, vector, k))
+{% else %}
+        found = index.execute(QUERY, (vector, k))
+{% endif %}
+        rows.append([row[0] for row in found])
+    return padded(rows, k)
+'''

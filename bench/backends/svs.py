@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.backends import Backend, padded
+from bench.source import Code, Deployment, written
 
 
 class SvsVamana(Backend):
@@ -64,5 +65,28 @@ class SvsVamana(Backend):
         )
         self.n = self.index.size
 
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        return Code(
+            written(_CODE, deployment),
+            ("import svs",),
+            ("scalable-vs",),
+            deployment.parameters(),
+        )
+
 
 _PARTS = ("config", "graph", "data")
+
+_CODE = '''
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+    settings = svs.VamanaBuildParameters(graph_max_degree=DEGREE, window_size=WINDOW, alpha=0.95)
+    index = svs.Vamana.build(settings, vectors, svs.DistanceType.MIP, num_threads=THREADS)
+    return index
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+    index.search_window_size = max(EF, k)
+    return index.search(queries, k)[0].astype(np.int64)
+'''

@@ -9,6 +9,7 @@ import numpy as np
 
 from bench.backends import Backend, packed_signs, padded
 from bench.backends.precisions import BFLOAT16, BINARY, FLOAT16, FLOAT32, INT8
+from bench.source import Code, Deployment, written
 
 
 class Usearch(Backend):
@@ -64,5 +65,41 @@ class Usearch(Backend):
             raise ValueError(f"{folder} holds no usearch index")
         self.index = found
 
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        return Code(
+            written(_CODE, deployment, kind=_TYPES[deployment.precision]),
+            ("from usearch.index import Index",),
+            ("usearch",),
+            deployment.parameters(),
+        )
+
 
 _TYPES = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "int8": "i8", "binary": "b1"}
+
+_CODE = '''
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+{% if precision == "binary" %}
+    vectors = packed_signs(vectors)
+{% endif %}
+    index = Index(
+        ndim={{ "8 * vectors.shape[1]" if precision == "binary" else "DIMENSION" }},
+        metric="{{ "hamming" if precision == "binary" else "cos" }}",
+        dtype="{{ kind }}",
+        connectivity=M,
+        expansion_add=EF_CONSTRUCTION,
+        expansion_search=EF,
+    )
+    index.add(np.arange(len(vectors)), vectors, threads=THREADS)
+    return index
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+{% if precision == "binary" %}
+    queries = packed_signs(queries)
+{% endif %}
+    found = index.search(queries, k, threads=THREADS)
+    return np.atleast_2d(found.keys).astype(np.int64)
+'''

@@ -8,6 +8,7 @@ import numpy as np
 
 from bench.backends import Backend, batches, needs_vectors, padded
 from bench.backends.precisions import FLOAT32, INT8
+from bench.source import Code, Deployment, written
 
 _ROWS = 65_536
 
@@ -67,3 +68,46 @@ class Voyager(Backend):
 
         self.index = Index.load(str(folder / "index"))
         self.scale = np.load(folder / "scale.npy")
+
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        return Code(
+            written(_CODE, deployment),
+            ("from voyager import Index, Space, StorageDataType",),
+            ("voyager",),
+            deployment.parameters(),
+        )
+
+
+_CODE = '''
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+    index = Index(
+        Space.InnerProduct,
+        DIMENSION,
+        M=M,
+        ef_construction=EF_CONSTRUCTION,
+        random_seed=SEED,
+        max_elements=len(vectors),
+        storage_data_type=StorageDataType.{{ "Float8" if precision == "int8" else "Float32" }},
+    )
+{% if precision == "int8" %}
+    # Float8 has 127 steps from 0 to 1 and from 0 to -1: stretch the vectors to use them all.
+    scale = np.float32(1 / np.abs(vectors).max())
+    index.add_items(vectors * scale, num_threads=THREADS)
+    return index, scale
+{% else %}
+    index.add_items(vectors, num_threads=THREADS)
+    return index
+{% endif %}
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+{% if precision == "int8" %}
+    index, scale = index
+    queries = np.clip(queries * scale, -1, 1)
+{% endif %}
+    found = index.query(queries, k, num_threads=THREADS, query_ef=max(EF, k))[0]
+    return np.atleast_2d(found).astype(np.int64)
+'''

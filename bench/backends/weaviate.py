@@ -14,6 +14,7 @@ import numpy as np
 from bench.backends import batches, padded
 from bench.backends._servers import HttpServer, named, take_name
 from bench.backends.precisions import BINARY, FLOAT32, INT8
+from bench.source import Code, Deployment, Expression, written
 
 _BATCH = 200
 
@@ -97,3 +98,71 @@ class Weaviate(HttpServer):
 
     def close(self) -> None:
         self._drop(self.collection)
+
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        return Code(
+            written(_CODE, deployment),
+            ("import json", "import os", "import uuid", "import requests"),
+            ("requests",),
+            {
+                "URL": Expression('os.environ.get("WEAVIATE_URL", "http://localhost:8080")'),
+                "API_KEY": Expression('os.environ.get("WEAVIATE_API_KEY")'),
+                "COLLECTION": "Items",
+                **deployment.parameters(),
+            },
+        )
+
+
+_CODE = '''
+SESSION = requests.Session()
+if API_KEY:
+    SESSION.headers["Authorization"] = f"Bearer {API_KEY}"
+
+
+def call(method, path, **body):
+    """Send a request to the server and return its answer."""
+    answer = SESSION.request(method, f"{URL}/{path}", timeout=600, **body)
+    answer.raise_for_status()
+    return answer.json()
+
+
+def build(vectors):
+    """Index (n, d) float32 vectors of unit length."""
+    index = {
+        "distance": "cosine",
+        "maxConnections": M,
+        "efConstruction": EF_CONSTRUCTION,
+        "ef": EF,
+{% if precision != "float32" %}
+        # Its rescore with full vectors cannot be turned off; zero is the lowest limit.
+        "{{ "sq" if precision == "int8" else "bq" }}": {"enabled": True, "rescoreLimit": 0},
+{% endif %}
+    }
+    schema = {"class": COLLECTION, "vectorizer": "none", "vectorIndexType": "hnsw"}
+    call("POST", "v1/schema", json={**schema, "vectorIndexConfig": index})
+    for start in range(0, len(vectors), 200):
+        objects = []
+        for i, vector in enumerate(vectors[start : start + 200].tolist(), start):
+            # Ids are UUIDs, of which zero is not valid.
+            name = str(uuid.UUID(int=i + 1))
+            objects.append({"class": COLLECTION, "id": name, "vector": vector})
+        for answer in call("POST", "v1/batch/objects", json={"objects": objects}):
+            if answer.get("result", {}).get("errors"):
+                raise RuntimeError(f"batch: {answer['result']['errors']}")
+    return COLLECTION
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, d) float32 to (q, k) int64."""
+    rows = []
+    for query in queries.tolist():
+        near = f"limit:{k},nearVector:{{ "{{vector:{json.dumps(query)}}}" }}"
+        asked = f"{{ "{{Get{{{index}({near}){{_additional{{id}}}}}}}}" }}"
+        answer = call("POST", "v1/graphql", json={"query": asked})
+        if answer.get("errors"):
+            raise RuntimeError(f"graphql: {answer['errors'][0]['message']}")
+        hits = answer["data"]["Get"][index]
+        rows.append([uuid.UUID(hit["_additional"]["id"]).int - 1 for hit in hits])
+    return padded(rows, k)
+'''

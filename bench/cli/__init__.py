@@ -80,6 +80,7 @@ for verb in (
     reading.recommend_command,
     reading.verdict_command,
     reading.export_command,
+    reading.deploy_command,
     measuring.train_command,
     measuring.check_command,
     reading.compare_command,

@@ -155,6 +155,21 @@ def export_command(results: Path, kind: str, out: Path | None) -> None:
     print(f"{len(paths)} files in {target}")
 
 
+@click.command("deploy")
+@results_argument
+@click.argument("trial_id")
+@click.option("--out", type=FOLDER, help="Folder of the code.  [default: RESULTS/deploy/TRIAL_ID]")
+def deploy_command(results: Path, trial_id: str, out: Path | None) -> None:
+    """Write the code that gives a trial's results without this package.
+
+    TRIAL_ID may be shortened while it fits one trial.
+    """
+    from bench.analysis.summary import folder_of
+    from bench.deploy import deploy
+
+    print(deploy(results, trial_id, out or folder_of(results) / "deploy" / trial_id))
+
+
 @click.command("compare")
 @click.argument("baseline", type=FOLDER)
 @click.argument("head", type=FOLDER)

@@ -10,6 +10,7 @@ import numpy as np
 
 from bench import registry
 from bench.errors import UsageError
+from bench.source import Code
 from bench.vectors import truncate
 
 Role = Literal["document", "query"]
@@ -60,6 +61,18 @@ class Encoder(ABC):
         """
         return truncate(
             self.encode_full(list(texts), role), self.dimension if dimension is None else dimension
+        )
+
+    @classmethod
+    def code(cls, argument: str) -> Code:
+        """Return the code that encodes without this package; no model is loaded.
+
+        `argument` is the part of the spec after the colon. The text defines
+        ``encode(texts, role)``: a list of texts, "query" or "document" → (n, D) float32. Raises
+        UsageError if the encoder does not offer its code.
+        """
+        raise UsageError(
+            f"encoder '{cls.name}' does not offer its code: its class needs the method `code`"
         )
 
     def trainable(self) -> tuple[Any, float]:

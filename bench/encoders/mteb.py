@@ -11,6 +11,7 @@ import numpy as np
 from bench.encoders import Encoder, Role
 from bench.errors import UsageError
 from bench.libraries import extra
+from bench.source import Code
 
 
 class MtebEncoder(Encoder):
@@ -65,9 +66,42 @@ class MtebEncoder(Encoder):
         )
         return np.asarray(vectors, dtype=np.float32)
 
+    @classmethod
+    def code(cls, argument: str) -> Code:
+        imports = (
+            "import mteb",
+            "from datasets import Dataset",
+            "from mteb.types import PromptType",
+            "from torch.utils.data import DataLoader",
+        )
+        return Code(_CODE, imports, ("mteb",), {"MODEL_NAME": argument})
+
 
 def _retrieval_metadata() -> Any:
     """Return the metadata of an English retrieval task, by which MTEB chooses prompts."""
     import mteb
 
     return mteb.get_task("SciFact").metadata
+
+
+_CODE = '''
+MODEL = mteb.get_model(MODEL_NAME)
+TASK = mteb.get_task("SciFact").metadata  # of retrieval, by which mteb chooses the prompts
+
+
+def encode(texts, role):
+    """Return the vectors of texts, (n, D) float32; the role is "query" or "document"."""
+    if role == "query":
+        prompt, rows = PromptType.query, [{"text": text, "query": text} for text in texts]
+    else:
+        prompt = PromptType.document
+        rows = [{"text": text, "title": "", "body": text} for text in texts]
+    vectors = MODEL.encode(
+        DataLoader(Dataset.from_list(rows), batch_size=256),
+        task_metadata=TASK,
+        hf_split="test",
+        hf_subset="default",
+        prompt_type=prompt,
+    )
+    return np.asarray(vectors, dtype=np.float32)
+'''

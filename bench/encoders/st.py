@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import inspect
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from bench.encoders import Encoder, Role
 from bench.errors import UsageError
 from bench.libraries import extra
+from bench.source import Code
 
 LAYER_NORM = ("nomic-embed-text-v1.5",)
 """Models whose cards ask for layer normalisation before truncation, a step their code omits."""
@@ -73,6 +75,15 @@ class SentenceTransformersEncoder(Encoder):
         vectors = np.asarray(vectors, dtype=np.float32)
         return layer_norm(vectors) if self._layer_norm else vectors
 
+    @classmethod
+    def code(cls, argument: str) -> Code:
+        text = _CODE
+        if Path(argument).name in LAYER_NORM:
+            text = text.replace("return vectors", "return layer_norm(vectors)")
+            text = f"{inspect.getsource(layer_norm)}\n\n{text}"
+        imports = ("from sentence_transformers import SentenceTransformer",)
+        return Code(text, imports, ("sentence-transformers",), {"MODEL_NAME": argument})
+
     def trainable(self) -> tuple[Any, float]:
         return self._model, 2e-5
 
@@ -100,3 +111,15 @@ def _folder_digest(folder: Path) -> str:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
     return digest.hexdigest()
+
+
+_CODE = '''\
+MODEL = SentenceTransformer(MODEL_NAME)
+
+
+def encode(texts, role):
+    """Return the vectors of texts, (n, D) float32; the role is "query" or "document"."""
+    of_role = MODEL.encode_query if role == "query" else MODEL.encode_document
+    vectors = of_role(texts, normalize_embeddings=False, show_progress_bar=False)
+    return vectors
+'''

@@ -12,6 +12,7 @@ import numpy as np
 from bench.encoders import Encoder, Role
 from bench.errors import UsageError
 from bench.libraries import extra
+from bench.source import Code
 
 
 class WordLlamaEncoder(Encoder):
@@ -52,6 +53,11 @@ class WordLlamaEncoder(Encoder):
             vectors[order] = self._model.embed([texts[i] for i in order], norm=False)
         return vectors
 
+    @classmethod
+    def code(cls, argument: str) -> Code:
+        imports = ("from pathlib import Path", "import wordllama")
+        return Code(_CODE, imports, ("wordllama",))
+
     def trainable(self) -> tuple[Any, float]:
         """Return a static model of sentence-transformers that starts from the token vectors."""
         library = extra("sentence_transformers", "training a model", "train")
@@ -59,3 +65,14 @@ class WordLlamaEncoder(Encoder):
         weights = np.array(self._model.embedding, dtype=np.float32)
         static = modules.StaticEmbedding(self._model.tokenizer, embedding_weights=weights)
         return library.SentenceTransformer(modules=[static], device="cpu"), 3e-3
+
+
+_CODE = '''
+# The weights ship in the wheel, so nothing is downloaded.
+MODEL = wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
+
+
+def encode(texts, role):
+    """Return the vectors of texts, (n, D) float32; queries and documents are encoded alike."""
+    return MODEL.embed(texts, norm=False)
+'''

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bench import registry
+from bench.errors import UsageError
 from bench.vectors import normalise
 from bench.vectors import truncate as prefix
 
@@ -101,6 +102,20 @@ class Reducer(ABC):
     def reduce(self, vectors: np.ndarray, dimension: int) -> np.ndarray:
         """Return (n, D) → (n, dimension) float32, unit length. Raises ValueError outside 1…D."""
         return prefix(self.map(vectors), dimension)
+
+    def code(self) -> str:
+        """Return Python for the mapped vectors, an expression, without this package.
+
+        It reads ``vectors``, (n, D) float32 unit vectors, and the arrays of `code_arrays` as
+        ``MAP["name"]``. Raises UsageError if the reducer does not offer its code.
+        """
+        raise UsageError(
+            f"reducer '{self.name}' does not offer its code: its class needs the method `code`"
+        )
+
+    def code_arrays(self) -> dict[str, np.ndarray]:
+        """Return the arrays that `code` may read, by name; by default those learned by `fit`."""
+        return self.state() or {}
 
     def state(self) -> dict[str, np.ndarray] | None:
         """Return the arrays learned by `fit`, by name; None if `fitted` is None."""

@@ -138,6 +138,17 @@ class Adaptor(Reducer):
             mapped += np.maximum(vectors @ w["hidden"] + w["hidden_bias"], 0) @ w["output"]
         return np.asarray(mapped, dtype=np.float32)
 
+    def code(self) -> str:
+        if "hidden" not in self.arrays:
+            return 'vectors @ MAP["linear"]'
+        return (
+            'vectors @ MAP["linear"] + (\n'
+            '    np.maximum(vectors @ MAP["hidden"] + MAP["hidden_bias"], 0) @ MAP["output"]\n)'
+        )
+
+    def code_arrays(self) -> dict[str, np.ndarray]:
+        return self.arrays
+
 
 def _check_meta(meta: dict[str, Any]) -> None:
     """Raise ValueError, KeyError or TypeError for an inconsistent description."""

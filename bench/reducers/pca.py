@@ -38,3 +38,7 @@ class Pca(Reducer):
 
     def map(self, vectors: np.ndarray) -> np.ndarray:
         return np.asarray((normalise(vectors) - self.mean.astype(np.float32)) @ self.axes)
+
+    def code(self) -> str:
+        centred = '(vectors - MAP["mean"])' if self.parameters["center"] else "vectors"
+        return f'{centred} @ MAP["axes"]'

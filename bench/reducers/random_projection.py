@@ -30,3 +30,6 @@ class RandomProjection(Reducer):
 
     def map(self, vectors: np.ndarray) -> np.ndarray:
         return vectors @ self.directions.T
+
+    def code(self) -> str:
+        return 'vectors @ MAP["directions"].T'

@@ -27,3 +27,6 @@ class RandomSubset(Reducer):
 
     def map(self, vectors: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(vectors[:, self.order])
+
+    def code(self) -> str:
+        return 'vectors[:, MAP["order"]]'

@@ -23,3 +23,6 @@ class Truncate(Reducer):
 
     def map(self, vectors: np.ndarray) -> np.ndarray:
         return vectors
+
+    def code(self) -> str:
+        return "vectors"

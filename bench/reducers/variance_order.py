@@ -20,3 +20,6 @@ class VarianceOrder(Reducer):
 
     def map(self, vectors: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(vectors[:, self.order])
+
+    def code(self) -> str:
+        return 'vectors[:, MAP["order"]]'
