@@ -15,7 +15,16 @@ import bench
 
 PACKAGE = Path(bench.__file__).parent
 BELOW = {
-    "measuring": ("projection", "analysis", "advising", "figures", "deploy", "report", "interop", "cli"),
+    "measuring": (
+        "projection",
+        "analysis",
+        "advising",
+        "figures",
+        "deploy",
+        "report",
+        "interop",
+        "cli",
+    ),
     "exact": ("measuring", "results", "analysis", "study"),
     "quality": ("measuring", "results", "projection", "analysis", "study"),
     "results": ("measuring", "projection", "analysis", "figures", "deploy", "report"),

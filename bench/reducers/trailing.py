@@ -24,3 +24,6 @@ class Trailing(Reducer):
 
     def map(self, vectors: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(vectors[:, ::-1])
+
+    def code(self) -> str:
+        return "vectors[:, ::-1]"
