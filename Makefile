@@ -2,6 +2,7 @@
 PYTHON ?= python3
 STUDY ?= quickstart
 OUT ?= results/$(basename $(notdir $(STUDY)))
+ADVISED ?= pydoc wordllama --budget 2m
 BACKEND ?=
 TESTS ?=
 BENCH := .venv/bin/python -m bench
@@ -23,11 +24,12 @@ install: .venv/.core ## install the light core into .venv (no torch, no compiler
 
 install-all: .venv/.all ## install all that the tests use into .venv (torch, mteb, every backend)
 
-bench: .venv/.core ## measure a study (STUDY=quickstart), print it, draw it, write its page, recommend
+bench: .venv/.core ## measure a study (STUDY=quickstart), draw it, write its page, say what to use
 	$(BENCH) run $(STUDY) --out $(OUT)
+	$(if $(filter quickstart,$(STUDY)),$(BENCH) advise $(ADVISED) --out $(OUT) > $(OUT)/advice.txt)
 	$(BENCH) figures $(OUT)
 	$(BENCH) report $(OUT)
-	$(BENCH) recommend $(OUT)
+	@$(if $(filter quickstart,$(STUDY)),cat $(OUT)/advice.txt,$(BENCH) recommend $(OUT))
 
 check: .venv/.core ## check that a backend keeps the rules (BACKEND=faiss-flat)
 	$(BENCH) check $(BACKEND)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.advising.answer import Advice, answer
 from bench.advising.search import PLAN, Search, usable
 from bench.advising.wanted import Wanted
 from bench.analysis.money import load_prices
+from bench.datasets import stand_in
+from bench.deploy import deploy
 from bench.errors import UsageError
 
 SECONDS = 600.0
@@ -30,12 +33,13 @@ def advise(
 ) -> Advice:
     """Find the configuration to deploy, in about `seconds`; return it with the reasons.
 
-    `dataset` and `encoder` are named as in a study; `encoder` is None for ready vectors. `backends`
-    are the indexes to try, ``["all"]`` for every library installed. Every measurement is a trial in
-    the results folder `out`, ``results/advise-…`` by default, with the study that measured it and
-    ``advice.json``. The same call resumes, and a larger `seconds` searches on. `prices` is a TOML
-    file as `bench.analysis.money` describes. Raises UsageError on bad input, before anything is
-    measured.
+    `dataset` and `encoder` are named as in a study; `encoder` is None for ready vectors. Documents
+    alone are measured with a stand-in for judgements (`bench.datasets.stand_in`). `backends` are
+    the indexes to try, ``["all"]`` for every library installed. Every measurement is a trial in the
+    results folder `out`, ``results/advise-…`` by default, beside the study that measured it,
+    ``advice.json`` and the code to deploy the answer. The same call resumes, and a larger `seconds`
+    searches on. `prices` is a TOML file as `bench.analysis.money` describes. Raises UsageError on
+    bad input, before anything is measured.
     """
     wanted, price_list, names = wanted or Wanted(), load_prices(prices), usable(backends)
     folder = Path(out) if out else Path("results") / _name(dataset, encoder, wanted)
@@ -45,9 +49,18 @@ def advise(
         if progress:
             print(line, file=sys.stderr, flush=True)
 
-    search = Search(dataset, encoder, wanted, folder, names, seconds, price_list, say)
+    measured = stand_in(dataset)
+    if measured != dataset:
+        say(f"{dataset} has no queries: {measured} stands in for judgements")
+    search = Search(measured, encoder, wanted, folder, names, seconds, price_list, say)
     search.go()
     found = answer(search)
+    if found.choice is not None:
+        try:
+            code = deploy(folder, found.choice.trial_id, folder / "deploy").relative_to(folder)
+            found = replace(found, code=str(code))
+        except UsageError as error:
+            say(f"no code to deploy it: {error}")
     found.save(folder)
     return found
 

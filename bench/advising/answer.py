@@ -21,18 +21,11 @@ from bench.analysis.money import cost
 from bench.analysis.recommendation import to_json
 from bench.files import whole
 from bench.results.rows import quality_of, timed, untimed
+from bench.results.store import ADVICE
 
-ADVICE = "advice.json"
-"""The answer, beside the tables that it was made from."""
 _RUNNERS_UP = 2
-_SHOWN = (
-    "latency_ms_p50",
-    "latency_ms_p95",
-    "speedup_vs_exact",
-    "bytes_per_vector",
-    "build_seconds",
-    "encode_ms_p50",
-)
+_ALIKE = 0.05
+"""Sizes that differ by less are called equal."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +108,8 @@ class Advice:
     quality: str
     """The measure of quality, in words."""
     notes: tuple[str, ...] = ()
+    code: str = ""
+    """Path of the program that deploys it, within the results folder; empty for none."""
 
     def lines(self) -> list[str]:
         """Return the answer as sentences."""
@@ -287,10 +282,12 @@ class _Answer:
         return row["backend"], row["reducer"], row["precision"], bool(row["stages"])
 
     def _why(self, row: pd.Series, own: pd.Series) -> str:
-        size = _ratio(row["bytes_per_vector"], own["bytes_per_vector"], "the bytes", "")
-        speed = own["latency_ms_p50"] / row["latency_ms_p50"]
-        text = f"{size} ({row['bytes_per_vector']:,.0f})"
-        return f"{text} and {speed:.2g} times as fast ({row['latency_ms_p50']:.3g} ms)"
+        more = row["bytes_per_vector"] / own["bytes_per_vector"]
+        size = f"{more:.2g} times the bytes" if abs(more - 1) >= _ALIKE else "as many bytes"
+        speed = _ratio(own["latency_ms_p50"], row["latency_ms_p50"], "as fast", "as slow")
+        text = f"{size} ({row['bytes_per_vector']:,.0f}), {speed} ({row['latency_ms_p50']:.3g} ms)"
+        kept = self.evidence.searched(row["trial_id"])
+        return f"{text}, and it {kept} in the search"
 
     def _fell_short(self) -> Other | None:
         """Return the best in quality of the cheaper ones, timed or not, that keep too little."""
@@ -448,8 +445,6 @@ def _expected(kept: Kept, change: Change) -> Kept:
 def _ratio(first: float, second: float, above: str, below: str) -> str:
     """Return how many times as large one figure is, in words."""
     ratio = first / second
-    if not below:
-        return f"{ratio:.2g} times {above}"
     word, ratio = (above, ratio) if ratio >= 1 else (below, 1 / ratio)
     return f"{ratio:.2g} times {word}"
 

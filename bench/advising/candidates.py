@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.analysis.labels import variant
 from bench.backends import Backend, get_backend
 from bench.backends.precisions import FLOAT32
 from bench.results.rows import timed, untimed
@@ -76,7 +77,8 @@ class Candidate:
 
     def __str__(self) -> str:
         cell = self.cell
-        words = [self.backend, f"{cell.dim} d", cell.reducer, self.precision]
+        reducer = variant(cell.reducer, cell.reducer_params)
+        words = [self.backend, f"{cell.dim} d", reducer, self.precision]
         words += [f"rescore {cell.shortlist} from {self.place}"] if cell.shortlist else []
         return " ".join(words)
 

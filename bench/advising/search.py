@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,10 @@ _SHORTLISTS = (20, 50, 100)
 _PRECISIONS = ("int8", "int4", "binary")
 _BEST_REDUCERS = 2
 """Reducers whose precisions are measured, per dimension."""
+_PASSAGES = "passages:"
+"""A stand-in that overrates whitened maps (`python -m tests.experiments.stand_ins`)."""
+_TRAINED_SECONDS = 240.0
+"""Least time of a search that trains an adaptor."""
 _LARGE = 3e8
 """Pairs of queries and documents from which fewer precisions and dimensions are tried."""
 _QUERIES = 1000
@@ -141,11 +146,33 @@ class Search:
     def reducers(self) -> list[str | dict[str, Any]]:
         """Reducers that are compared, as a study names them."""
         found: list[str | dict[str, Any]] = [PLAIN, "pca", {"name": "pca", "whiten": True}]
+        if self.dataset.startswith(_PASSAGES):
+            found.pop()
         try:
             Adaptor(self.encoder or "").check(self.full_dim)
+            return [*found, "adaptor"]
         except UsageError:
-            return found
-        return [*found, "adaptor"]
+            trained = self._trained()
+        return [*found, *([{"name": "adaptor", "path": str(trained)}] if trained else [])]
+
+    def _trained(self) -> Path | None:
+        """Train an adaptor if the dataset has training pairs and there is time; else None."""
+        folder = self.out / "adaptor"
+        if (folder / "adaptor.json").exists():
+            return folder
+        if self.seconds < _TRAINED_SECONDS or self.is_large or find_spec("torch") is None:
+            return None
+        from bench.training.adaptor import train
+
+        try:
+            if embed(self.dataset, self.encoder, split="train", progress=False).qrels is None:
+                return None
+            self.say("training an adaptor on the training pairs")
+            train(self.dataset, self.encoder or "", folder)
+        except UsageError as error:
+            self.say(f"no adaptor: {error}")
+            return None
+        return folder
 
     # ------------------------------------------------------------------------------- measuring
 
@@ -188,7 +215,6 @@ class Search:
             "dimensions": self.dimensions,
             "reducers": self.reducers,
             "queries": _QUERIES,
-            "subsets": 0,
             "sweep": BISECT,
             "keep": self.wanted.keep,
             "configurations": list(tables),

@@ -107,9 +107,11 @@ def verdict_command(results: Path, as_json: bool) -> None:
     """Say whether the model is a Matryoshka model: its prefixes against chance and against PCA."""
     from bench.analysis.matryoshka import beside_text, verdict
     from bench.analysis.summary import folder_of
+    from bench.projection import project_folder
     from bench.results.store import load, load_quality
 
-    answers = verdict(load(results), load_quality(folder_of(results)))
+    frame, folder = load(results), folder_of(results)
+    answers = verdict(frame, load_quality(folder), project_folder(folder, frame))
     if as_json:
         print_json([answer.record() for answer in answers])
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -11,8 +12,10 @@ import pandas as pd
 from markupsafe import Markup
 
 from bench.analysis.labels import labels
+from bench.analysis.matryoshka import with_projection
 from bench.analysis.summary import Summary, number
 from bench.analysis.tables import front
+from bench.report.advised import Advised
 from bench.report.at_size import at_size
 from bench.results.derived import ALL_COLUMNS
 from bench.results.rows import exact_rows, quality_of, timed
@@ -23,12 +26,16 @@ _COLUMNS = [column for column in ALL_COLUMNS.values() if column.page]
 
 
 def render(
-    found: Summary, drawn: list[dict[str, str]], projected: pd.DataFrame | None = None
+    found: Summary,
+    drawn: list[dict[str, str]],
+    projected: pd.DataFrame | None = None,
+    advice: Advised | None = None,
 ) -> str:
     """Return the page of a summary as HTML; figures (SVG), styles and script are inline.
 
     `drawn` are the figures of `bench.report.drawing`. Without `projected`, which
     `bench.projection.project_folder` returns, nothing is said of other sizes of the corpus.
+    `advice` is what `advise` left in the folder; it stands in place of the recommendation.
     """
     source = resources.files("bench.report").joinpath("page.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(
@@ -37,8 +44,16 @@ def render(
     frame, listed = found.frame, _listed(found)
     named = labels(frame, listed.index)
     return environment.from_string(source).render(
-        recommendations=found.recommendations,
-        sections=found.sections,
+        advice=advice,
+        recommendations=[
+            each for each in found.recommendations if advice is None or not advice.is_of(each)
+        ],
+        sections=[
+            replace(section, matryoshka=with_projection(section.matryoshka, projected))
+            if section.matryoshka
+            else section
+            for section in found.sections
+        ],
         at_size=[
             None if projected is None else at_size(section.frame, projected)
             for section in found.sections

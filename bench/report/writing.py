@@ -28,6 +28,7 @@ def write_report(
         from bench.analysis.recommendation import RETAIN
         from bench.analysis.summary import folder_of, summarise
         from bench.projection import project_folder
+        from bench.report.advised import advised
         from bench.report.page import render
 
         with Console(stderr=True).status("reading the tables") as status:
@@ -42,6 +43,8 @@ def write_report(
                 from bench.report.drawing import figures_of
 
                 drawn = figures_of(found.frame, status.update, projected)
-            path = Path(out) if out else folder_of(results) / "report.html"
-            path.write_text(render(found, drawn, projected), encoding="utf-8")
+            folder = folder_of(results)
+            page = render(found, drawn, projected, advised(folder))
+            path = Path(out) if out else folder / "report.html"
+            path.write_text(page, encoding="utf-8")
     return path

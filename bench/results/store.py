@@ -33,6 +33,8 @@ from bench.results.schema import (
     TRIAL_COLUMNS,
 )
 
+ADVICE = "advice.json"
+"""The answer of `advise`, where one was asked for."""
 TASKS = "tasks.jsonl"
 """What each piece of a run took, one line each, in the order of their ends."""
 _VERSION_KEY = b"matryoshka-bench.schema"

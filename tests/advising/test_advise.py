@@ -41,7 +41,7 @@ def advised(vectors, tmp_path_factory):
     found = bench.advise(
         f"vectors:{vectors}",
         None,
-        Wanted(keep=0.9),
+        Wanted(keep=0.95),
         out=out,
         backends=["faiss-flat", "faiss-ivf"],
         seconds=SECONDS,
@@ -53,7 +53,7 @@ def advised(vectors, tmp_path_factory):
 def test_the_answer_is_small_and_keeps_what_was_asked(advised):
     found, out = advised
     assert found.choice is not None
-    assert found.choice.kept.low >= 0.9
+    assert found.choice.kept.low >= 0.95
     assert found.choice.bytes_per_vector < found.baseline.bytes_per_vector / 4
     assert found.baseline.configuration == "faiss-flat 32 d"
     row = load(out).set_index("trial_id").loc[found.choice.trial_id]
@@ -93,7 +93,7 @@ def test_the_same_call_again_measures_nothing_and_answers_the_same(advised, vect
     again = bench.advise(
         f"vectors:{vectors}",
         None,
-        Wanted(keep=0.9),
+        Wanted(keep=0.95),
         out=out,
         backends=["faiss-flat", "faiss-ivf"],
         seconds=SECONDS,
@@ -106,7 +106,7 @@ def test_the_same_call_again_measures_nothing_and_answers_the_same(advised, vect
 
 def test_a_folder_of_another_share_is_refused(advised, vectors):
     _, out = advised
-    with pytest.raises(UsageError, match=r"90\.0% of the quality: choose another --out"):
+    with pytest.raises(UsageError, match=r"95\.0% of the quality: choose another --out"):
         bench.advise(f"vectors:{vectors}", None, Wanted(keep=0.5), out=out, progress=False)
 
 
@@ -115,7 +115,7 @@ def test_limits_that_cannot_be_kept_are_named_with_the_distance(advised, vectors
     found = bench.advise(
         f"vectors:{vectors}",
         None,
-        Wanted(keep=0.9, max_memory=100),
+        Wanted(keep=0.95, max_memory=100),
         out=out,
         backends=["faiss-flat"],
         seconds=SECONDS,
