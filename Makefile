@@ -2,7 +2,7 @@
 PYTHON ?= python3
 STUDY ?= quickstart
 OUT ?= results/$(basename $(notdir $(STUDY)))
-ADVISED ?= pydoc wordllama --budget 2m
+ADVISED ?= pydoc wordllama --max-p95-ms 1 --budget 2m
 BACKEND ?=
 TESTS ?=
 BENCH := .venv/bin/python -m bench

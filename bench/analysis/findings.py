@@ -29,6 +29,7 @@ from bench.results.rows import (
     timed,
     two_stage,
 )
+from bench.results.schema import NOT_TIMED
 from bench.study.plan import canonical, parameters
 from bench.study.schema import NATIVE
 
@@ -262,7 +263,7 @@ def _pruned(frame: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _failures(frame: pd.DataFrame) -> Iterator[Finding]:
-    bad = frame[~frame["status"].isin(["ok", "pruned"])]
+    bad = frame[~frame["status"].isin(["ok", *NOT_TIMED])]
     for status, part in bad.groupby("status"):
         first = part.iloc[0]
         text = (

@@ -12,6 +12,7 @@ from bench import machine
 from bench.embeddings import Embeddings
 from bench.errors import StudyError
 from bench.measuring.workload import Workload
+from bench.results.schema import NOT_TIMED
 from bench.study.plan import Trial, parameters, plan
 from bench.study.schema import GRID, SHORTLIST, Study
 
@@ -56,8 +57,8 @@ class Remaining:
         """
         self.study = study
         self.machine_name = machine_name
-        # A full-grid run measures what an earlier `sweep = "pareto"` run pruned.
-        again = {"pruned"} if study.sweep == GRID else set()
+        # A full-grid run measures what an earlier run with another `sweep` left out.
+        again = set(NOT_TIMED) if study.sweep == GRID else set()
         self.done = {
             trial_id
             for trial_id, row in rows.items()

@@ -50,6 +50,7 @@ from bench.measuring.rivals import Rivals
 from bench.measuring.supervisor import Worker
 from bench.measuring.workload import Workload, first
 from bench.reducers import PLAIN
+from bench.results.schema import NOT_TIMED
 from bench.results.spread import with_process
 from bench.results.store import Store, load
 from bench.study.plan import BM25, EXACT, Trial
@@ -398,7 +399,7 @@ class _Run:
             if not trial.is_load and trial.backend not in (EXACT, BM25):
                 self.rivals.add(work, row, event.queries)
         # A kill loses at most a second of these: what they are scored from is kept already.
-        brief = trial.backend == EXACT or row["status"] == "pruned"
+        brief = trial.backend == EXACT or row["status"] in NOT_TIMED
         self.store.add(row, columns, rankings, hold=brief)
         self.rows[event.trial_id] = row
         self.progress.finished(row["status"])

@@ -50,6 +50,7 @@ from bench.measuring.measure import Built, Measure
 from bench.measuring.prepared import fitted_reducer, opened, reduced, unit_vectors
 from bench.measuring.probe import run_probe
 from bench.reducers import Reducer
+from bench.results.schema import PASSED_OVER, PRUNED
 from bench.study.plan import parameters
 
 _TOLD_SECONDS = 1.0
@@ -125,11 +126,13 @@ def run_build(job: BuildJob, emit: Emit) -> None:
             emit(TimedAgain(trial_id=trial_id, row=measure.times(trial)))
         backend.close()
         return
-    dominated = measure.dominated() | measure.too_narrow()
-    for trial_id, reason in dominated.items():
-        row = {**built.columns, "status": "pruned", "error": reason, "started_at": now()}
+    dominated, narrow = measure.dominated(), measure.too_narrow()
+    left_out = dominated | narrow
+    for trial_id, reason in left_out.items():
+        status = PRUNED if trial_id in dominated else PASSED_OVER
+        row = {**built.columns, "status": status, "error": reason, "started_at": now()}
         emit(Measured(trial_id=trial_id, row=row, server=server))
-    for trial_id in (i for i in job.trials if i not in dominated):
+    for trial_id in (i for i in job.trials if i not in left_out):
         emit(Started(trial_id=trial_id))
         started = now()
         try:

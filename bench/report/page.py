@@ -19,6 +19,7 @@ from bench.report.advised import Advised
 from bench.report.at_size import at_size
 from bench.results.derived import ALL_COLUMNS
 from bench.results.rows import exact_rows, quality_of, timed
+from bench.results.schema import NOT_TIMED
 
 MOST_TRIALS = 1000
 """Most rows of the table of trials: a page of more takes seconds to open."""
@@ -84,7 +85,7 @@ def _listed(found: Summary) -> pd.DataFrame:
             pd.Index(by_index["latency_ms_p50"].idxmin()),
             pd.Index(by_index[quality_of(section.frame).column].idxmax().dropna().astype(int)),
         ]
-    chosen += [exact_rows(frame).index, frame.index[~frame["status"].isin(["ok", "pruned"])]]
+    chosen += [exact_rows(frame).index, frame.index[~frame["status"].isin(["ok", *NOT_TIMED])]]
     first = pd.Index(dict.fromkeys(i for index in chosen for i in index))[:MOST_TRIALS]
     return frame.loc[first.sort_values()]
 

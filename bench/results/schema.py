@@ -21,7 +21,8 @@ HISTORY = {
     5: "The kind of reducer and the bits per component are stored with each row.",
     6: "Intervals of times and of ANN recall, the worst queries, cold caches, a fixed arrival "
     "rate, groups of queries, BM25, random subsets.",
-    7: "The rank and grade of every relevant document: quality in a corpus of another size.",
+    7: "The rank and grade of every relevant document: quality in a corpus of another size. "
+    "Quality alone at any precision; the status `passed_over`.",
 }
 """Additions of each version of the tables. Older tables can still be read."""
 SCHEMA_VERSION = max(HISTORY)
@@ -34,8 +35,12 @@ STATUSES = {
     "crashed": "the library ended the process",
     "skipped": "the library is not installed",
     "pruned": 'not timed: `sweep = "pareto"` found it dominated',
+    "passed_over": 'not timed: `sweep = "bisect"` found another width of the search to be enough',
 }
 """Every status of a trial, with its meaning."""
+PRUNED, PASSED_OVER = "pruned", "passed_over"
+NOT_TIMED = (PRUNED, PASSED_OVER)
+"""Statuses of trials that a sweep left out on purpose."""
 
 
 def _kind_before(row: Mapping[str, Any]) -> str:
