@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.advising.decision import Decision, Tested, decide, sequence
-from bench.advising.evidence import Evidence, Kept
+from bench.advising.decision import Decision, Contender, decide, sequence
+from bench.advising.evidence import ALL, Evidence, Kept
 from bench.advising.search import Search, Value
 from bench.advising.wanted import Wanted
 from bench.analysis.at_size import Change
@@ -175,10 +175,12 @@ class _Answer:
         self.wanted: Wanted = search.wanted
         self.value: Value = search.value
         self.rows = search.rows()
-        pairs = zip(self.rows["trial_id"], self.rows["value"], strict=True)
-        tests = sequence(
-            [(trial, value, self.evidence.searched(trial)) for trial, value in pairs], search.need
-        )
+        shown = self.evidence
+        rows = [
+            Contender(trial, value, shown.searched(trial), shown.agreement(trial))
+            for trial, value in zip(self.rows["trial_id"], self.rows["value"], strict=True)
+        ]
+        tests = sequence(rows, search.need)
         self.decision: Decision = decide(tests, self.evidence.confirmed, search.need)
         self.by_id = self.rows.set_index("trial_id", drop=False)
 
@@ -212,7 +214,7 @@ class _Answer:
             notes=tuple(dict.fromkeys("\n".join(frame["notes"].dropna().unique()).splitlines())),
         )
 
-    def _choice(self, row: pd.Series, tested: Tested | None) -> Choice:
+    def _choice(self, row: pd.Series, tested: Contender | None) -> Choice:
         trial_id = str(row["trial_id"])
         size, disk = float(row["bytes_per_vector"]), self.search.disk_of(row["stages"])
         ms = float(row["latency_ms_p50"])
@@ -375,7 +377,7 @@ class _Answer:
             texts.append("each limit can be kept, but no configuration measured keeps them all")
         return f"{'; '.join(texts)}.".capitalize()
 
-    def _growth(self, chosen: Tested | None) -> str:
+    def _growth(self, chosen: Contender | None) -> str:
         if chosen is None or not self.is_beyond:
             return ""
         backend = str(self.by_id.loc[chosen.trial_id]["backend"])
@@ -393,7 +395,7 @@ class _Answer:
 
     def _guarantee(self) -> str:
         tests, first = self.decision.tested, self.evidence
-        done = [test for test in tests if test.confirmed is not None]
+        done = [test for test in tests if test.confirmed not in (None, ALL)]
         part = f"{first.search.size:,} queries"
         other = f"{first.confirm.size:,} others"
         if first.search.units != first.search.size:

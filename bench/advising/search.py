@@ -22,6 +22,7 @@ import pandas as pd
 import tomli_w
 
 from bench.advising.candidates import Candidate, Cell, Prospects, candidates, cells, reducer_choice
+from bench.advising.decision import Contender
 from bench.advising.evidence import Evidence
 from bench.advising.growing import measured_growth
 from bench.advising.wanted import LATENCY, MEMORY, Wanted
@@ -64,6 +65,8 @@ _SPREAD_SHARE = 0.1
 """Part of the time that is kept for further processes, which show how far times differ."""
 _GAIN = 0.97
 """An index must promise at most this share of the best value to be worth building."""
+_SURER = (2.0, 4.0, 8.0)
+"""Multiples of the best value at which the surest is measured too."""
 _SLOWER = 0.041
 """Ten times the latency counts as a tenth more bytes: 10 ** 0.041 = 1.1. And the reverse."""
 
@@ -200,6 +203,7 @@ class Search:
                 self._taken[candidate.backend, candidate.place] = time.monotonic() - begun
             if self._done == before:
                 break
+        self._measure_surer()
         if remaining := len(self._worth_building()):
             self.ended = (
                 f"The time was over before {remaining} more indexes that could have won were tried."
@@ -357,6 +361,37 @@ class Search:
             if any(shown.surely(r) >= need and value < _GAIN * best[r] for r in ROOM):
                 found.setdefault(candidate.key, (candidate, value))
         return sorted(found.values(), key=lambda pair: pair[1])
+
+    def _measure_surer(self) -> None:
+        """Measure exhaustive search of the surest at some multiples of the best value.
+
+        If the other queries do not confirm the best, one of these takes its place, and not the
+        whole vectors at once.
+        """
+        best = self._best(self.rows(), ROOM[0])
+        prospects, tried = Prospects(self.frame, self.full_dim), self._tried()
+        names = [name for name in self.names if get_backend(name).exact] or self.names[:1]
+        listed = []
+        for candidate in candidates(cells(self.frame), names, self.full_dim):
+            size = prospects.bytes(candidate)
+            ms = prospects.ms(candidate) * self.slower(candidate.backend)
+            trial_id = candidate.cell.trial_id
+            row = Contender(
+                trial_id,
+                self.value.of(size, prospects.disk(candidate), ms),
+                self.evidence.searched(trial_id),
+                self.evidence.agreement(trial_id),
+            )
+            sure = row.searched.surely() >= self.need(trial_id)
+            if sure and candidate.place != DISK and self._could_fit(size, ms):
+                listed.append((row, candidate))
+        for factor in _SURER:
+            fit = [(row, c) for row, c in listed if row.value <= factor * best]
+            if fit and self.left > 0:
+                _, chosen = max(fit, key=lambda f: f[0].sureness(self.need(f[0].trial_id)))
+                if chosen.key not in tried:
+                    tried.add(chosen.key)
+                    self._measure([chosen.table()])
 
     def _could_fit(self, size: float, ms: float) -> bool:
         wanted = self.wanted

@@ -37,7 +37,8 @@ def tables(ranks: np.ndarray, n_documents: int, dims: list[int]) -> tuple[pd.Dat
     frame = pd.DataFrame({"trial_id": trials, "dim": dims}).assign(
         status="ok", backend="exact", dataset="x", encoder="y", dataset_fingerprint="f",
         n_queries=ranks.shape[1], n_corpus=n_documents, full_dim=dims[-1], reducer="truncate",
-        reducer_kind="prefix", reducer_params="{}", ndcg_at_10=0.5,
+        reducer_kind="prefix", reducer_params="{}", precision="float32", stages="",
+        ndcg_at_10=0.5,
     )  # fmt: skip
     queries = pd.concat(
         pd.DataFrame({"query_id": [str(q) for q in range(len(row))]}).assign(

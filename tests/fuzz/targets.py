@@ -253,6 +253,8 @@ def _results(folder: Path, rng: random.Random) -> None:
         queries = {column: [0.5] * 5 for column in QUERIES.names} | {
             "query_id": [f"q{i}" for i in range(5)],
             "query_group": ["g"] * 5,
+            "relevant_ranks": [[1, 3]] * 5,
+            "relevant_grades": [[1, 2]] * 5,
         }
         store.add(row, queries, [["d1", "d2"]] * 5)
     if rng.random() < 0.5:

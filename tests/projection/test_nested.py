@@ -60,6 +60,11 @@ def scored(world, d, kept=None):
         [any(str(document) in qrels[str(q)] for document in row[:10]) for q, row in enumerate(ids)]
     )
     best = np.array([str(row[0]) in qrels[str(q)] for q, row in enumerate(ids)])
+    inside = np.array(
+        [[str(d) in qrels[str(q)] for d in row] for q, row in enumerate(ids)], dtype=float
+    )
+    total = np.array([len(judged) for judged in qrels.values()])
+    found |= {f"recall_at_{k}": inside[:, :k].sum(axis=1) / total for k in (20, 50)}
     return found | {"success_at_10": first.astype(float), "success_at_1": best.astype(float)}
 
 
