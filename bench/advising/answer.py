@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.advising.decision import Decision, Contender, decide, sequence
+from bench.advising.decision import Contender, Decision, decide, sequence
 from bench.advising.evidence import ALL, Evidence, Kept
 from bench.advising.search import Search, Value
 from bench.advising.wanted import Wanted

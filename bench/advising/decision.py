@@ -80,8 +80,9 @@ def decide(
     tested: list[Contender] = []
     chosen: Contender | None = None
     for position, row in enumerate(tests):
-        tested.append(replace(row, confirmed=confirm(row.trial_id)))
-        if confirm(row.trial_id).low < need(row.trial_id):
+        shown = confirm(row.trial_id)
+        tested.append(replace(row, confirmed=shown))
+        if shown.low < need(row.trial_id):
             return Decision(chosen, (*tested, *tests[position + 1 :]))
         chosen = tested[-1]
     return Decision(chosen, tuple(tested))

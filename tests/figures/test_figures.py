@@ -207,8 +207,9 @@ def test_a_panel_of_a_single_line_is_not_drawn(frame):
 
 
 @pytest.mark.slow
-def test_files_are_the_same_for_the_same_table(frame, tmp_path):
-    one, two = save_all(frame, tmp_path / "a"), save_all(frame, tmp_path / "b")
+def test_files_are_the_same_for_the_same_table(measured, frame, tmp_path):
+    projected = project_folder(measured, frame)
+    one, two = (save_all(frame, tmp_path / name, projected=projected) for name in "ab")
     assert {path.stem for path in one} == set(figures())
     assert all(
         a.read_bytes() == b.read_bytes()
