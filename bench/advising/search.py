@@ -54,7 +54,8 @@ _BEST_REDUCERS = 2
 _PASSAGES = "passages:"
 """A stand-in that overrates whitened maps (`python -m tests.experiments.stand_ins`)."""
 _TRAINED_SECONDS = 240.0
-"""Least time of a search that trains an adaptor."""
+"""Least time of a search that trains an adaptor, and ranks truncation among random subsets."""
+_SUBSETS = 199
 _LARGE = 3e8
 """Pairs of queries and documents from which fewer precisions and dimensions are tried."""
 _QUERIES = 1000
@@ -146,6 +147,15 @@ class Search:
         return sorted({*powers, *between, full})
 
     @cached_property
+    def subsets(self) -> int:
+        """Random subsets that truncation is ranked among: none if there is little time for it."""
+        try:
+            known = int(load(self.out)["subsets"].max())
+        except (UsageError, ValueError):  # nothing measured so far
+            known = 0
+        return known or (_SUBSETS if self.seconds >= _TRAINED_SECONDS else 0)
+
+    @cached_property
     def reducers(self) -> list[str | dict[str, Any]]:
         """Reducers that are compared, as a study names them."""
         found: list[str | dict[str, Any]] = [PLAIN, "pca", {"name": "pca", "whiten": True}]
@@ -186,12 +196,11 @@ class Search:
             f"{n:,} documents, {q:,} queries, {self.full_dim} dimensions; "
             f"{len(self.reducers)} reducers at {len(self.dimensions)} dimensions, exactly"
         )
-        self._measure([])
+        self._measure([self._full_table()])
         untimed_tables = self._untimed_tables()
         if untimed_tables:
             self.say("precisions and rescores, exhaustively and without a clock")
             self._measure(untimed_tables, self.begun + _UNTIMED_SHARE * self.seconds)
-        self._measure([self._full_table()])
         if self.documents != n:
             self.say("how the indexes grow, in parts of the corpus")
             self.grown = measured_growth(self)
@@ -208,7 +217,8 @@ class Search:
             self.ended = (
                 f"The time was over before {remaining} more indexes that could have won were tried."
             )
-        self._measure([], again=True)
+        timed_tables = [table for table in self.tables if table["backend"] != EXACT]
+        self._measure(timed_tables, again=True)
 
     def study(self, tables: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Return the study with these tables, as its file holds it."""
@@ -219,6 +229,7 @@ class Search:
             "dimensions": self.dimensions,
             "reducers": self.reducers,
             "queries": _QUERIES,
+            "subsets": self.subsets,
             "sweep": BISECT,
             "keep": self.wanted.keep,
             "configurations": list(tables),
@@ -229,9 +240,11 @@ class Search:
     ) -> None:
         self.tables += [table for table in tables if table not in self.tables]
         end = self.begun + self.seconds if deadline is None else deadline
-        table = self.study(self.tables)
-        (self.out / PLAN).write_text(tomli_w.dumps(table), encoding="utf-8")
-        run(Study.model_validate(table), self.out, progress=False, deadline=end, again=again)
+        plan = tomli_w.dumps(self.study(self.tables))
+        (self.out / PLAN).write_text(plan, encoding="utf-8")
+        # Of earlier tables some may be unfinished, and no longer worth their time.
+        study = Study.model_validate(self.study(tables))
+        run(study, self.out, progress=False, deadline=end, again=again)
         self.frame = load(self.out)
         self.evidence.read(self.frame, load_queries(self.out))
 
@@ -289,6 +302,8 @@ class Search:
 
     def slower(self, backend: str) -> float:
         """Return how many times as long a query takes at the size wanted."""
+        if self.documents == len(self.embeddings.corpus) or backend not in self.grown:
+            return 1.0
         return self.grown[backend].at(1.0, len(self.embeddings.corpus), self.documents)
 
     def rows(self) -> pd.DataFrame:
