@@ -20,6 +20,7 @@ from bench.analysis.sizing import (
     at_size,
     bytes_text,
     seconds_text,
+    times_text,
 )
 from bench.errors import UsageError
 
@@ -122,15 +123,15 @@ class Sizing:
             return ""
         if self.times_beyond < 1:
             return f", fewer than the {self.measured:,} measured,"
-        return f", {self.times_beyond:,.3g} times the {self.measured:,} measured,"
+        return f", {times_text(self.times_beyond)} times the {self.measured:,} measured,"
 
     def _growth(self) -> str:
         """Say by which powers the times were carried over, and what these rest on."""
         latency, build = self.latency_growth, self.build_growth
         return (
-            f"Times there are not measured: latency grows with n to the power of "
-            f"{latency.power:.2f}, {latency.basis}; the build to that of {build.power:.2f}, "
-            f"{build.basis}."
+            f"Times are carried over from {self.measured:,} documents: latency grows with n to the "
+            f"power of {latency.power:.2f}, {latency.basis}; the build to that of "
+            f"{build.power:.2f}, {build.basis}."
         )
 
     def _keeps(self) -> str:
