@@ -308,8 +308,8 @@ def _rejection(
             )
         return Rejection(_QUALITY, text)
     if asked.max_memory is not None and not row[MEMORY] <= asked.max_memory:
-        limit = f", above the limit of {bytes_text(asked.max_memory)}"
-        shown = "unknown" if pd.isna(row[MEMORY]) else f"{bytes_text(row[MEMORY])}{limit}"
+        over = f", above the limit of {bytes_text(asked.max_memory)}"
+        shown = "unknown" if pd.isna(row[MEMORY]) else f"{bytes_text(row[MEMORY])}{over}"
         return Rejection(_LIMIT, f"its memory of all documents is {shown}", "bytes_per_vector")
     for column, limit in asked.limits.items():
         higher = ALL_COLUMNS[column].better == "higher"

@@ -71,6 +71,8 @@ def wholes(frame: pd.DataFrame) -> pd.DataFrame:
     Where the whole corpus was not measured, its largest part stands for it. Parts only tell how
     figures grow.
     """
+    if not any(PART in name for name in frame["dataset"].unique()):
+        return frame
     base = base_dataset(frame)
     largest = frame.groupby([base, frame["encoder"]], dropna=False)["n_corpus"].transform("max")
     return frame[(base == frame["dataset"]) | (frame["n_corpus"] == largest)]
