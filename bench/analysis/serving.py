@@ -226,9 +226,13 @@ def sizing(
     """
     n, backend = float(row["n_corpus"]), str(row["backend"])
     latency, build = grown[LATENCY][backend], grown[BUILD][backend]
-    ms = latency.at(row["latency_ms_p50"], n, documents)
+    rescored = float(row["rescore_ms_p50"]) if row["rescore_ms_p50"] > 0 else 0.0
+    p50, p95 = (
+        latency.at(max(0.0, row[c] - rescored), n, documents) + min(rescored, row[c])
+        for c in ("latency_ms_p50", "latency_ms_p95")
+    )
     disk = float(row["disk_bytes"]) / n if row["disk_bytes"] > 0 else 0.0
-    money = cost(prices, documents, float(row["bytes_per_vector"]), disk, ms, queries_per_second)
+    money = cost(prices, documents, float(row["bytes_per_vector"]), disk, p50, queries_per_second)
     change = at.change(row) if at else None
     share, low, high = change.applied(*kept) if change else kept
     return Sizing(
@@ -246,8 +250,8 @@ def sizing(
         memory_bytes=float(row["bytes_per_vector"]) * documents,
         disk_bytes=disk * documents,
         build_seconds=build.at(row["build_seconds"], n, documents),
-        latency_ms_p50=ms,
-        latency_ms_p95=latency.at(row["latency_ms_p95"], n, documents),
+        latency_ms_p50=float(p50),
+        latency_ms_p95=float(p95),
         latency_growth=latency,
         build_growth=build,
         queries_per_second=queries_per_second,

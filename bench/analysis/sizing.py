@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from bench.backends import backends
-from bench.results.rows import base_dataset, timed
+from bench.results.rows import base_dataset, single_stage, timed
 from bench.results.schema import CONFIGURATION
 
 LATENCY, BUILD = "latency_ms_p50", "build_seconds"
@@ -91,7 +91,8 @@ def growth(frame: pd.DataFrame | None, column: str = LATENCY) -> dict[str, Growt
     rows = rows[rows[column] > 0]
     for name, part in rows.groupby("backend"):
         least = _LEAST[0 if exact[str(name)] else 1]
-        found[str(name)] = _fitted(part, column, least) or found[str(name)]
+        alone = _fitted(single_stage(part), column, least)
+        found[str(name)] = alone or _fitted(part, column, least) or found[str(name)]
     return found
 
 
@@ -144,6 +145,7 @@ def at_size(rows: pd.DataFrame, documents: float, grown: Growths) -> pd.DataFram
     Bytes per vector stay; the memory of all vectors grows in proportion. Encoding and rescoring
     take as long as they did. Speed-ups are dropped: they are of the measured size.
     """
+    rescored = rescoring(rows)
     n = rows["n_corpus"].to_numpy(float)
     factor = {
         column: np.array(
@@ -155,19 +157,29 @@ def at_size(rows: pd.DataFrame, documents: float, grown: Growths) -> pd.DataFram
         for column in (LATENCY, BUILD)
     }
     found = rows.copy()
-    found["end_to_end_ms_p50"] += rows[LATENCY] * (factor[LATENCY] - 1)
     for column in rows:
         if column.startswith(_AS_LATENCY):
-            found[column] = rows[column] * factor[LATENCY]
+            found[column] = slowed(rows[column], rescored, factor[LATENCY])
         elif column.startswith(_AS_RATE):
-            found[column] = rows[column] / factor[LATENCY]
+            found[column] = 1e3 / slowed(1e3 / rows[column], rescored, factor[LATENCY])
         elif column in _IN_ALL:
             found[column] = rows[column] * (documents / n)
         elif column.startswith(_OF_MEASURED_SIZE):
             found[column] = np.nan
+    found["end_to_end_ms_p50"] += found[LATENCY] - rows[LATENCY]
     found[BUILD] = rows[BUILD] * factor[BUILD]
     found["n_corpus"] = documents
     return found
+
+
+def rescoring(rows: pd.DataFrame) -> pd.Series:
+    """Return the time of each row's later stages, ms: it depends on the shortlist alone."""
+    return rows["rescore_ms_p50"].fillna(0.0).astype(float)
+
+
+def slowed(ms: pd.Series, rescored: pd.Series, factor: np.ndarray) -> pd.Series:
+    """Return latencies of which all but the rescoring takes `factor` times as long, ms (n,)."""
+    return (ms - rescored).clip(lower=0) * factor + np.minimum(rescored, ms)
 
 
 def bytes_text(count: float) -> str:

@@ -57,7 +57,8 @@ def draw(frame: pd.DataFrame) -> Figure:
         for axis, part in zip(axes, parts, strict=True):
             quality, named, seen = quality_of(part), labels(part), Counter[str]()
             n = float(part["n_corpus"].max())
-            sizes = sorted({n, *np.logspace(_FIRST, _LAST, 2 * (_LAST - _FIRST) + 1)})
+            first = min(_FIRST, int(np.log10(n)))
+            sizes = np.logspace(first, _LAST, 2 * (_LAST - first) + 1)
             for i, row in _chosen(part).iterrows():
                 costs = [sizing(row, size, grown, _PRICES).per_month for size in sizes]
                 backend = str(row["backend"])

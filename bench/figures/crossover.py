@@ -62,13 +62,13 @@ def _draw(axis: Axes, found: list[Crossing]) -> None:
     if reach:
         last = max(reach, key=lambda each: each.documents)
         _onward(axis, scan, last.documents, last.ms, REFERENCE)
-    for each in found:
+    for place, each in enumerate(found):
         _line(axis, each.index, each.backend, each.backend)
         if each.is_beyond:
             _onward(axis, each.index, each.documents, each.ms, each.backend)
         if each.documents == each.documents and not each.always:
-            _ring(axis, each)
-    plain_log(axis, "x", wide=1)
+            _ring(axis, each, above=place % 2 == 0)
+    plain_log(axis, "x", wide=30)
     plain_log(axis, "y", wide=30)
     axis.margins(0.12)
     axis.set_xlabel("documents")
@@ -84,7 +84,7 @@ def _onward(axis: Axes, line: pd.Series, documents: float, ms: float, backend: s
     axis.plot(*ends, color=backend_look(backend)["color"], linestyle="--")
 
 
-def _ring(axis: Axes, each: Crossing) -> None:
+def _ring(axis: Axes, each: Crossing, above: bool) -> None:
     axis.plot(
         [each.documents],
         [each.ms],
@@ -98,9 +98,10 @@ def _ring(axis: Axes, each: Crossing) -> None:
     axis.annotate(
         f"{digits:,.0f}",
         (each.documents, each.ms),
-        xytext=(0, 9),
+        xytext=(0, 9 if above else -9),
         textcoords="offset points",
         ha="center",
+        va="bottom" if above else "top",
         fontsize=SMALL,
         color=backend_look(each.backend)["color"],
     )
