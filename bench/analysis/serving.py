@@ -19,8 +19,8 @@ from bench.analysis.sizing import (
     Growths,
     at_size,
     bytes_text,
+    digits,
     seconds_text,
-    times_text,
 )
 from bench.errors import UsageError
 
@@ -123,7 +123,7 @@ class Sizing:
             return ""
         if self.times_beyond < 1:
             return f", fewer than the {self.measured:,} measured,"
-        return f", {times_text(self.times_beyond)} times the {self.measured:,} measured,"
+        return f", {digits(self.times_beyond)} times the {self.measured:,} measured,"
 
     def _growth(self) -> str:
         """Say by which powers the times were carried over, and what these rest on."""

@@ -201,9 +201,9 @@ def seconds_text(seconds: float) -> str:
     return f"{seconds:,.0f} days"
 
 
-def times_text(ratio: float) -> str:
-    """Return how many times as large something is, as ``2,120``: three digits at most."""
-    return f"{ratio:.3g}" if ratio < 1000 else f"{float(f'{ratio:.3g}'):,.0f}"
+def digits(value: float) -> str:
+    """Return a number in words, to three digits: ``0.155``, ``2,120``."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{float(f'{value:.3g}'):,.0f}"
 
 
 def sizing_table(frame: pd.DataFrame) -> pd.DataFrame:
