@@ -213,6 +213,8 @@ def _recommend(frame: pd.DataFrame, certainty: Certainty, asked: _Asked) -> Reco
         f"Chosen among {len(ordered)} configurations. The bounds hold for all of them at once, in "
         f"95 % of samples of {certainty.units}."
     )
+    if asked.among:
+        basis += f" They are those among the {measured['n_corpus'].max():,} documents measured."
     fit = ordered[_fits(ordered, asked)]
     if fit.empty:
         best = ordered.loc[(ordered["low"].fillna(-1) - ordered[NEED]).idxmax()]

@@ -15,6 +15,7 @@ from bench.analysis.money import Prices, cost, load_prices
 from bench.analysis.sizing import (
     BUILD,
     LATENCY,
+    MOST_FITTED,
     Growth,
     Growths,
     at_size,
@@ -128,6 +129,13 @@ class Sizing:
     def _growth(self) -> str:
         """Say by which powers the times were carried over, and what these rest on."""
         latency, build = self.latency_growth, self.build_growth
+        if latency.sizes == build.sizes and len(latency.sizes) > MOST_FITTED:
+            return (
+                f"Times are carried over from {self.measured:,} documents: latency grows with n to "
+                f"the power of {latency.power:.2f} and the build to that of {build.power:.2f}, "
+                f"fitted {latency.span}, where the largest is {latency.missed} and {build.missed} "
+                "off what the others foretell."
+            )
         return (
             f"Times are carried over from {self.measured:,} documents: latency grows with n to the "
             f"power of {latency.power:.2f}, {latency.basis}; the build to that of "

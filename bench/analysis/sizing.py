@@ -22,6 +22,8 @@ from bench.results.schema import CONFIGURATION
 LATENCY, BUILD = "latency_ms_p50", "build_seconds"
 _ASSUMED = {LATENCY: (1.0, 0.3), BUILD: (1.0, 1.08)}
 """Power of n if the search is exhaustive, and if it is not."""
+MOST_FITTED = 2
+"""With more sizes, the largest shows how far the fit to the others is off."""
 _LEAST = (1.0, 0.0)
 """Least power. A small corpus hides what a query costs besides, so exhaustive search seems to grow
 less than it does; and nothing gets faster with more documents."""
@@ -54,11 +56,20 @@ class Growth:
         """What the power rests on, in words."""
         if not self.sizes:
             return "assumed"
-        error = float(np.expm1(self.error))
-        missed = f", which leaves {error:.0%}"
-        if len(self.sizes) > 2:
-            missed = f", where the largest is {error:.0%} off what the others foretell"
-        return f"fitted from {self.sizes[0]:,} to {self.sizes[-1]:,} documents{missed}"
+        missed = f"which leaves {self.missed}"
+        if len(self.sizes) > MOST_FITTED:
+            missed = f"where the largest is {self.missed} off what the others foretell"
+        return f"fitted {self.span}, {missed}"
+
+    @property
+    def span(self) -> str:
+        """The sizes that were measured, in words."""
+        return f"from {self.sizes[0]:,} to {self.sizes[-1]:,} documents"
+
+    @property
+    def missed(self) -> str:
+        """The error as a share, in words."""
+        return f"{np.expm1(self.error):.0%}"
 
     def at(self, value: float, n: float, documents: float) -> float:
         """Return the figure at `documents` from its `value` at `n`."""
@@ -98,15 +109,15 @@ def growth(frame: pd.DataFrame | None, column: str = LATENCY) -> dict[str, Growt
 
 def _fitted(rows: pd.DataFrame, column: str, least: float) -> Growth | None:
     """Fit one power to all configurations measured at two sizes or more; None without any."""
-    setting = ["base", *_SETTING]
-    alike = rows.groupby(setting, dropna=False)["n_corpus"].transform("nunique") > 1
-    rows = rows[alike]
+    if rows["n_corpus"].nunique() < MOST_FITTED:
+        return None
+    rows = rows[rows.groupby(_keys(rows))["n_corpus"].transform("nunique") > 1]
     if rows.empty:
         return None
     sizes = tuple(sorted(rows["n_corpus"].unique().tolist()))
     power, left = _power(rows, column, least)
     error = float(np.sqrt(np.mean(left**2)))
-    if len(sizes) > 2:
+    if len(sizes) > MOST_FITTED:
         earlier = rows[rows["n_corpus"] < sizes[-1]]
         last = rows[rows["n_corpus"] == sizes[-1]]
         error = _missed(earlier, last, column, least)
@@ -115,7 +126,7 @@ def _fitted(rows: pd.DataFrame, column: str, least: float) -> Growth | None:
 
 def _power(rows: pd.DataFrame, column: str, least: float) -> tuple[float, np.ndarray]:
     """Return the common power, at least `least`, and what it leaves of each row's logarithm."""
-    keys = rows[["base", *_SETTING]].astype(str).agg("|".join, axis=1)
+    keys = _keys(rows)
     x, y = np.log(rows["n_corpus"].to_numpy(float)), np.log(rows[column].to_numpy(float))
     # A constant of its own for each configuration.
     x = x - pd.Series(x).groupby(keys.to_numpy()).transform("mean").to_numpy()
@@ -127,16 +138,20 @@ def _power(rows: pd.DataFrame, column: str, least: float) -> tuple[float, np.nda
 def _missed(earlier: pd.DataFrame, last: pd.DataFrame, column: str, least: float) -> float:
     """Return how far the largest size lies from what the smaller ones foretell, in logarithms."""
     power, _ = _power(earlier, column, least)
-    setting = ["base", *_SETTING]
-    joined = last.fillna("").merge(earlier.fillna(""), on=setting, suffixes=("", "_before"))
+    newest = earlier.assign(key=_keys(earlier)).sort_values("n_corpus").groupby("key").last()
+    before = newest[["n_corpus", column]].add_suffix("_before")
+    joined = last.assign(key=_keys(last)).join(before, "key")
+    joined = joined[joined["n_corpus_before"].notna()]
     if joined.empty:
         return float("nan")
-    newest = joined.sort_values("n_corpus_before").groupby(setting, dropna=False).tail(1)
-    foretold = (
-        newest[f"{column}_before"].astype(float)
-        * (newest["n_corpus"] / newest["n_corpus_before"]).astype(float) ** power
-    )
-    return float(np.sqrt(np.mean(np.log(newest[column].astype(float) / foretold) ** 2)))
+    grown = (joined["n_corpus"] / joined["n_corpus_before"]).astype(float) ** power
+    foretold = joined[f"{column}_before"].astype(float) * grown
+    return float(np.sqrt(np.mean(np.log(joined[column].astype(float) / foretold) ** 2)))
+
+
+def _keys(rows: pd.DataFrame) -> pd.Series:
+    """Return what differs in nothing but the size of the corpus, text."""
+    return rows[["base", *_SETTING]].astype(str).agg("|".join, axis=1)
 
 
 def at_size(rows: pd.DataFrame, documents: float, grown: Growths) -> pd.DataFrame:
