@@ -84,6 +84,7 @@ Names close together are told apart best. A backend that is not listed gets its 
 so a new one needs no entry here.
 """
 _REDUCERS = (PLAIN, "adaptor", "pca", "random_subset", "random_projection", "variance_order")
+_REDUCERS += ("trailing",)
 """Reducers by the place of their colour, as above."""
 _PRECISIONS = tuple(precision.name for precision in USUAL)
 SMALL = 8.5
