@@ -83,8 +83,15 @@ BACKENDS = (
 Names close together are told apart best. A backend that is not listed gets its look from its name,
 so a new one needs no entry here.
 """
-_REDUCERS = (PLAIN, "adaptor", "pca", "random_subset", "random_projection", "variance_order")
-_REDUCERS += ("trailing",)
+_REDUCERS = (
+    PLAIN,
+    "adaptor",
+    "pca",
+    "random_subset",
+    "random_projection",
+    "variance_order",
+    "trailing",
+)
 """Reducers by the place of their colour, as above."""
 _PRECISIONS = tuple(precision.name for precision in USUAL)
 SMALL = 8.5
