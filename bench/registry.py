@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 from bench.errors import UsageError, near_miss
 
 T = TypeVar("T")
+PART = "@"
+"""Stands between the name of a dataset and the number of its documents that are used."""
 
 
 @functools.cache
@@ -62,6 +64,12 @@ def split_name(spec: str) -> tuple[str, str]:
     """Split ``"beir:path/to"`` into ``("beir", "path/to")``; no colon gives an empty argument."""
     name, _, argument = spec.partition(":")
     return name, argument
+
+
+def whole_dataset(name: str) -> str:
+    """Return the dataset that a part belongs to: ``pydoc@3000`` → ``pydoc``."""
+    base, mark, size = name.rpartition(PART)
+    return base if mark and size.isdigit() else name
 
 
 # Scanning the installed distributions takes milliseconds, and a study looks up a name per trial.

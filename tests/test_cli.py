@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
+from bench.cli.options import BUDGET, COUNT, SIZE
 from bench.figures import figures
 
 
@@ -62,6 +64,12 @@ def test_a_regression_is_exit_status_1(measured, tmp_path, frame):
         (["run", "quickstart", "--set", "dataset=pydok"], "did you mean 'pydoc'"),
         (["show", "no-such-folder"], "no results folder"),
         (["recommend", "no-such-folder"], "no results folder"),
+        (
+            ["recommend", "x", "--max-memory", "32 parsec"],
+            "'32 parsec' is not a size such as 32GiB",
+        ),
+        (["recommend", "x", "--documents", "0.5"], "'0.5' is not a number of documents"),
+        (["advise", "pydoc", "--budget", "1s"], "'1s' measures nothing: give 10 s"),
         (["shwo", "x"], "No such command"),
         (["list", "backend"], "is not one of"),
         (["compare", "a"], "Missing argument"),
@@ -100,3 +108,58 @@ def test_any_column_can_be_limited_measured_or_derived(measured):
     wrong = bench("recommend", measured, "--limit", "bytes_per_vektor=70", code=2).stderr
     assert "did you mean 'bytes_per_vector'" in wrong
     assert "takes COLUMN=VALUE" in bench("recommend", measured, "--limit", "x", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        (SIZE, "32GiB", 32 * 2**30),
+        (SIZE, "1.5 MB", 1_500_000),
+        (SIZE, "1e9", 1e9),
+        (BUDGET, "10m", 600),
+        (BUDGET, "1.5h", 5400),
+        (BUDGET, "90", 90),
+        (COUNT, "20e6", 20_000_000),
+        (COUNT, "1,000", 1000),
+    ],
+)
+def test_sizes_times_and_counts_are_read_as_people_write_them(kind, text, value):
+    assert kind(text) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (SIZE, "32 parsec"),
+        (SIZE, "-1GiB"),
+        (SIZE, "0"),
+        (SIZE, "1.2.3GiB"),
+        (BUDGET, "soon"),
+        (BUDGET, "1s"),
+        (COUNT, "many"),
+        (COUNT, "0.5"),
+        (COUNT, "nan"),
+    ],
+)
+def test_what_cannot_be_read_is_named(kind, text):
+    with pytest.raises(click.BadParameter, match=text):
+        kind(text)
+
+
+def test_recommend_sizes_and_prices_what_it_will_serve(measured, tmp_path):
+    prices = tmp_path / "mine.toml"
+    prices.write_text(
+        'name = "mine"\ndate = "2026-01-02"\ncurrency = "€"\n'
+        "memory_gib_month = 2.0\ndisk_gib_month = 0.25\nvcpu_hour = 0.1\n"
+    )
+    options = ("--documents", "6e4", "--max-memory", "1GiB", "--prices", prices, "--qps", "5")
+    (found,) = json.loads(bench("recommend", measured, *options, "--json").stdout)
+    assert found["sizing"]["documents"] == 60_000
+    assert found["sizing"]["currency"] == "€"
+    assert found["sizing"]["queries_per_second"] == 5
+    text = bench("recommend", measured, *options).stdout
+    assert all(sentence in text for sentence in found["sizing"]["sentences"])
+    prices.write_text('name = "mine"')
+    error = bench("recommend", measured, "--prices", prices, code=2).stderr
+    assert "mine.toml: date" in error
+    assert len(error.strip().splitlines()) == 1

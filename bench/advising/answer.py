@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,11 @@ from bench.advising.decision import Contender, Decision, decide, sequence
 from bench.advising.evidence import ALL, Evidence, Kept
 from bench.advising.search import Search, Value
 from bench.advising.wanted import Wanted
-from bench.analysis.at_size import Change
 from bench.analysis.certainty import keeps_all, queries_text
 from bench.analysis.labels import label
 from bench.analysis.money import cost
 from bench.analysis.recommendation import to_json
+from bench.analysis.sizing import bytes_text
 from bench.files import whole
 from bench.results.rows import quality_of, timed, untimed
 from bench.results.store import ADVICE
@@ -135,7 +134,7 @@ class Advice:
             if choice.expected and choice.beyond
             else "",
             self.growth,
-            f"{self.documents:,} documents take {_gib(choice.memory_bytes)} of memory; at "
+            f"{self.documents:,} documents take {bytes_text(choice.memory_bytes)} of memory; at "
             f"{self.wanted.queries_per_second:g} queries per second it costs "
             f"{choice.per_month:,.2f} per month, and {choice.per_million_queries:.3g} per million "
             f"queries of processor time ({self.prices}).",
@@ -230,7 +229,9 @@ class _Answer:
         expected, beyond = None, ""
         if self.is_beyond:
             change = self.search.change(trial_id)
-            expected, beyond = _expected(kept, change) if kept else None, change.caution
+            if kept:
+                expected = Kept(*change.applied(kept.share, kept.low, kept.high))
+            beyond = change.caution
         return Choice(
             trial_id=trial_id,
             configuration=label(row),
@@ -369,9 +370,9 @@ class _Answer:
             held = best["bytes_per_vector"] * self.search.documents
             if held > limit:
                 texts.append(
-                    f"the smallest that keeps enough, {label(best)}, takes {_gib(held)} for "
+                    f"the smallest that keeps enough, {label(best)}, takes {bytes_text(held)} for "
                     f"{self.search.documents:,} documents, {held / limit - 1:.0%} above the limit "
-                    f"of {_gib(limit)}"
+                    f"of {bytes_text(limit)}"
                 )
         if not texts:
             texts.append("each limit can be kept, but no configuration measured keeps them all")
@@ -383,14 +384,9 @@ class _Answer:
         backend = str(self.by_id.loc[chosen.trial_id]["backend"])
         grown = self.search.grown[backend]
         n = len(self.search.embeddings.corpus)
-        text = f"Latencies at {self.search.documents:,} documents are not measured: those of "
-        text += f"{backend} at {n:,} grow with n to the power of {grown.power:.2f}, "
-        if not grown.is_measured:
-            return text + "which is assumed."
-        sizes = " and ".join(f"{size:,}" for size in (grown.sizes[0], grown.sizes[-1]))
-        return text + (
-            f"fitted between {sizes} documents, where the largest is off by "
-            f"{math.expm1(grown.error):.0%}."
+        return (
+            f"Latencies at {self.search.documents:,} documents are not measured: those of "
+            f"{backend} at {n:,} grow with n to the power of {grown.power:.2f}, {grown.basis}."
         )
 
     def _guarantee(self) -> str:
@@ -425,38 +421,11 @@ class _Answer:
         return lines
 
 
-def _expected(kept: Kept, change: Change) -> Kept:
-    """Return the share kept at another size; the errors of both parts add up in squares."""
-    share = kept.share * change.factor
-    low, high = (
-        share
-        * (
-            1
-            + sign
-            * math.hypot(
-                getattr(kept, end) / kept.share - 1, getattr(change, end) / change.factor - 1
-            )
-        )
-        if share > 0
-        else share
-        for sign, end in ((-1, "low"), (1, "high"))
-    )
-    return Kept(share, max(0.0, low), high)
-
-
 def _ratio(first: float, second: float, above: str, below: str) -> str:
     """Return how many times as large one figure is, in words."""
     ratio = first / second
     word, ratio = (above, ratio) if ratio >= 1 else (below, 1 / ratio)
     return f"{ratio:.2g} times {word}"
-
-
-def _gib(count: float) -> str:
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if abs(count) < 1024 or unit == "GiB":
-            break
-        count /= 1024
-    return f"{count:,.3g} {unit}"
 
 
 def _finite(value: Any) -> Any:

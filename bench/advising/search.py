@@ -28,7 +28,7 @@ from bench.advising.growing import measured_growth
 from bench.advising.wanted import LATENCY, MEMORY, Wanted
 from bench.analysis.at_size import AtSize, Change
 from bench.analysis.money import Prices, cost
-from bench.analysis.sizing import Growth, growth
+from bench.analysis.sizing import Growth, growth, rescoring, slowed
 from bench.backends import LIBRARY, REFERENCE, backends, get_backend
 from bench.embeddings import Embeddings, embed
 from bench.errors import UsageError
@@ -318,8 +318,12 @@ class Search:
         Their latencies are those at the size wanted.
         """
         slower = np.array([self.slower(backend) for backend in rows["backend"]], dtype=float)
+        rescored = rescoring(rows)
         rows = rows.assign(
-            **{name: rows[name] * slower for name in ("latency_ms_p50", "latency_ms_p95")}
+            **{
+                name: slowed(rows[name], rescored, slower)
+                for name in ("latency_ms_p50", "latency_ms_p95")
+            }
         )
         sizes, stages, times = rows["bytes_per_vector"], rows["stages"], rows["latency_ms_p50"]
         return rows.assign(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -33,6 +34,20 @@ class Change:
     caution: str = ""
     """What it rests on."""
 
+    def applied(self, share: float, low: float, high: float) -> tuple[float, float, float]:
+        """Return the share kept at that size, with its bounds, from those at the size measured.
+
+        The errors of both parts add up in squares. All NaN if it is refused.
+        """
+        if not share > 0 or not self.factor > 0:
+            return (math.nan,) * 3 if self.refused else (share * self.factor,) * 3
+        found = share * self.factor
+        below, above = (
+            math.hypot(own / share - 1, moved / self.factor - 1)
+            for own, moved in ((low, self.low), (high, self.high))
+        )
+        return found, max(0.0, found * (1 - below)), found * (1 + above)
+
 
 UNCHANGED = Change(1.0, 1.0, 1.0)
 """At the measured size, and of the full dimension, which all is compared with."""
@@ -52,7 +67,7 @@ class AtSize:
         """`frame` holds trials of one dataset and encoder; `queries` their per-query rows."""
         self.documents = documents
         self._exact = exact_rows(frame)
-        self.measured = int(self._exact["n_corpus"].max()) if len(self._exact) else documents
+        self.measured = int(frame["n_corpus"].max()) if len(frame) else documents
         self._queries = queries
         self._of = cache(self._projected)
 

@@ -22,7 +22,7 @@ from bench.analysis.tables import curves, dimension_table, truncation
 from bench.analysis.worth import Step, steps, subset_rows
 from bench.errors import NothingToShow
 from bench.quality.intervals import LEVEL
-from bench.results.rows import groups, is_synthetic, quality_of
+from bench.results.rows import groups, is_synthetic, quality_of, wholes
 
 YES, IN_PART, NOT_SHOWN, UNKNOWN = "yes", "in part", "not shown", "unknown"
 TRAILING, PCA = "trailing", "pca"
@@ -87,6 +87,7 @@ def verdict(
     `bench.projection.project` returned, for the second sentence. Raises NothingToShow if no
     dataset has an exact pass of truncated vectors below the full dimension.
     """
+    frame = wholes(frame)
     held = certainties(frame, queries)
     found = [answer for key, part in groups(frame) if (answer := answer_of(part, held[key]))]
     if not found:

@@ -5,15 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from bench.analysis.certainty import Certainty, Queries, certainties, queries_text
 from bench.analysis.labels import label
+from bench.analysis.money import Prices, load_prices
+from bench.analysis.serving import (
+    MEMORY,
+    NEED,
+    QUERIES_PER_SECOND,
+    REFUSED,
+    Served,
+    Sizing,
+    Target,
+)
+from bench.analysis.sizing import Growths, bytes_text, growths
 from bench.errors import NothingToShow, UsageError, near_miss
 from bench.results.derived import ALL_COLUMNS
-from bench.results.rows import Quality, groups, quality_of, timed
+from bench.results.rows import Quality, groups, quality_of, timed, wholes
 
 RETAIN = 0.98
 _ALIKE = 1.1
@@ -49,11 +61,53 @@ class Recommendation:
     trial: dict[str, object]
     basis: str = ""
     """What the bounds rest on: among how many configurations, on how many queries."""
+    sizing: Sizing | None = None
+    """What the choice, or else what comes nearest, takes where it will serve; None if nothing was
+    said of that."""
 
     def lines(self) -> list[str]:
         """Return the recommendation as sentences."""
-        lines = (self.why, self.why_not_cheaper, self.fastest, self.basis)
+        takes = self.sizing.lines() if self.sizing else []
+        lines = (self.why, *takes, self.why_not_cheaper, self.fastest, self.basis)
         return [line for line in lines if line]
+
+    def record(self) -> dict[str, Any]:
+        """Return it for JSON; `sizing` only where it was asked for."""
+        found = {name: value for name, value in vars(self).items() if name != "sizing"}
+        return found | ({"sizing": self.sizing.record()} if self.sizing else {})
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a configuration of one dataset and encoder must keep to."""
+
+    retain: float
+    limits: Mapping[str, float]
+    target: Target | None = None
+
+    def rows(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return timed rows where they will serve, with the columns `NEED` and `REFUSED`."""
+        if self.target:
+            return self.target.rows(rows, self.retain)
+        return rows.assign(**{NEED: self.retain, REFUSED: ""})
+
+    @property
+    def max_memory(self) -> float | None:
+        """Most memory for all documents, bytes."""
+        return self.target.served.max_memory if self.target else None
+
+    @property
+    def among(self) -> str:
+        """The number of documents if it is not the one measured, in words."""
+        beyond = self.target is not None and self.target.is_beyond
+        return f" among {self.target.documents:,} documents" if self.target and beyond else ""
+
+    def sizing(self, rows: pd.DataFrame, row: pd.Series) -> Sizing | None:
+        """Return what `row` takes; `rows` holds it as measured."""
+        if self.target is None:
+            return None
+        share, low, high = (float(row[c]) for c in _KEPT)
+        return self.target.sizing(rows.loc[row.name], (share, low, high), row[NEED])
 
 
 def recommend(
@@ -63,6 +117,11 @@ def recommend(
     max_p95_ms: float | None = None,
     max_bytes_per_vector: float | None = None,
     limits: Mapping[str, float] | None = None,
+    *,
+    documents: float | None = None,
+    max_memory: float | None = None,
+    prices: Prices | str | Path | None = None,
+    queries_per_second: float | None = None,
 ) -> list[Recommendation]:
     """Return, for each dataset and encoder, the cheapest timed configuration that keeps `retain`.
 
@@ -72,9 +131,20 @@ def recommend(
     A configuration with a `caution` is not chosen. Cheapest is the one with the fewest bytes per
     vector, the index and everything searched included; within a tenth of the fewest, the one with
     the lowest median latency. `limits` gives the worst value allowed in a column, measured or
-    derived: the highest if lower is better, and the reverse. Raises UsageError for a `retain`
-    outside 0…1 or a limit that no column has, NothingToShow without a timed trial.
+    derived: the highest if lower is better, and the reverse. Rows of smaller parts of a corpus tell
+    how figures grow, and are not chosen for themselves.
+
+    `documents` is how many it will serve, those measured by default. At another number the limits
+    hold for the figures there (`bench.analysis.sizing`), and so much more must be kept as that
+    corpus takes (`bench.analysis.at_size`); where the projection to it is refused, only the full
+    dimension is chosen. `max_memory` limits the memory of all documents, bytes. `prices`, a list or
+    its TOML file, and `queries_per_second` are what the money is for. With any of the four the
+    decision has a `sizing`.
+
+    Raises UsageError for a `retain` outside 0…1, a limit that no column has, or a number that is
+    not above 0; NothingToShow without a timed trial.
     """
+    served = _served(documents, max_memory, prices, queries_per_second)
     if not 0 < retain <= 1:
         raise UsageError(f"--retain is a share between 0 and 1, not {retain}")
     named = {"latency_ms_p95": max_p95_ms, "bytes_per_vector": max_bytes_per_vector}
@@ -89,50 +159,92 @@ def recommend(
             "there is no timed trial to choose from; "
             "a study's [[configurations]] name what is timed"
         )
-    parts = [(key, part) for key, part in groups(frame) if len(timed(part))]
-    held = certainties(frame, queries)
-    return [_recommend(part, held[key], retain, wanted) for key, part in parts]
+    whole = wholes(frame)
+    parts = [(key, part) for key, part in groups(whole) if len(timed(part))]
+    held = certainties(whole, queries)
+    grown = growths(frame) if served else {}
+    table = queries if isinstance(queries, pd.DataFrame) else None
+    return [
+        _recommend(part, held[key], _asked(retain, wanted, served, part, table, grown))
+        for key, part in parts
+    ]
 
 
-def _recommend(
-    frame: pd.DataFrame, certainty: Certainty, retain: float, limits: Mapping[str, float]
-) -> Recommendation:
-    quality = quality_of(frame)
+def _served(
+    documents: float | None,
+    max_memory: float | None,
+    prices: Prices | str | Path | None,
+    queries_per_second: float | None,
+) -> Served | None:
+    """Return what will be served; None if nothing was said of it."""
+    if all(each is None for each in (documents, max_memory, prices, queries_per_second)):
+        return None
+    return Served(
+        documents=documents,
+        max_memory=max_memory,
+        prices=prices if isinstance(prices, Prices) else load_prices(prices),
+        queries_per_second=(
+            QUERIES_PER_SECOND if queries_per_second is None else queries_per_second
+        ),
+    )
+
+
+def _asked(
+    retain: float,
+    limits: Mapping[str, float],
+    served: Served | None,
+    part: pd.DataFrame,
+    queries: pd.DataFrame | None,
+    grown: Growths,
+) -> _Asked:
+    return _Asked(retain, limits, Target(served, part, queries, grown) if served else None)
+
+
+def _recommend(frame: pd.DataFrame, certainty: Certainty, asked: _Asked) -> Recommendation:
+    quality, retain = quality_of(frame), asked.retain
     order = ["bytes_per_vector", "latency_ms_p50", "trial_id"]
-    ordered = timed(frame).sort_values(order, kind="stable", ignore_index=True)
-    kept = certainty.kept(ordered)
+    measured = timed(frame).sort_values(order, kind="stable", ignore_index=True)
+    kept = certainty.kept(measured)
+    ordered = asked.rows(measured)
     ordered[_KEPT] = kept
-    needed = partial(certainty.needed, share=retain, critical=kept.attrs["critical"])
+    needed = partial(certainty.needed, critical=kept.attrs["critical"])
     dataset, encoder = str(ordered["dataset"].iloc[0]), str(ordered["encoder"].iloc[0])
     basis = (
         f"Chosen among {len(ordered)} configurations. The bounds hold for all of them at once, in "
         f"95 % of samples of {certainty.units}."
     )
-    fit = ordered[_fits(ordered, retain, limits)]
+    if asked.among:
+        basis += f" They are those among the {measured['n_corpus'].max():,} documents measured."
+    fit = ordered[_fits(ordered, asked)]
     if fit.empty:
-        best = ordered.loc[ordered["low"].fillna(-1).idxmax()]
+        best = ordered.loc[(ordered["low"].fillna(-1) - ordered[NEED]).idxmax()]
+        nearest = "The nearest is"
+        enough = ordered[(ordered["caution"].fillna("") == "") & (ordered["low"] >= ordered[NEED])]
+        if asked.target and len(enough):
+            best, nearest = enough.iloc[0], "The smallest that keeps enough is"
         why = (
             f"No configuration measured is certain to keep {retain:.1%} of the {quality.label} of "
-            f"exact search at the full dimension{_limits_text(limits)}. "
-            f"The nearest is {_described(best, quality)}."
+            f"exact search at the full dimension{asked.among}{_limits_text(asked)}. "
+            f"{nearest} {_described(best, quality)}."
         )
-        if best["low"] < retain:
-            why += _power(needed(best["trial_id"])).capitalize() + "."
-        return Recommendation(dataset, encoder, None, "", why, "", "", {}, basis)
+        if best["low"] < best[NEED]:
+            why += _power(needed(best["trial_id"], share=best[NEED])).capitalize() + "."
+        sizing = asked.sizing(measured, best)
+        return Recommendation(dataset, encoder, None, "", why, "", "", {}, basis, sizing)
     least = fit["bytes_per_vector"].min()
     near = fit[fit["bytes_per_vector"] <= _ALIKE * least]
     near = fit if near.empty else near  # no server reports its size
     chosen = near.loc[near["latency_ms_p50"].idxmin()]
     why = (
         f"Use {_described(chosen, quality)}: {_size(chosen)}, "
-        f"p50 {chosen['latency_ms_p50']:.3f} ms, p95 {chosen['latency_ms_p95']:.3f} ms, "
-        f"{chosen['speedup_vs_exact']:.1f}× the speed of exact search at {chosen['full_dim']} d."
+        f"p50 {chosen['latency_ms_p50']:.3f} ms, p95 {chosen['latency_ms_p95']:.3f} ms"
+        f"{_faster(chosen, ', {:.1f}× the speed of exact search at {} d')}{asked.among}."
     )
     why_not = "No cheaper configuration was measured."
     cheaper = ordered[ordered["bytes_per_vector"] < least]
     if len(cheaper):
         last = cheaper.iloc[-1]
-        reason = _rejection(last, retain, limits, needed)
+        reason = _rejection(last, asked, needed)
         text = reason.text if reason else ""
         why_not = f"Not the next cheaper one, {label(last)} ({_size(last)}): {text}."
     quick = fit.loc[fit["latency_ms_p50"].idxmin()]
@@ -140,44 +252,68 @@ def _recommend(
     if quick["trial_id"] != chosen["trial_id"]:
         fastest = (
             f"If speed matters more than memory: {_described(quick, quality)}, "
-            f"p50 {quick['latency_ms_p50']:.3f} ms "
-            f"({quick['speedup_vs_exact']:.1f}× exact search), {_size(quick)}."
+            f"p50 {quick['latency_ms_p50']:.3f} ms"
+            f"{_faster(quick, ' ({:.1f}× exact search)')}, {_size(quick)}."
         )
-    trial = _jsonable(chosen.drop(_KEPT))
     return Recommendation(
-        dataset, encoder, chosen["trial_id"], label(chosen), why, why_not, fastest, trial, basis
+        dataset=dataset,
+        encoder=encoder,
+        trial_id=chosen["trial_id"],
+        configuration=label(chosen),
+        why=why,
+        why_not_cheaper=why_not,
+        fastest=fastest,
+        trial=_jsonable(measured.loc[chosen.name]),
+        basis=basis,
+        sizing=asked.sizing(measured, chosen),
     )
 
 
-def _fits(rows: pd.DataFrame, retain: float, limits: Mapping[str, float]) -> pd.Series:
+def _faster(row: pd.Series, text: str) -> str:
+    """Return the speed-up in words; nothing where it is not of this number of documents."""
+    speedup = row["speedup_vs_exact"]
+    return "" if pd.isna(speedup) else text.format(speedup, row["full_dim"])
+
+
+def _fits(rows: pd.DataFrame, asked: _Asked) -> pd.Series:
     """Return which rows have no `_rejection`, bool."""
-    fit = (rows["caution"].fillna("") == "") & (rows["low"] >= retain)
-    for column, limit in limits.items():
+    fit = (rows["caution"].fillna("") == "") & (rows["low"] >= rows[NEED])
+    for column, limit in asked.limits.items():
         higher = ALL_COLUMNS[column].better == "higher"
         fit &= rows[column] >= limit if higher else rows[column] <= limit
-    return fit
+    return fit if asked.max_memory is None else fit & (rows[MEMORY] <= asked.max_memory)
 
 
 def _rejection(
     row: pd.Series,
-    retain: float,
-    limits: Mapping[str, float],
-    needed: Callable[[str], int | None],
+    asked: _Asked,
+    needed: Callable[..., int | None],
 ) -> Rejection | None:
     if isinstance(row["caution"], str) and row["caution"]:
         return Rejection(_CAUTION, row["caution"])
     kept, low, high = (row[c] for c in _KEPT)
     if pd.isna(low):
         return Rejection(_QUALITY, "its results per query are missing, so nothing can be shown")
-    if low < retain:
-        text = f"it keeps {kept:.1%} [{low:.1%}, {high:.1%}], less than the {retain:.1%} asked for"
-        if kept >= retain:
+    if row[REFUSED]:
+        return Rejection(_QUALITY, f"nothing can be said of it{asked.among}: {row[REFUSED]}")
+    if low < (need := row[NEED]):
+        share = f"the {need:.1%} asked for"
+        if need > 1:
+            share = f"all, and{asked.among} it loses too much to keep {asked.retain:.1%}"
+        elif need > asked.retain:
+            share = f"the {need:.1%} that it takes here to keep {asked.retain:.1%}{asked.among}"
+        text = f"it keeps {kept:.1%} [{low:.1%}, {high:.1%}], less than {share}"
+        if kept >= need:
             text = (
-                f"it keeps {kept:.1%}, but its interval reaches down to {low:.1%}, below the "
-                f"{retain:.1%} asked for{_power(needed(row['trial_id']), '; ')}"
+                f"it keeps {kept:.1%}, but its interval reaches down to {low:.1%}, below "
+                f"{share}{_power(needed(row['trial_id'], share=need), '; ')}"
             )
         return Rejection(_QUALITY, text)
-    for column, limit in limits.items():
+    if asked.max_memory is not None and not row[MEMORY] <= asked.max_memory:
+        over = f", above the limit of {bytes_text(asked.max_memory)}"
+        shown = "unknown" if pd.isna(row[MEMORY]) else f"{bytes_text(row[MEMORY])}{over}"
+        return Rejection(_LIMIT, f"its memory of all documents is {shown}", "bytes_per_vector")
+    for column, limit in asked.limits.items():
         higher = ALL_COLUMNS[column].better == "higher"
         value = row[column]
         if pd.isna(value) or (value < limit if higher else value > limit):
@@ -207,11 +343,13 @@ def _size(row: pd.Series) -> str:
     return f"{size:,.0f} bytes per vector"
 
 
-def _limits_text(limits: Mapping[str, float]) -> str:
+def _limits_text(asked: _Asked) -> str:
     words = [
         f"{column} {'at least' if ALL_COLUMNS[column].better == 'higher' else 'at most'} {value:g}"
-        for column, value in limits.items()
+        for column, value in asked.limits.items()
     ]
+    if asked.max_memory is not None:
+        words.append(f"at most {bytes_text(asked.max_memory)} of memory")
     return f" with {' and '.join(words)}" if words else ""
 
 

@@ -9,19 +9,28 @@ document.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from bench.backends import backends
-from bench.embeddings.smaller import whole_dataset
-from bench.results.rows import timed
+from bench.results.rows import base_dataset, single_stage, timed
 from bench.results.schema import CONFIGURATION
 
 LATENCY, BUILD = "latency_ms_p50", "build_seconds"
 _ASSUMED = {LATENCY: (1.0, 0.3), BUILD: (1.0, 1.08)}
 """Power of n if the search is exhaustive, and if it is not."""
+MOST_FITTED = 2
+"""With more sizes, the largest shows how far the fit to the others is off."""
+_LEAST = (1.0, 0.0)
+"""Least power. A small corpus hides what a query costs besides, so exhaustive search seems to grow
+less than it does; and nothing gets faster with more documents."""
+_AS_LATENCY = ("latency_ms_p", "latency_cold_ms_", "server_ms_")
+_AS_RATE = ("qps", "batch_qps")
+_IN_ALL = ("index_bytes", "memory_bytes", "disk_bytes", "peak_memory_bytes")
+_OF_MEASURED_SIZE = ("speedup_vs_exact", "bandwidth_fraction")
 _SETTING = [c for c in CONFIGURATION if c != "dataset"]
 
 
@@ -42,81 +51,116 @@ class Growth:
         """Whether the power was fitted."""
         return bool(self.sizes)
 
+    @property
+    def basis(self) -> str:
+        """What the power rests on, in words."""
+        if not self.sizes:
+            return "assumed"
+        missed = f"which leaves {self.missed}"
+        if len(self.sizes) > MOST_FITTED:
+            missed = f"where the largest is {self.missed} off what the others foretell"
+        return f"fitted {self.span}, {missed}"
+
+    @property
+    def span(self) -> str:
+        """The sizes that were measured, in words."""
+        return f"from {self.sizes[0]:,} to {self.sizes[-1]:,} documents"
+
+    @property
+    def missed(self) -> str:
+        """The error as a share, in words."""
+        return f"{np.expm1(self.error):.0%}"
+
     def at(self, value: float, n: float, documents: float) -> float:
         """Return the figure at `documents` from its `value` at `n`."""
         return float(value * (documents / n) ** self.power)
 
 
+Growths: TypeAlias = Mapping[str, Mapping[str, Growth]]
+"""What `growth` found for `LATENCY` and for `BUILD`."""
+
+
+def growths(frame: pd.DataFrame) -> Growths:
+    """Return how latency and build time grow, by column and backend."""
+    return {column: growth(frame, column) for column in (LATENCY, BUILD)}
+
+
 def growth(frame: pd.DataFrame | None, column: str = LATENCY) -> dict[str, Growth]:
     """Return how `column`, `LATENCY` or `BUILD`, grows by backend; assumed without a `frame`."""
+    exact = {name: backend.exact for name, backend in backends().items()}
+    if frame is not None:
+        # A table may hold a backend that is not installed here.
+        exact = {str(name): False for name in timed(frame)["backend"].unique()} | exact
+    found = {
+        name: Growth(_ASSUMED[column][0 if scans else 1], float("nan"), ())
+        for name, scans in exact.items()
+    }
     if frame is None:
-        return {
-            name: Growth(_ASSUMED[column][0 if backend.exact else 1], float("nan"), ())
-            for name, backend in backends().items()
-        }
+        return found
     rows = timed(frame)
-    rows = rows.assign(base=rows["dataset"].map(whole_dataset)).dropna(subset=[column])
+    rows = rows.assign(base=base_dataset(rows))
     rows = rows[rows[column] > 0]
-    found = growth(None, column)
-    for name, backend in backends().items():
-        found[name] = _fitted(rows[rows["backend"] == name], column) or found[name]
-        if backend.exact:
-            # A small corpus hides what a query costs besides; a larger one is read through.
-            found[name] = replace(found[name], power=max(1.0, found[name].power))
+    for name, part in rows.groupby("backend"):
+        least = _LEAST[0 if exact[str(name)] else 1]
+        alone = _fitted(single_stage(part), column, least)
+        found[str(name)] = alone or _fitted(part, column, least) or found[str(name)]
     return found
 
 
-def _fitted(rows: pd.DataFrame, column: str) -> Growth | None:
+def _fitted(rows: pd.DataFrame, column: str, least: float) -> Growth | None:
     """Fit one power to all configurations measured at two sizes or more; None without any."""
-    setting = ["base", *_SETTING]
-    alike = rows.groupby(setting, dropna=False)["n_corpus"].transform("nunique") > 1
-    rows = rows[alike]
+    if rows["n_corpus"].nunique() < MOST_FITTED:
+        return None
+    rows = rows[rows.groupby(_keys(rows))["n_corpus"].transform("nunique") > 1]
     if rows.empty:
         return None
     sizes = tuple(sorted(rows["n_corpus"].unique().tolist()))
-    power, left = _power(rows, column)
+    power, left = _power(rows, column, least)
     error = float(np.sqrt(np.mean(left**2)))
-    if len(sizes) > 2:
+    if len(sizes) > MOST_FITTED:
         earlier = rows[rows["n_corpus"] < sizes[-1]]
         last = rows[rows["n_corpus"] == sizes[-1]]
-        error = _missed(earlier, last, column)
+        error = _missed(earlier, last, column, least)
     return Growth(power, error, sizes)
 
 
-def _power(rows: pd.DataFrame, column: str) -> tuple[float, np.ndarray]:
-    """Return the common power, and what it leaves of each row's logarithm."""
-    keys = rows[["base", *_SETTING]].astype(str).agg("|".join, axis=1)
+def _power(rows: pd.DataFrame, column: str, least: float) -> tuple[float, np.ndarray]:
+    """Return the common power, at least `least`, and what it leaves of each row's logarithm."""
+    keys = _keys(rows)
     x, y = np.log(rows["n_corpus"].to_numpy(float)), np.log(rows[column].to_numpy(float))
     # A constant of its own for each configuration.
     x = x - pd.Series(x).groupby(keys.to_numpy()).transform("mean").to_numpy()
     y = y - pd.Series(y).groupby(keys.to_numpy()).transform("mean").to_numpy()
-    power = float((x * y).sum() / (x**2).sum()) if (x**2).sum() > 0 else 0.0
+    power = max(least, float((x * y).sum() / (x**2).sum()) if (x**2).sum() > 0 else 0.0)
     return power, y - power * x
 
 
-def _missed(earlier: pd.DataFrame, last: pd.DataFrame, column: str) -> float:
+def _missed(earlier: pd.DataFrame, last: pd.DataFrame, column: str, least: float) -> float:
     """Return how far the largest size lies from what the smaller ones foretell, in logarithms."""
-    power, _ = _power(earlier, column)
-    setting = ["base", *_SETTING]
-    joined = last.fillna("").merge(earlier.fillna(""), on=setting, suffixes=("", "_before"))
+    power, _ = _power(earlier, column, least)
+    newest = earlier.assign(key=_keys(earlier)).sort_values("n_corpus").groupby("key").last()
+    before = newest[["n_corpus", column]].add_suffix("_before")
+    joined = last.assign(key=_keys(last)).join(before, "key")
+    joined = joined[joined["n_corpus_before"].notna()]
     if joined.empty:
         return float("nan")
-    newest = joined.sort_values("n_corpus_before").groupby(setting, dropna=False).tail(1)
-    foretold = (
-        newest[f"{column}_before"].astype(float)
-        * (newest["n_corpus"] / newest["n_corpus_before"]).astype(float) ** power
-    )
-    return float(np.sqrt(np.mean(np.log(newest[column].astype(float) / foretold) ** 2)))
+    grown = (joined["n_corpus"] / joined["n_corpus_before"]).astype(float) ** power
+    foretold = joined[f"{column}_before"].astype(float) * grown
+    return float(np.sqrt(np.mean(np.log(joined[column].astype(float) / foretold) ** 2)))
 
 
-def at_size(
-    rows: pd.DataFrame, documents: float, grown: Mapping[str, Mapping[str, Growth]]
-) -> pd.DataFrame:
-    """Return timed rows with their times and sizes at another number of documents.
+def _keys(rows: pd.DataFrame) -> pd.Series:
+    """Return what differs in nothing but the size of the corpus, text."""
+    return rows[["base", *_SETTING]].astype(str).agg("|".join, axis=1)
 
-    `grown` maps `LATENCY` and `BUILD` to what `growth` found. Bytes per vector stay; the memory of
-    all vectors grows in proportion. Speed-ups are dropped: they are of the measured size.
+
+def at_size(rows: pd.DataFrame, documents: float, grown: Growths) -> pd.DataFrame:
+    """Return timed rows with their times, rates and sizes at another number of documents.
+
+    Bytes per vector stay; the memory of all vectors grows in proportion. Encoding and rescoring
+    take as long as they did. Speed-ups are dropped: they are of the measured size.
     """
+    rescored = rescoring(rows)
     n = rows["n_corpus"].to_numpy(float)
     factor = {
         column: np.array(
@@ -127,16 +171,54 @@ def at_size(
         )
         for column in (LATENCY, BUILD)
     }
-    times = [c for c in rows if c.startswith(("latency_ms_p", "end_to_end"))]
     found = rows.copy()
-    found[times] = found[times].mul(factor[LATENCY], axis=0)
-    found[BUILD] = found[BUILD] * factor[BUILD]
-    for column in ("index_bytes", "memory_bytes", "disk_bytes", "peak_memory_bytes"):
-        found[column] = found[column] * (documents / n)
-    faster = [c for c in rows if c.startswith("speedup_vs_exact")]
-    found[faster] = np.nan
+    for column in rows:
+        if column.startswith(_AS_LATENCY):
+            found[column] = slowed(rows[column], rescored, factor[LATENCY])
+        elif column.startswith(_AS_RATE):
+            found[column] = 1e3 / slowed(1e3 / rows[column], rescored, factor[LATENCY])
+        elif column in _IN_ALL:
+            found[column] = rows[column] * (documents / n)
+        elif column.startswith(_OF_MEASURED_SIZE):
+            found[column] = np.nan
+    found["end_to_end_ms_p50"] += found[LATENCY] - rows[LATENCY]
+    found[BUILD] = rows[BUILD] * factor[BUILD]
     found["n_corpus"] = documents
     return found
+
+
+def rescoring(rows: pd.DataFrame) -> pd.Series:
+    """Return the time of each row's later stages, ms: it depends on the shortlist alone."""
+    return rows["rescore_ms_p50"].fillna(0.0).astype(float)
+
+
+def slowed(ms: pd.Series, rescored: pd.Series, factor: np.ndarray) -> pd.Series:
+    """Return latencies of which all but the rescoring takes `factor` times as long, ms (n,)."""
+    return (ms - rescored).clip(lower=0) * factor + np.minimum(rescored, ms)
+
+
+def bytes_text(count: float) -> str:
+    """Return a number of bytes in words, as ``1.22 GiB``."""
+    units = ("bytes", "KiB", "MiB", "GiB", "TiB")
+    for unit in units:
+        if abs(count) < 1024 or unit == units[-1]:
+            break
+        count /= 1024
+    return f"{count:,.0f} {unit}" if count >= 1000 else f"{count:,.3g} {unit}"
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a duration in words, as ``34 minutes``."""
+    for most, unit in ((90.0, "s"), (60.0, "minutes"), (48.0, "hours")):
+        if seconds < most:
+            return f"{seconds:.2g} {unit}"
+        seconds /= 60 if unit != "hours" else 24
+    return f"{seconds:,.0f} days"
+
+
+def digits(value: float) -> str:
+    """Return a number in words, to three digits: ``0.155``, ``2,120``."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{float(f'{value:.3g}'):,.0f}"
 
 
 def sizing_table(frame: pd.DataFrame) -> pd.DataFrame:
@@ -149,7 +231,7 @@ def sizing_table(frame: pd.DataFrame) -> pd.DataFrame:
     rows = timed(frame)
     rows = rows[rows["bytes_per_vector"].notna() & rows["component_bits"].notna()]
     rows = rows[rows["stages"].fillna("") == ""]
-    grown = {column: growth(frame, column) for column in (LATENCY, BUILD)}
+    grown = growths(frame)
     found = []
     keys = ["backend", "precision", "build_params"]
     for (backend, precision, build), part in rows.groupby(keys, dropna=False, sort=False):

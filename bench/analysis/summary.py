@@ -32,7 +32,7 @@ from bench.analysis.tables import (
 )
 from bench.reducers import BASELINE, LEARNED, ROTATION
 from bench.results.derived import ALL_COLUMNS
-from bench.results.rows import bm25_rows, exact_rows, groups, quality_of, timed
+from bench.results.rows import bm25_rows, exact_rows, groups, quality_of, timed, wholes
 from bench.results.store import load_of_last_machine, load_quality
 
 MOST_OF_FRONT = 200
@@ -123,7 +123,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Summary:
-    """Contents of a report on a results folder."""
+    """Contents of a report on a results folder.
+
+    Smaller parts of a corpus have no section: they show how an index grows.
+    """
 
     frame: pd.DataFrame
     recommendations: list[Recommendation]
@@ -139,7 +142,7 @@ class Summary:
                 ("", *figures),
                 [*figures.itertuples(name=None)],
             )
-            for encoder, figures in side_by_side(self.frame).items()
+            for encoder, figures in side_by_side(wholes(self.frame)).items()
         ]
 
 
@@ -175,10 +178,11 @@ def summary_of(
     limits: Mapping[str, float] | None = None,
 ) -> Summary:
     """Do as `summarise` with trials and queries that are loaded already."""
-    held = certainties(frame, queries)
-    decisions = recommend(frame, held, retain, limits=limits) if len(timed(frame)) else []
-    shown = verdicts(frame, held, margin)
-    sections = [_section(part, held[key], shown.get(key)) for key, part in groups(frame)]
+    whole = wholes(frame)
+    held = certainties(whole, queries)
+    decisions = recommend(whole, held, retain, limits=limits) if len(timed(whole)) else []
+    shown = verdicts(whole, held, margin)
+    sections = [_section(part, held[key], shown.get(key)) for key, part in groups(whole)]
     return Summary(frame, decisions, sections, list(other_machines))
 
 

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import click
 
-from bench.cli.options import FOLDER, json_option, print_json
+from bench.cli.options import (
+    BUDGET,
+    FOLDER,
+    documents_option,
+    json_option,
+    max_memory_option,
+    max_p95_option,
+    prices_option,
+    print_json,
+)
 
 
 @click.command("advise")
@@ -26,17 +35,19 @@ from bench.cli.options import FOLDER, json_option, print_json
     show_default=True,
     help="What to minimise: bytes per vector, median latency, or money per month.",
 )
-@click.option("--max-p95-ms", type=float, help="Highest p95 latency allowed, ms.")
-@click.option("--max-memory", metavar="SIZE", help="Most memory for all documents, as in 32GiB.")
-@click.option("--documents", metavar="N", help="Documents that it will serve, as in 20e6.")
+@max_p95_option
+@max_memory_option
+@documents_option
 @click.option("--qps", type=float, default=10.0, show_default=True, help="Queries per second.")
-@click.option("--budget", default="10m", show_default=True, help="Time that it may take.")
+@click.option(
+    "--budget", type=BUDGET, default="10m", show_default=True, help="Time that it may take."
+)
 @click.option(
     "--backends",
     metavar="NAME,…",
     help="Indexes to try; all for every library installed.  [default: those of the core]",
 )
-@click.option("--prices", type=FOLDER, help="Price list, TOML.  [default: an example]")
+@prices_option
 @click.option("--out", type=FOLDER, help="Results folder.  [default: results/advise-…]")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @json_option
@@ -46,10 +57,10 @@ def advise_command(
     keep: float,
     objective: str,
     max_p95_ms: float | None,
-    max_memory: str | None,
-    documents: str | None,
+    max_memory: float | None,
+    documents: int | None,
     qps: float,
-    budget: str,
+    budget: float,
     backends: str | None,
     prices: Path | None,
     out: Path | None,
@@ -62,14 +73,14 @@ def advise_command(
     --budget searches on.
     """
     from bench.advising import advise
-    from bench.advising.wanted import Wanted, bytes_of, count_of, seconds_of
+    from bench.advising.wanted import Wanted
 
     wanted = Wanted(
         keep=keep,
         objective=objective,  # type: ignore[arg-type]  # click has checked it
         max_p95_ms=max_p95_ms,
-        max_memory=bytes_of(max_memory) if max_memory else None,
-        documents=count_of(documents) if documents else None,
+        max_memory=max_memory,
+        documents=documents,
         queries_per_second=qps,
     )
     names = [name.strip() for name in backends.split(",")] if backends else None
@@ -79,7 +90,7 @@ def advise_command(
         wanted,
         out=out,
         backends=names,
-        seconds=seconds_of(budget),
+        seconds=budget,
         prices=prices,
         progress=not quiet,
     )

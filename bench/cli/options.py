@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,59 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic since click
             self.fail(f"'{value}' is not a list of comma-separated numbers", param, ctx)
 
 
+_BYTES = {"": 1, "B": 1}
+_BYTES |= {f"{p}B": 1000**i for i, p in enumerate(("k", "M", "G", "T"), 1)}
+_BYTES |= {f"{p}iB": 1024**i for i, p in enumerate(("K", "M", "G", "T"), 1)}
+_SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
+
+
+class Scaled(click.ParamType):  # type: ignore[type-arg]
+    """A number with a unit, as people write it."""
+
+    def __init__(self, name: str, units: dict[str, int], example: str, least: float = 0.0) -> None:
+        """`units` maps what may follow the number to what it stands for, in any case."""
+        self.name = name
+        self._units = {unit.lower(): scale for unit, scale in units.items()}
+        self._example = example
+        self._least = least
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if not isinstance(value, str):
+            return float(value)
+        found = re.fullmatch(r"\s*([0-9.]+(?:[eE][+-]?\d+)?)\s*([A-Za-z]*)\s*", value)
+        try:
+            number = float(found[1]) * self._units[found[2].lower()] if found else 0.0
+        except (KeyError, ValueError):
+            number = 0.0
+        if not 0 < number < math.inf:
+            self.fail(f"'{value}' is not {self._example}", param, ctx)
+        if number < self._least:
+            self.fail(f"'{value}' measures nothing: give {self._least:g} s", param, ctx)
+        return number
+
+
+class Count(click.ParamType):  # type: ignore[type-arg]
+    """A whole number as people write it: ``20000000``, ``20e6`` or ``20,000,000``."""
+
+    name = "N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            number = float(str(value).replace(",", "").replace("_", ""))
+        except ValueError:
+            number = math.nan
+        if not 1 <= number < 1e13 or number != int(number):
+            self.fail(f"'{value}' is not a number of documents, such as 20e6", param, ctx)
+        return int(number)
+
+
+SIZE = Scaled("SIZE", _BYTES, "a size such as 32GiB")
+"""Bytes: ``32GiB``, ``500 MB`` or ``1e9``."""
+BUDGET = Scaled("TIME", _SECONDS, "a time such as 10m", least=10.0)
+"""Seconds: ``10m``, ``90s``, ``1h`` or ``600``; ten at least."""
+COUNT = Count()
 FOLDER = click.Path(path_type=Path)
 results_argument = click.argument("results", type=FOLDER)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -43,6 +97,18 @@ retain_option = click.option(
     default=0.98,
     show_default=True,
     help="Least share of the full dimension's quality, by the lower bound of its interval.",
+)
+
+
+max_p95_option = click.option("--max-p95-ms", type=float, help="Highest p95 latency allowed, ms.")
+max_memory_option = click.option(
+    "--max-memory", type=SIZE, help="Most memory for all documents, as in 32GiB."
+)
+documents_option = click.option(
+    "--documents", type=COUNT, help="Documents that it will serve, as in 20e6."
+)
+prices_option = click.option(
+    "--prices", type=FOLDER, help="Price list, TOML.  [default: an example]"
 )
 
 

@@ -9,8 +9,12 @@ import click
 
 from bench.cli.options import (
     FOLDER,
+    documents_option,
     json_option,
     margin_option,
+    max_memory_option,
+    max_p95_option,
+    prices_option,
     print_json,
     results_argument,
     retain_option,
@@ -65,7 +69,7 @@ def report_command(results: Path, retain: float, margin: float) -> None:
 @click.command("recommend")
 @results_argument
 @retain_option
-@click.option("--max-p95-ms", type=float, help="Highest p95 latency allowed, ms.")
+@max_p95_option
 @click.option("--max-bytes-per-vector", type=float, help="Most bytes per vector allowed.")
 @click.option(
     "--limit",
@@ -74,6 +78,10 @@ def report_command(results: Path, retain: float, margin: float) -> None:
     metavar="COLUMN=VALUE",
     help="Worst value allowed in a column of the table, as in build_seconds=60.",
 )
+@documents_option
+@max_memory_option
+@prices_option
+@click.option("--qps", type=float, help="Queries per second that it will serve.  [default: 10]")
 @json_option
 def recommend_command(
     results: Path,
@@ -81,18 +89,37 @@ def recommend_command(
     max_p95_ms: float | None,
     max_bytes_per_vector: float | None,
     limits: tuple[str, ...],
+    documents: int | None,
+    max_memory: float | None,
+    prices: Path | None,
+    qps: float | None,
     as_json: bool,
 ) -> None:
-    """Print the cheapest configuration with enough quality, and why no cheaper one qualifies."""
+    """Print the cheapest configuration with enough quality, and why no cheaper one qualifies.
+
+    With --documents all figures and limits are those at that number, and what they rest on is said;
+    so is what it costs.
+    """
     from bench.analysis.recommendation import recommend
     from bench.analysis.summary import folder_of
     from bench.results.store import load, load_queries
 
     wanted, frame = dict(map(_limit, limits)), load(results)
     queries = load_queries(folder_of(results))
-    decisions = recommend(frame, queries, retain, max_p95_ms, max_bytes_per_vector, wanted)
+    decisions = recommend(
+        frame,
+        queries,
+        retain,
+        max_p95_ms,
+        max_bytes_per_vector,
+        wanted,
+        documents=documents,
+        max_memory=max_memory,
+        prices=prices,
+        queries_per_second=qps,
+    )
     if as_json:
-        print_json([vars(decision) for decision in decisions])
+        print_json([decision.record() for decision in decisions])
         return
     for decision in decisions:
         if len(decisions) > 1:

@@ -15,17 +15,10 @@ from bench.embeddings import IDS, META, Embeddings, open_embeddings
 from bench.embeddings.encoding import digest
 from bench.errors import StudyError
 from bench.files import whole
+from bench.registry import PART
 
 _LAYOUT = "1"
 _ROWS = 65_536
-MARK = "@"
-"""Stands between the name of a dataset and the number of its documents that are used."""
-
-
-def whole_dataset(name: str) -> str:
-    """Return the dataset that a part belongs to: ``pydoc@3000`` → ``pydoc``."""
-    base, mark, size = name.rpartition(MARK)
-    return base if mark and size.isdigit() else name
 
 
 def sizes(found: Embeddings, wanted: Iterable[float]) -> list[Embeddings]:
@@ -45,7 +38,7 @@ def smaller(found: Embeddings, size: int) -> Embeddings:
     Parts are nested: a smaller one lies within a larger one. Ranks in it are those of a corpus that
     lost documents at random, but none that is relevant to a query of `found`.
     """
-    kept, name = _kept(found, size), f"{found.dataset}{MARK}{size}"
+    kept, name = _kept(found, size), f"{found.dataset}{PART}{size}"
     asked = hashlib.sha256("\0".join(found.query_ids).encode()).hexdigest()
     key = digest(_LAYOUT, found.key, str(size), asked)
     sets = found.folder.parent

@@ -2,8 +2,9 @@
 
 A figure's file has `TITLE` and ``draw(frame) -> Figure``, and may have `CAPTION` (how to read it).
 ``draw`` can be called on any frame from `bench.load`. With ``PROJECTED = True`` it is
-``draw(frame, projected)``, where `projected` comes from `bench.projection.project_folder`. Another
-package names such a module in the entry-point group ``matryoshka_bench.figures``.
+``draw(frame, projected)``, where `projected` comes from `bench.projection.project_folder`. With
+``PARTS = True`` the frame holds the rows of smaller parts of a corpus too, which show how an index
+grows. Another package names such a module in the entry-point group ``matryoshka_bench.figures``.
 
 Figures are as wide as matplotlib's ``figure.figsize``, so ``rc_context`` sets the width of one.
 """
@@ -23,11 +24,14 @@ from rich.console import Console
 
 from bench import registry
 from bench.errors import NothingToShow, UsageError
+from bench.results.rows import wholes
 
 ORDER = (
     "quality_vs_dimension",
     "quality_vs_documents",
     "dimension_vs_documents",
+    "cost_vs_documents",
+    "crossover",
     "quality_vs_latency",
     "recall_vs_qps",
     "memory_vs_dimension",
@@ -70,7 +74,7 @@ def draw_all(
     figure of other sizes of the corpus is drawn. Names each figure left out on standard error, with
     the reason. Raises NothingToShow if every figure is left out.
     """
-    drawn, left_out = {}, {}
+    drawn, left_out, whole = {}, {}, wholes(frame)
     # Only the width counts: each figure chooses its height.
     with mpl.rc_context({"figure.figsize": (width, width)}):
         for name, module in figures().items():
@@ -79,8 +83,9 @@ def draw_all(
                 continue
             if progress:
                 progress(f"drawing {name}")
+            rows = frame if getattr(module, "PARTS", False) else whole
             try:
-                drawn[name] = module.draw(frame, projected) if of_sizes else module.draw(frame)
+                drawn[name] = module.draw(rows, projected) if of_sizes else module.draw(rows)
             except NothingToShow as error:
                 left_out[name] = error
     if not drawn:

@@ -13,7 +13,6 @@ import pyarrow as pa
 from bench.backends import get_backend
 from bench.backends.precisions import FLOAT32
 from bench.embeddings import Embeddings
-from bench.embeddings.smaller import whole_dataset
 from bench.errors import StudyError
 from bench.libraries import versions
 from bench.measuring import mapped
@@ -21,6 +20,7 @@ from bench.measuring.bm25 import PARAMETERS
 from bench.measuring.jobs import Data, ExactKey
 from bench.measuring.prepared import ExactResults
 from bench.reducers import PLAIN, Reducer, get_reducer
+from bench.registry import whole_dataset
 from bench.study.plan import (
     BM25,
     EXACT,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench.projection.projecting import COLUMNS, MOST_TIMES, project
-from bench.results.rows import exact_rows, groups
+from bench.results.rows import exact_rows, groups, wholes
 from bench.results.store import load_relevant
 
 MOST_DIMENSIONS = 10
@@ -18,9 +18,12 @@ _STEPS = (1, 3)
 
 
 def shown(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the exact rows to project: of each reducer one seed, evenly spread dimensions."""
+    """Return the exact rows to project: of each reducer one seed, evenly spread dimensions.
+
+    Those of smaller parts of a corpus say nothing that the whole does not.
+    """
     parts = []
-    for _, part in groups(exact_rows(frame)):
+    for _, part in groups(exact_rows(wholes(frame))):
         for _, rows in part.groupby("reducer", sort=False):
             of = rows[rows["reducer_params"].fillna("") == (rows["reducer_params"].iloc[0] or "")]
             of = of.drop_duplicates("dim", keep="last").sort_values("dim")

@@ -182,7 +182,7 @@ def _why_not(ranks: Ranks, groups: Sequence[str] | None) -> str:
 def _too_far(n: int, ranks: Ranks, missed: float) -> str:
     if n > MOST_TIMES * ranks.n_documents:
         return (
-            f"{n / ranks.n_documents:,.3g} times the {ranks.n_documents:,} documents measured: "
+            f"{n / ranks.n_documents:,.0f} times the {ranks.n_documents:,} documents measured: "
             f"beyond {MOST_TIMES} times nothing was checked"
         )
     return (

@@ -17,6 +17,7 @@ from bench.analysis.summary import Summary, number
 from bench.analysis.tables import front
 from bench.report.advised import Advised
 from bench.report.at_size import at_size
+from bench.report.growing import growing
 from bench.results.derived import ALL_COLUMNS
 from bench.results.rows import exact_rows, quality_of, timed
 from bench.results.schema import NOT_TIMED
@@ -60,6 +61,7 @@ def render(
             for section in found.sections
         ],
         side_by_side=found.side_by_side(),
+        growing=growing(frame, found.recommendations),
         figures=[figure | {"svg": Markup(figure["svg"])} for figure in drawn],
         columns=_COLUMNS,
         trials=[_trial(row, named[i]) for i, row in listed.iterrows()],

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bench.backends.precisions import FLOAT32
 from bench.reducers import PREFIX
+from bench.registry import PART, whole_dataset
 from bench.results.schema import CONFIGURATION
 from bench.study.plan import BM25, CLOSED, EXACT, parameters
 from bench.study.schema import DISK, VECTORS
@@ -62,6 +63,29 @@ def groups(frame: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
     """Return ((dataset, encoder), its rows), in order of appearance."""
     found = frame.groupby(["dataset", "encoder"], sort=False, dropna=False)
     return [(key, part) for key, part in found]
+
+
+def wholes(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows without those of smaller parts of a corpus (`corpus_sizes` of a study).
+
+    Where the whole corpus was not measured, its largest part stands for it. Parts only tell how
+    figures grow.
+    """
+    if not any(PART in name for name in frame["dataset"].unique()):
+        return frame
+    base = base_dataset(frame)
+    largest = frame.groupby([base, frame["encoder"]], dropna=False)["n_corpus"].transform("max")
+    return frame[(base == frame["dataset"]) | (frame["n_corpus"] == largest)]
+
+
+def base_dataset(frame: pd.DataFrame) -> pd.Series:
+    """Return the dataset that each row's own is a part of, or its own if it is whole, text."""
+    names = {
+        (name, n): whole_dataset(name) if name.endswith(f"{PART}{n:.0f}") else name
+        for name, n in frame[["dataset", "n_corpus"]].drop_duplicates().itertuples(index=False)
+    }
+    pairs = zip(frame["dataset"], frame["n_corpus"], strict=True)
+    return pd.Series([names[pair] for pair in pairs], index=frame.index, dtype=object)
 
 
 def answered(frame: pd.DataFrame) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from bench.figures._style import BACKENDS, backend_look, reducer_look
 from bench.projection import dimension_needed, project_folder
 from bench.reducers import reducers
 from bench.results.rows import loads, timed, two_stage
+from tests.parts import with_parts
 
 STRANGERS = ("my-index", "your-index")
 
@@ -72,7 +73,8 @@ def test_every_axis_has_a_label(frame):
 
 
 def test_every_figure_has_a_place_and_a_plain_caption(frame, measured):
-    drawn = draw_all(frame, projected=project_folder(measured, frame))
+    grown = with_parts(frame)
+    drawn = draw_all(grown, projected=project_folder(measured, grown))
     assert list(drawn) == list(figures())
     for module in figures().values():
         for sentence in re.split(r"(?<=[.:]) ", module.CAPTION):
@@ -97,6 +99,52 @@ def test_figures_of_other_sizes_show_what_was_projected_solid_within_the_corpus(
     ]
     np.testing.assert_array_equal(line.get_ydata(), needed["dim"])
     assert "quality_vs_documents" not in draw_all(frame)
+
+
+def test_smaller_parts_of_a_corpus_have_no_panels_but_show_how_an_index_grows(frame):
+    grown = with_parts(frame, latency={"faiss-hnsw": 0.3, "faiss-flat": 1.0})
+    plainly, drawn = draw_all(frame), draw_all(grown)
+    assert set(drawn) - set(plainly) == {"crossover"}
+    for name, figure in plainly.items():
+        assert len(shown(drawn[name])) == len(shown(figure)), name
+
+
+def test_the_crossover_shows_the_fastest_good_search_and_where_it_begins_to_win(frame):
+    grown = with_parts(frame, latency={"faiss-hnsw": 0.3, "faiss-flat": 1.0})
+    scan = (grown["backend"] == "faiss-flat") & (grown["stages"] == "")
+    grown.loc[scan, "latency_ms_p50"] = 1e-3 * grown["n_corpus"]
+    index = grown["backend"] == "faiss-hnsw"
+    grown.loc[index, "latency_ms_p50"] = 0.04 * grown["n_corpus"] ** 0.3
+    grown.loc[index, "ann_recall_at_10"] = 1.0
+    drawn = draw_all(grown)["crossover"]
+    panels = shown(drawn)
+    assert [axes.get_title().split()[0] for axes in panels] == ["4", "8", "16", "32"]
+    for axes in panels:
+        lines = {line.get_label(): line for line in axes.lines}
+        sizes = np.array([100, 200, 600])
+        np.testing.assert_array_equal(lines["faiss-hnsw"].get_xdata(), sizes)
+        np.testing.assert_allclose(lines["faiss-hnsw"].get_ydata(), 0.04 * sizes**0.3)
+        ring = next(line for line in axes.lines if line.get_markersize() > 10)
+        np.testing.assert_allclose(ring.get_xdata(), [40 ** (1 / 0.7)])
+        assert [text.get_text() for text in axes.texts] == ["190"]
+    few = grown.assign(ann_recall_at_10=grown["ann_recall_at_10"].where(~index, 0.5))
+    with pytest.raises(NothingToShow, match="corpus_sizes"):
+        figures()["crossover"].draw(few)
+
+
+def test_the_cost_is_that_of_memory_disk_and_processors_at_the_example_prices(frame):
+    grown = with_parts(frame, latency={"faiss-hnsw": 0.3, "faiss-flat": 1.0})
+    (axes,) = shown(draw_all(grown)["cost_vs_documents"])
+    (line,) = [line for line in axes.lines if line.get_label().startswith("faiss-flat 32 d (")]
+    rows = timed(frame).query("backend == 'faiss-flat' and dim == 32 and precision == 'float32'")
+    (row,) = [row for _, row in rows.iterrows() if not row["stages"] and row["clients"] == 1]
+    documents = np.asarray(line.get_xdata(), dtype=float)
+    memory = 3.5 * documents * row["bytes_per_vector"] / 2**30
+    busy = 10 * row["latency_ms_p50"] / 1e3 * documents / 600
+    np.testing.assert_allclose(line.get_ydata(), memory + busy / 0.5 * 0.04 * 730)
+    assert documents[0] == 100
+    assert documents[-1] == 1e8
+    assert len(axes.lines) == 5 + 1  # and the size measured
 
 
 def test_figures_show_the_values_of_the_table(frame):
@@ -207,9 +255,10 @@ def test_a_panel_of_a_single_line_is_not_drawn(frame):
 
 
 @pytest.mark.slow
-def test_files_are_the_same_for_the_same_table(measured, frame, tmp_path):
-    projected = project_folder(measured, frame)
-    one, two = (save_all(frame, tmp_path / name, projected=projected) for name in "ab")
+def test_files_are_the_same_for_the_same_table(frame, measured, tmp_path):
+    grown = with_parts(frame)
+    projected = project_folder(measured, grown)
+    one, two = (save_all(grown, tmp_path / name, projected=projected) for name in "ab")
     assert {path.stem for path in one} == set(figures())
     assert all(
         a.read_bytes() == b.read_bytes()

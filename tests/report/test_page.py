@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from bench.analysis.labels import labels
+from bench.analysis.sizing import sizing_table
 from bench.analysis.summary import summary_of
 from bench.analysis.tables import curves, dimension_table, front, truncation, worth_showing
 from bench.figures import draw_all
@@ -17,6 +18,7 @@ from bench.report.page import MOST_TRIALS, render
 from bench.report.writing import write_report
 from bench.results.rows import exact_rows, timed
 from bench.results.store import load_queries
+from tests.parts import with_parts
 
 
 @pytest.fixture
@@ -113,6 +115,53 @@ def test_the_page_says_what_is_kept_at_other_sizes_and_why_not_beyond(measured, 
     )
     assert found.table.rows[0][2] == "50.0 [40.0, 60.0]"
     assert "projected" in found.text
+
+
+def test_growth_and_cost_have_the_values_of_the_fits(frame):
+    made = with_parts(frame, latency={"faiss-hnsw": 0.37, "faiss-flat": 1.0}, build=1.21)
+    found = summary_of(made, load_queries("nowhere"))
+    assert [section.dataset for section in found.sections] == [frame["dataset"].iloc[0]]
+    page = page_of(found)
+    assert page.count("<h2>") == page_of(summary_of(frame, load_queries("nowhere"))).count("<h2>")
+    heads, *rows = table_of(page, "How each index grows")
+    table = sizing_table(made)
+    assert len(rows) == len(table)
+    for cells, (_, row) in zip(rows, table.iterrows(), strict=True):
+        shown = dict(zip(heads, cells, strict=True))
+        assert shown["index"].startswith(f"{row['backend']} {row['precision']}")
+        slope, constant, error = numbers(shown["bytes per vector"])
+        assert slope == pytest.approx(row["bytes_per_code_byte"], rel=0.01)
+        assert constant == pytest.approx(abs(row["bytes_beyond"]), abs=0.051)
+        assert error == pytest.approx(row["bytes_error"], abs=0.051)
+        power = 0.37 if row["backend"] == "faiss-hnsw" else 1.0
+        assert shown["latency grows as"] == f"n^{power:.2f}, 0% off"
+        assert shown["build grows as"] == "n^1.21, 0% off"
+    assert "Fitted from 100, 200, 600 documents." in page
+
+
+def test_the_cost_of_the_configuration_chosen_is_that_at_each_size(measured, frame):
+    made = with_parts(frame, latency={"faiss-hnsw": 0.37, "faiss-flat": 1.0})
+    found = summary_of(made, load_queries(measured), retain=0.7)
+    (decision,) = found.recommendations
+    heads, *rows = table_of(page_of(found), f"What {decision.configuration} costs at other sizes")
+    assert [numbers(row[0])[0] for row in rows] == [10_000 * 10**i for i in range(5)]
+    for cells in rows:
+        shown = dict(zip(heads, cells, strict=True))
+        n = numbers(shown["documents"])[0]
+        power = 0.37 if decision.trial["backend"] == "faiss-hnsw" else 1.0
+        ms = decision.trial["latency_ms_p50"] * (n / 600) ** power
+        assert numbers(shown["p50 ms"])[0] == pytest.approx(ms, rel=0.01)
+        money = 3.5 * n * decision.trial["bytes_per_vector"] / 2**30
+        money += 10 * ms / 1e3 / 0.5 * 0.04 * 730
+        assert numbers(shown["$ per month"])[0] == pytest.approx(money, rel=0.01, abs=0.0051)
+    nothing = summary_of(frame[frame["dim"] < 32], load_queries("nowhere"))
+    assert "costs at other sizes" not in page_of(nothing)
+
+
+def test_without_sizes_the_page_says_that_growth_is_assumed(frame, page):
+    _, *rows = table_of(page, "How each index grows")
+    assert all(cell.endswith(", assumed") for row in rows for cell in row[2:])
+    assert "corpus_sizes measures it" in page
 
 
 def test_every_figure_is_drawn_for_the_width_of_the_page(frame, page):

@@ -8,9 +8,28 @@ from hypothesis import strategies as st
 from bench.results.rows import (
     FIDELITY,
     NDCG,
+    base_dataset,
     pareto,
     quality_of,
+    wholes,
 )
+
+
+def test_parts_of_a_corpus_are_told_from_the_whole_by_their_name_and_size():
+    frame = pd.DataFrame(
+        [
+            ("pydoc", "a", 9000),
+            ("pydoc@300", "a", 300),
+            ("pydoc@300", "b", 300),
+            ("pydoc@900", "b", 900),  # the whole was not measured with this encoder
+            ("vectors:x@300", None, 700),  # a folder that is called so
+        ],
+        columns=["dataset", "encoder", "n_corpus"],
+    )
+    assert base_dataset(frame).tolist() == ["pydoc"] * 4 + ["vectors:x@300"]
+    assert wholes(frame).index.tolist() == [0, 3, 4]
+    assert wholes(frame.iloc[[0]]).equals(frame.iloc[[0]])
+
 
 values = st.one_of(st.integers(0, 4).map(float), st.sampled_from([np.nan, np.inf, -0.0]))
 
