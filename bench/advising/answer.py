@@ -21,6 +21,8 @@ from bench.analysis.money import cost
 from bench.analysis.recommendation import to_json
 from bench.files import whole
 from bench.results.rows import quality_of, timed, untimed
+from bench.study.plan import canonical, parameters
+from bench.study.schema import DISK, VECTORS
 
 ADVICE = "advice.json"
 """The answer, beside the tables that it was made from."""
@@ -290,13 +292,13 @@ class _Answer:
         size = _ratio(row["bytes_per_vector"], own["bytes_per_vector"], "the bytes", "")
         speed = own["latency_ms_p50"] / row["latency_ms_p50"]
         text = f"{size} ({row['bytes_per_vector']:,.0f})"
-        return f"{text} and {speed:.2g} times as fast ({row['latency_ms_p50']:.3g} ms)"
+        return f"{text} and {_count(speed)} times as fast ({row['latency_ms_p50']:.3g} ms)"
 
     def _fell_short(self) -> Other | None:
         """Return the best in quality of the cheaper ones, timed or not, that keep too little."""
         chosen = self.decision.chosen
         limit = chosen.value if chosen else float("inf")
-        rows = pd.concat([timed(self.search.frame), untimed(self.search.frame)])
+        rows = pd.concat([timed(self.search.frame), self._from_disk(untimed(self.search.frame))])
         best: tuple[float, pd.Series, Kept] | None = None
         passed = {test.trial_id for test in self.decision.tested}
         for _, row in rows.iterrows():
@@ -320,6 +322,15 @@ class _Answer:
         trial_id = str(row["trial_id"])
         why = f"({row['bytes_per_vector']:,.0f} bytes) {shown}{self._power(trial_id)}"
         return Other(trial_id, label(row).replace("exact ", "exhaustive search at "), why)
+
+    def _from_disk(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return untimed rows, whose rescore finds the same from disk, at that smaller size."""
+        held = rows["stages"].fillna("") != ""
+        stages = [canonical({**parameters(text), VECTORS: DISK}) for text in rows["stages"][held]]
+        rows = rows.copy()
+        rows.loc[held, "stages"] = stages
+        rows.loc[held, "bytes_per_vector"] -= 4.0 * self.search.full_dim
+        return rows
 
     def _power(self, trial_id: str) -> str:
         needed = self.evidence.needed(trial_id, self.search.need(trial_id))
@@ -449,9 +460,13 @@ def _ratio(first: float, second: float, above: str, below: str) -> str:
     """Return how many times as large one figure is, in words."""
     ratio = first / second
     if not below:
-        return f"{ratio:.2g} times {above}"
+        return f"{_count(ratio)} times {above}"
     word, ratio = (above, ratio) if ratio >= 1 else (below, 1 / ratio)
-    return f"{ratio:.2g} times {word}"
+    return f"{_count(ratio)} times {word}"
+
+
+def _count(ratio: float) -> str:
+    return f"{ratio:.2g}" if ratio < 99.5 else f"{ratio:,.0f}"
 
 
 def _gib(count: float) -> str:

@@ -20,7 +20,15 @@ import numpy as np
 import pandas as pd
 import tomli_w
 
-from bench.advising.candidates import Candidate, Cell, Prospects, candidates, cells, reducer_choice
+from bench.advising.candidates import (
+    Candidate,
+    Cell,
+    Prospects,
+    best_first,
+    candidates,
+    cells,
+    reducer_choice,
+)
 from bench.advising.evidence import Evidence
 from bench.advising.growing import measured_growth
 from bench.advising.wanted import LATENCY, MEMORY, Wanted
@@ -55,6 +63,8 @@ _QUERIES = 1000
 """Most queries of the sample."""
 _AT_ONCE = 3
 """Indexes measured between one look at the results and the next."""
+_READ_SECONDS = 0.01
+"""Least time of an index whose rescore reads from disk, s per query; each is asked twice."""
 _SPREAD_SHARE = 0.1
 """Part of the time that is kept for further processes, which show how far times differ."""
 _GAIN = 0.97
@@ -157,6 +167,10 @@ class Search:
             f"{len(self.reducers)} reducers at {len(self.dimensions)} dimensions, exactly"
         )
         self._measure([])
+        rows = exact_rows(self.frame)
+        shares = [self.evidence.searched(trial).share for trial in rows["trial_id"]]
+        # The time for what follows may end before the last of them.
+        self.reducers = best_first(self.reducers, rows, shares)
         untimed_tables = self._untimed_tables()
         if untimed_tables:
             self.say("precisions and rescores, exhaustively and without a clock")
@@ -167,11 +181,12 @@ class Search:
             self.grown = measured_growth(self)
         while chosen := self._next():
             self.say(f"{'; '.join(map(str, chosen))} ({self.left:.0f} s left)")
-            begun, before = time.monotonic(), self._done
+            begun, before = time.monotonic(), len(self.frame)
             self._measure([candidate.table() for candidate in chosen])
             for candidate in chosen:
-                self._taken[candidate.backend, candidate.place] = time.monotonic() - begun
-            if self._done == before:
+                taken = (time.monotonic() - begun) / len(chosen)
+                self._taken[candidate.backend, candidate.place] = taken
+            if len(self.frame) == before:
                 break
         if remaining := len(self._worth_building()):
             self.ended = (
@@ -204,10 +219,6 @@ class Search:
         run(Study.model_validate(table), self.out, progress=False, deadline=end, again=again)
         self.frame = load(self.out)
         self.evidence.read(self.frame, load_queries(self.out))
-
-    @property
-    def _done(self) -> int:
-        return len(self.frame)
 
     def _full_table(self) -> dict[str, Any]:
         """Return the table of exact search at the full dimension: the surest of all."""
@@ -299,17 +310,23 @@ class Search:
 
     def _next(self) -> list[Candidate]:
         """Return the indexes to build next, the most promising first."""
-        chosen: list[Candidate] = []
         usable = self.left - _SPREAD_SHARE * self.seconds
-        for candidate, _ in self._worth_building():
-            if self._taken.get((candidate.backend, candidate.place), 0.0) > usable or usable < 0:
-                continue
+        left = [c for c, _ in self._worth_building() if self._expected(c) <= usable]
+        # What a backend adds to its vectors shows in any index: first in one that is soon measured.
+        new = [c for c in left if c.place != DISK and c.backend not in set(self.frame["backend"])]
+        chosen: dict[str, Candidate] = {}
+        for candidate in new or left:
             # Reads from disk take long, and one index shows how long: it is measured alone.
             if candidate.place == DISK:
-                return chosen or [candidate]
-            if candidate.backend not in {c.backend for c in chosen}:
-                chosen.append(candidate)
-        return chosen[:_AT_ONCE]
+                return list(chosen.values()) or [candidate]
+            chosen.setdefault(candidate.backend, candidate)
+        return list(chosen.values())[:_AT_ONCE]
+
+    def _expected(self, candidate: Candidate) -> float:
+        """Return the seconds that an index takes, by those alike; 0 if nothing tells."""
+        alike = [s for (_, place), s in self._taken.items() if place == candidate.place == DISK]
+        first = _READ_SECONDS * len(self.embeddings.query_ids) if candidate.place == DISK else 0.0
+        return self._taken.get((candidate.backend, candidate.place), min(alike, default=first))
 
     def _worth_building(self) -> list[tuple[Candidate, float]]:
         """Return the indexes that could beat the best so far, with the least they could cost."""
