@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.advising.answer import Advice, answer
-from bench.advising.search import PLAN, Search, usable
+from bench.advising.candidates import usable
+from bench.advising.search import PLAN, Search
 from bench.advising.wanted import Wanted
 from bench.analysis.money import load_prices
 from bench.errors import UsageError

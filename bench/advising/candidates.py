@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.backends import Backend, get_backend
+from bench.backends import LIBRARY, REFERENCE, Backend, backends, get_backend
 from bench.backends.precisions import FLOAT32
+from bench.errors import UsageError
 from bench.results.rows import timed, untimed
 from bench.study.plan import canonical, parameters, reducer_grid
 from bench.study.schema import DISK, MEMORY, SHORTLIST, VECTORS, ReducerChoice, product
 
+USUAL = (REFERENCE, "faiss-ivf", "faiss-hnsw")
+"""Backends that are tried by default: those of the core."""
 _STEPS = 4
 """Widths tried between one value of a backend's own grid and the next."""
 _CAREFUL = 0.75
@@ -138,6 +141,23 @@ def ladder(backend: type[Backend]) -> dict[str, list[Any]]:
         between = (np.linspace if even else np.geomspace)(low, high, _STEPS + 1)
         found += [type(low)(round(float(value), 0 if type(low) is int else 4)) for value in between]
     return {**grid, name: sorted(set(found))}
+
+
+def usable(names: Sequence[str] | None) -> list[str]:
+    """Return the backends to try; ``all`` are the libraries installed here.
+
+    Raises UsageError for an unknown name, or one that is not installed.
+    """
+    if not names:
+        return list(USUAL)
+    if list(names) == ["all"]:
+        every = backends().items()
+        return [name for name, b in every if b.kind == LIBRARY and b.available()]
+    for name in names:
+        backend = get_backend(name)
+        if not backend.available():
+            raise UsageError(f"backend '{name}' is not installed: {backend.install}")
+    return list(dict.fromkeys(names))
 
 
 def cells(frame: pd.DataFrame) -> list[Cell]:

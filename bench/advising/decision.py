@@ -16,8 +16,10 @@ from dataclasses import dataclass
 
 from bench.advising.evidence import Kept
 
-SAME_VALUE = 1e-9
-"""Values within this factor count as equal."""
+_AS_SURE = 1e-3
+"""Widths of a lower bound that two rows may differ by and still be equally sure: rounding."""
+_STEP = 2.0
+"""Equally sure rows are tested at values at least so many times apart."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +54,27 @@ def sequence(rows: Sequence[tuple[str, float, Kept]], need: Callable[[str], floa
 
     `rows` holds the id, the value and what those queries show; `need` the share that each must
     keep. A row is left out if its lower bound is below that, or if another is as cheap and surer.
+    Every test may end the sequence. So of rows that are equally sure, such as those that lose
+    nothing on the few queries searched with, only one in each step of value is tested: the dearest,
+    which is likeliest to lose nothing on others.
     """
-    passing = [
-        (trial_id, value, kept) for trial_id, value, kept in rows if kept.surely() >= need(trial_id)
-    ]
-    found: list[Tested] = []
+    passing = [Tested(*row, None) for row in rows if row[2].surely() >= need(row[0])]
+    margins = {row.trial_id: margin(row.searched, need(row.trial_id)) for row in passing}
     # Of equal value the surest comes first, and the others are no surer than it.
-    for trial_id, value, kept in sorted(passing, key=lambda row: (row[1], -_margin(row, need))):
-        margin = _margin((trial_id, value, kept), need)
-        if not found or margin >= _margin_of(found[-1], need):
-            found.append(Tested(trial_id, value, kept, None))
+    left = sorted(passing, key=lambda row: (row.value, -margins[row.trial_id]))
+    found: list[Tested] = left[:1]
+    while left:
+        least = margins[found[-1].trial_id] + _AS_SURE
+        left = [r for r in left if r.value > found[-1].value]
+        surer = next((i for i, r in enumerate(left) if margins[r.trial_id] > least), len(left))
+        alike = [r for r in left[:surer] if margins[r.trial_id] >= least - 2 * _AS_SURE]
+        apart = [r for r in alike if r.value >= _STEP * found[-1].value]
+        if apart:
+            found.append([r for r in apart if r.value <= _STEP * abs(apart[0].value)][-1])
+        elif surer < len(left):
+            found.append(left[surer])
+        else:
+            break
     return found[::-1]
 
 
@@ -80,12 +93,7 @@ def decide(
     return Decision(chosen, tuple(tested))
 
 
-def _margin(row: tuple[str, float, Kept], need: Callable[[str], float]) -> float:
-    """Return how many widths of its lower bound a row lies above what it must keep."""
-    trial_id, _, kept = row
+def margin(kept: Kept, need: float) -> float:
+    """Return how many widths of its lower bound a share lies above what must be kept."""
     width = kept.share - kept.low
-    return (kept.share - need(trial_id)) / width if width > 0 else float("inf")
-
-
-def _margin_of(row: Tested, need: Callable[[str], float]) -> float:
-    return _margin((row.trial_id, row.value, row.searched), need)
+    return (kept.share - need) / width if width > 0 else float("inf")

@@ -29,13 +29,15 @@ from bench.advising.candidates import (
     cells,
     reducer_choice,
 )
+from bench.advising.decision import sequence
 from bench.advising.evidence import Evidence
 from bench.advising.growing import measured_growth
+from bench.advising.rungs import Prospect, between
 from bench.advising.wanted import LATENCY, MEMORY, Wanted
 from bench.analysis.at_size import AtSize, Change
 from bench.analysis.money import Prices, cost
 from bench.analysis.sizing import Growth, growth
-from bench.backends import LIBRARY, REFERENCE, backends, get_backend
+from bench.backends import REFERENCE
 from bench.embeddings import Embeddings, embed
 from bench.errors import UsageError
 from bench.measuring.bisection import ROOM
@@ -49,8 +51,6 @@ from bench.study.schema import BISECT, DISK, VECTORS, Study
 
 PLAN = "plan.toml"
 """The study that measured the folder: it can be run again, and extended."""
-USUAL = (REFERENCE, "faiss-ivf", "faiss-hnsw")
-"""Backends that are tried by default: those of the core."""
 _UNTIMED_SHARE = 0.4
 """Most of the time that quality without an index may take."""
 _SHORTLISTS = (20, 50, 100)
@@ -179,7 +179,7 @@ class Search:
         if self.documents != n:
             self.say("how the indexes grow, in parts of the corpus")
             self.grown = measured_growth(self)
-        while chosen := self._next():
+        while chosen := self._next() or self._between():
             self.say(f"{'; '.join(map(str, chosen))} ({self.left:.0f} s left)")
             begun, before = time.monotonic(), len(self.frame)
             self._measure([candidate.table() for candidate in chosen])
@@ -328,13 +328,31 @@ class Search:
         first = _READ_SECONDS * len(self.embeddings.query_ids) if candidate.place == DISK else 0.0
         return self._taken.get((candidate.backend, candidate.place), min(alike, default=first))
 
+    def _between(self) -> list[Candidate]:
+        """Return an index to fall back on, if the time allows one and the sequence needs it."""
+        usable = self.left - _SPREAD_SHARE * self.seconds
+        rows = self.rows()
+        pairs = zip(rows["trial_id"], rows["value"], strict=True)
+        shown = [(trial, value, self.evidence.searched(trial)) for trial, value in pairs]
+        fit = [p for p in self._prospects() if self._expected(p.candidate) <= usable]
+        chosen = between(sequence(shown, self.need), fit, self.need)
+        return [chosen] if chosen else []
+
     def _worth_building(self) -> list[tuple[Candidate, float]]:
         """Return the indexes that could beat the best so far, with the least they could cost."""
         rows = self.rows()
         best = {room: self._best(rows, room) for room in ROOM}
+        found: dict[tuple[Any, ...], tuple[Candidate, float]] = {}
+        for p in self._prospects():
+            if any(p.searched.surely(r) >= p.need and p.value < _GAIN * best[r] for r in ROOM):
+                found.setdefault(p.candidate.key, (p.candidate, p.value))
+        return sorted(found.values(), key=lambda pair: pair[1])
+
+    def _prospects(self) -> list[Prospect]:
+        """Return the indexes that were not tried and could keep to the limits."""
         prospects = Prospects(self.frame, self.full_dim)
         tried = self._tried()
-        found: dict[tuple[Any, ...], tuple[Candidate, float]] = {}
+        found = []
         for candidate in self._candidates():
             if candidate.key in tried:
                 continue
@@ -343,11 +361,9 @@ class Search:
             if not self._could_fit(size, ms):
                 continue
             value = self.value.of(size, prospects.disk(candidate), ms)
-            shown = self.evidence.searched(candidate.cell.trial_id)
-            need = self.need(candidate.cell.trial_id)
-            if any(shown.surely(r) >= need and value < _GAIN * best[r] for r in ROOM):
-                found.setdefault(candidate.key, (candidate, value))
-        return sorted(found.values(), key=lambda pair: pair[1])
+            cell = candidate.cell.trial_id
+            found.append(Prospect(candidate, value, self.evidence.searched(cell), self.need(cell)))
+        return found
 
     def _could_fit(self, size: float, ms: float) -> bool:
         wanted = self.wanted
@@ -382,20 +398,3 @@ def _earlier(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     return list(tomllib.loads(path.read_text(encoding="utf-8")).get("configurations", []))
-
-
-def usable(names: Sequence[str] | None) -> list[str]:
-    """Return the backends to try; ``all`` are the libraries installed here.
-
-    Raises UsageError for an unknown name, or one that is not installed.
-    """
-    if not names:
-        return list(USUAL)
-    if list(names) == ["all"]:
-        every = backends().items()
-        return [name for name, b in every if b.kind == LIBRARY and b.available()]
-    for name in names:
-        backend = get_backend(name)
-        if not backend.available():
-            raise UsageError(f"backend '{name}' is not installed: {backend.install}")
-    return list(dict.fromkeys(names))

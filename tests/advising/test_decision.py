@@ -28,6 +28,18 @@ def test_the_sequence_goes_from_the_surest_to_the_cheapest():
     assert [row.trial_id for row in sequence(rows, need)] == ["all", "surer", "cheap"]
 
 
+def test_of_equally_sure_rows_the_dearest_in_each_step_of_value_is_tested():
+    """None of them lost anything: each test more could only end the sequence."""
+    equal = kept(1.0, 0.03)
+    values = (2.0, 2.1, 3.9, 4.1, 6.0, 8.1, 9.0, 70.0, 100.0)
+    rows = [(f"{value}", value, equal) for value in values]
+    found = [row.value for row in sequence([*rows, ("all", 128.0, ALL)], need)]
+    assert found == [128.0, 100.0, 8.1, 2.0]
+    surer = ("surer", 5.0, kept(1.0, 0.02))
+    found = [row.value for row in sequence([*rows, surer, ("all", 128.0, ALL)], need)]
+    assert found == [128.0, 5.0, 4.1, 2.0]
+
+
 def test_each_row_is_held_to_what_it_must_keep_itself():
     rows = [("near", 1.0, kept(0.97, 0.01)), ("far", 0.5, kept(0.97, 0.01))]
     needs = {"near": 0.95, "far": 0.99}

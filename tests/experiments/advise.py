@@ -41,8 +41,8 @@ import tomli_w
 
 import bench
 from bench.advising.answer import ADVICE
-from bench.advising.candidates import reducer_choice
-from bench.advising.search import USUAL, Value
+from bench.advising.candidates import USUAL, reducer_choice
+from bench.advising.search import Value
 from bench.advising.wanted import Wanted, seconds_of
 from bench.analysis.labels import label
 from bench.analysis.money import load_prices
@@ -83,7 +83,7 @@ FLAT, IVF, HNSW = USUAL
 SECONDS = "seconds.json"
 READY_VECTORS = ("vectors:", "synthetic:")
 HEAD = (
-    "dataset", "keep", "method", "seconds", "of the grid's", "value / best", "value / decided",
+    "dataset", "asked", "method", "seconds", "of the grid's", "value / best", "value / decided",
     "configuration", "bytes", "ms", "keeps, all queries", "confirmed",
 )  # fmt: skip
 
@@ -302,7 +302,12 @@ class Comparison:
         share: float,
         confirmed: str,
     ) -> None:
-        parts = [Path(self.asked.dataset).name, f"{self.keep:.0%}", method, f"{seconds:.0f}"]
+        parts = [
+            Path(self.asked.dataset).name,
+            f"{self.keep:.0%}, {self.asked.wanted.objective}",
+            method,
+            f"{seconds:.0f}",
+        ]
         parts += [f"{seconds / self.grid.seconds:.0%}", *ratios]
         if row is None:
             parts += ["none", "", "", "", confirmed]
