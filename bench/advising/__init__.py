@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.advising.answer import Advice, answer
-from bench.advising.search import PLAN, Search, usable
+from bench.advising.advice import Advice
+from bench.advising.answer import answer
+from bench.advising.candidates import usable
+from bench.advising.search import PLAN, Search
 from bench.advising.wanted import Wanted
 from bench.analysis.money import load_prices
 from bench.datasets import stand_in

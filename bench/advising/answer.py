@@ -2,164 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from bench.advising.advice import Advice, Choice, Other, times_as
 from bench.advising.decision import Contender, Decision, decide, sequence
 from bench.advising.evidence import ALL, Evidence, Kept
-from bench.advising.search import Search, Value
+from bench.advising.search import Search
+from bench.advising.value import Value
 from bench.advising.wanted import Wanted
 from bench.analysis.certainty import keeps_all, queries_text
 from bench.analysis.labels import label
 from bench.analysis.money import cost
 from bench.analysis.recommendation import to_json
 from bench.analysis.sizing import bytes_text
-from bench.files import whole
 from bench.results.rows import quality_of, timed, untimed
-from bench.results.store import ADVICE
+from bench.study.plan import canonical, parameters
+from bench.study.schema import DISK, VECTORS
 
 _RUNNERS_UP = 2
 _ALIKE = 0.05
 """Sizes that differ by less are called equal."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One configuration with its figures."""
-
-    trial_id: str
-    configuration: str
-    kept: Kept | None
-    """Share of the quality kept, on the queries that confirmed it."""
-    searched: Kept
-    """The same on the queries that it was found with."""
-    expected: Kept | None
-    """The same in a corpus of the size wanted; None if that is the size measured."""
-    beyond: str
-    """What `expected` rests on."""
-    value: float
-    """What is minimised: see `Wanted.objective`."""
-    latency_ms_p50: float
-    latency_ms_p95: float
-    bytes_per_vector: float
-    disk_bytes_per_vector: float
-    memory_bytes: float
-    """Memory of all documents."""
-    per_month: float
-    """Memory, disk and processor time, in the currency of the price list."""
-    per_million_queries: float
-    """Processor time alone."""
-    trial: dict[str, Any] = field(repr=False, default_factory=dict)
-    """Its row of the trials table."""
-
-    @property
-    def size(self) -> str:
-        """Its size in words."""
-        if self.bytes_per_vector != self.bytes_per_vector:
-            return "size unknown (the server does not report it)"
-        text = f"{self.bytes_per_vector:,.0f} bytes per vector"
-        if self.disk_bytes_per_vector:
-            text += f" in memory and {self.disk_bytes_per_vector:,.0f} on disk"
-        return text
-
-    @property
-    def speed(self) -> str:
-        """Its latency in words."""
-        return f"p50 {self.latency_ms_p50:.3g} ms, p95 {self.latency_ms_p95:.3g} ms"
-
-
-@dataclass(frozen=True)
-class Other:
-    """A configuration that was not chosen, and why."""
-
-    trial_id: str
-    configuration: str
-    why: str
-
-
-@dataclass(frozen=True)
-class Advice:
-    """The answer to what was asked for, on one dataset with one encoder."""
-
-    dataset: str
-    encoder: str
-    wanted: Wanted
-    documents: int
-    """Number of documents that the figures of memory and money are for."""
-    choice: Choice | None
-    """None if nothing measured keeps enough within the limits."""
-    baseline: Choice
-    """Exact search at the full dimension, which keeps all."""
-    runners_up: tuple[Other, ...]
-    fell_short: Other | None
-    """The best in quality of those that are cheaper than the choice and do not keep enough."""
-    binding: str
-    """Which limit decides, and by how much."""
-    not_tried: tuple[str, ...]
-    guarantee: str
-    growth: str
-    """How the latency was carried over to the size wanted; empty if that was measured."""
-    prices: str
-    quality: str
-    """The measure of quality, in words."""
-    notes: tuple[str, ...] = ()
-    code: str = ""
-    """Path of the program that deploys it, within the results folder; empty for none."""
-
-    def lines(self) -> list[str]:
-        """Return the answer as sentences."""
-        return list(filter(None, [*self._first(), *self._rest()]))
-
-    def _first(self) -> list[str]:
-        base, choice = self.baseline, self.choice
-        if choice is None:
-            return [f"Nothing measured fits. {self.binding}"]
-        times = _ratio(base.latency_ms_p50, choice.latency_ms_p50, "as fast", "as slow")
-        less = _ratio(base.bytes_per_vector, choice.bytes_per_vector, "less", "more")
-        compared = f"Exact search of float32 at the full dimension: {base.size}, {base.speed}; "
-        own = f"this takes {less} memory and is {times}."
-        same = choice.trial_id == base.trial_id
-        return [
-            f"Use {choice.configuration}: {choice.size}, {choice.speed}.",
-            f"It {choice.kept} of the {self.quality} of exact search at the full dimension, on the "
-            "queries that had no part in the search."
-            if choice.kept and not same
-            else "It is what all others are compared with.",
-            "" if same else compared + own,
-            f"Among {self.documents:,} documents expect that it {choice.expected}: {choice.beyond}"
-            if choice.expected and choice.beyond
-            else "",
-            self.growth,
-            f"{self.documents:,} documents take {bytes_text(choice.memory_bytes)} of memory; at "
-            f"{self.wanted.queries_per_second:g} queries per second it costs "
-            f"{choice.per_month:,.2f} per month, and {choice.per_million_queries:.3g} per million "
-            f"queries of processor time ({self.prices}).",
-            self.binding,
-        ]
-
-    def _rest(self) -> list[str]:
-        lines = [f"Not {other.configuration}: {other.why}." for other in self.runners_up]
-        if self.fell_short:
-            other = self.fell_short
-            lines.append(f"Cheaper, but not enough: {other.configuration} {other.why}.")
-        lines.append(self.guarantee)
-        return [*lines, *self.notes, *self.not_tried]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the answer for JSON."""
-        return {**asdict(self), "sentences": self.lines()}
-
-    def save(self, folder: Path) -> Path:
-        """Write it into a results folder."""
-        path = folder / ADVICE
-        with whole(path) as partial:
-            text = json.dumps(_finite(self.to_json()), indent=1, default=str, allow_nan=False)
-            partial.write_text(text + "\n", encoding="utf-8")
-        return path
 
 
 def answer(search: Search) -> Advice:
@@ -176,7 +40,7 @@ class _Answer:
         self.rows = search.rows()
         shown = self.evidence
         rows = [
-            Contender(trial, value, shown.searched(trial), shown.agreement(trial))
+            (trial, value, shown.searched(trial))
             for trial, value in zip(self.rows["trial_id"], self.rows["value"], strict=True)
         ]
         tests = sequence(rows, search.need)
@@ -287,7 +151,7 @@ class _Answer:
     def _why(self, row: pd.Series, own: pd.Series) -> str:
         more = row["bytes_per_vector"] / own["bytes_per_vector"]
         size = f"{more:.2g} times the bytes" if abs(more - 1) >= _ALIKE else "as many bytes"
-        speed = _ratio(own["latency_ms_p50"], row["latency_ms_p50"], "as fast", "as slow")
+        speed = times_as(own["latency_ms_p50"], row["latency_ms_p50"], "as fast", "as slow")
         text = f"{size} ({row['bytes_per_vector']:,.0f}), {speed} ({row['latency_ms_p50']:.3g} ms)"
         kept = self.evidence.searched(row["trial_id"])
         return f"{text}, and it {kept} in the search"
@@ -296,7 +160,7 @@ class _Answer:
         """Return the best in quality of the cheaper ones, timed or not, that keep too little."""
         chosen = self.decision.chosen
         limit = chosen.value if chosen else float("inf")
-        rows = pd.concat([timed(self.search.frame), untimed(self.search.frame)])
+        rows = pd.concat([timed(self.search.frame), self._from_disk(untimed(self.search.frame))])
         best: tuple[float, pd.Series, Kept] | None = None
         passed = {test.trial_id for test in self.decision.tested}
         for _, row in rows.iterrows():
@@ -320,6 +184,15 @@ class _Answer:
         trial_id = str(row["trial_id"])
         why = f"({row['bytes_per_vector']:,.0f} bytes) {shown}{self._power(trial_id)}"
         return Other(trial_id, label(row).replace("exact ", "exhaustive search at "), why)
+
+    def _from_disk(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return untimed rows, whose rescore finds the same from disk, at that smaller size."""
+        held = rows["stages"].fillna("") != ""
+        stages = [canonical({**parameters(text), VECTORS: DISK}) for text in rows["stages"][held]]
+        rows = rows.copy()
+        rows.loc[held, "stages"] = stages
+        rows.loc[held, "bytes_per_vector"] -= 4.0 * self.search.full_dim
+        return rows
 
     def _power(self, trial_id: str) -> str:
         needed = self.evidence.needed(trial_id, self.search.need(trial_id))
@@ -419,18 +292,3 @@ class _Answer:
                 "(--backends NAME)."
             )
         return lines
-
-
-def _ratio(first: float, second: float, above: str, below: str) -> str:
-    """Return how many times as large one figure is, in words."""
-    ratio = first / second
-    word, ratio = (above, ratio) if ratio >= 1 else (below, 1 / ratio)
-    return f"{ratio:.2g} times {word}"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and value - value != 0 else value

@@ -11,12 +11,15 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.labels import variant
-from bench.backends import Backend, get_backend
+from bench.backends import LIBRARY, REFERENCE, Backend, backends, get_backend
 from bench.backends.precisions import FLOAT32
+from bench.errors import UsageError
 from bench.results.rows import timed, untimed
-from bench.study.plan import canonical, parameters
-from bench.study.schema import DISK, MEMORY, SHORTLIST, VECTORS, product
+from bench.study.plan import canonical, parameters, reducer_grid
+from bench.study.schema import DISK, MEMORY, SHORTLIST, VECTORS, ReducerChoice, product
 
+USUAL = (REFERENCE, "faiss-ivf", "faiss-hnsw")
+"""Backends that are tried by default: those of the core."""
 _STEPS = 4
 """Widths tried between one value of a backend's own grid and the next."""
 _CAREFUL = 0.75
@@ -106,6 +109,23 @@ def reducer_choice(name: str, params: str) -> str | dict[str, Any]:
     return {"name": name, **chosen} if chosen else name
 
 
+def best_first(
+    choices: Sequence[str | dict[str, Any]], rows: pd.DataFrame, shares: Sequence[float]
+) -> list[str | dict[str, Any]]:
+    """Return reducers, as a study names them, those first that keep the most over all dimensions.
+
+    `shares` are what the `rows` of the exact pass keep.
+    """
+    pairs = zip(rows["reducer"], rows["reducer_params"].fillna(""), shares, strict=True)
+    kept = pd.DataFrame(pairs).groupby([0, 1])[2].mean()
+
+    def of(choice: str | dict[str, Any]) -> float:
+        named = choice if isinstance(choice, str) else ReducerChoice.model_validate(choice)
+        return float(kept.get(reducer_grid(named)[0], 0.0))
+
+    return sorted(choices, key=of, reverse=True)
+
+
 def ladder(backend: type[Backend]) -> dict[str, list[Any]]:
     """Return the backend's search grid with `_STEPS` widths for one of its own, ascending.
 
@@ -123,6 +143,23 @@ def ladder(backend: type[Backend]) -> dict[str, list[Any]]:
         between = (np.linspace if even else np.geomspace)(low, high, _STEPS + 1)
         found += [type(low)(round(float(value), 0 if type(low) is int else 4)) for value in between]
     return {**grid, name: sorted(set(found))}
+
+
+def usable(names: Sequence[str] | None) -> list[str]:
+    """Return the backends to try; ``all`` are the libraries installed here.
+
+    Raises UsageError for an unknown name, or one that is not installed.
+    """
+    if not names:
+        return list(USUAL)
+    if list(names) == ["all"]:
+        every = backends().items()
+        return [name for name, b in every if b.kind == LIBRARY and b.available()]
+    for name in names:
+        backend = get_backend(name)
+        if not backend.available():
+            raise UsageError(f"backend '{name}' is not installed: {backend.install}")
+    return list(dict.fromkeys(names))
 
 
 def cells(frame: pd.DataFrame) -> list[Cell]:
@@ -177,7 +214,10 @@ class Prospects:
         """`frame` holds the trials of one dataset and encoder."""
         self._full_dim = full_dim
         self._overhead: dict[tuple[str, str], float] = {}
-        """Bytes per vector beyond its code, by backend and build parameters."""
+        """Bytes per vector beyond its code, by backend and build parameters.
+
+        Without parameters it is the least of the backend: what one build adds, others add too.
+        """
         self._measured: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
         """(bytes of a code, ms of the index alone), by backend, precision and build parameters."""
         self._rescored: dict[str, float] = {}
@@ -190,9 +230,10 @@ class Prospects:
         bits = FLOAT32.bits if pd.isna(row.component_bits) else row.component_bits
         code = row.dim * bits / 8
         if not pd.isna(row.bytes_per_vector):
-            key = row.backend, row.build_params
             over = row.bytes_per_vector - self.resident(stages) - code
-            self._overhead[key] = min(over, self._overhead.get(key, np.inf))
+            for build in (row.build_params, ""):
+                least = self._overhead.get((row.backend, build), np.inf)
+                self._overhead[row.backend, build] = min(over, least)
         own = float(row.latency_ms_p50)
         if stages and not pd.isna(row.rescore_ms_p50):
             place = stages.get(VECTORS, MEMORY)
@@ -212,8 +253,12 @@ class Prospects:
         bits = get_backend(candidate.backend).precision_of(candidate.precision).bits
         # Product codes and the like are as small as their parameters say: a bit per component here.
         code = candidate.cell.dim * (bits or 1) / 8
-        over = self._overhead.get((candidate.backend, candidate.build), 0.0) if bits else 0.0
+        over = self._over(candidate) if bits else 0.0
         return max(1.0, code + over) + self.resident(parameters(candidate.stages))
+
+    def _over(self, candidate: Candidate) -> float:
+        of_backend = self._overhead.get((candidate.backend, ""), 0.0)
+        return self._overhead.get((candidate.backend, candidate.build), of_backend)
 
     def disk(self, candidate: Candidate) -> float:
         """Return the bytes per vector that a rescore reads from disk."""

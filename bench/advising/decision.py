@@ -11,11 +11,15 @@ the two parts, Cox 1975. `tests/experiments/selection.py` simulates it.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from bench.advising.evidence import Kept
+
+_AS_SURE = 1e-3
+"""Widths of a lower bound that two rows may differ by and still be equally sure: rounding."""
+_STEP = 2.0
+"""Equally sure rows are tested at values at least so many times apart."""
 
 
 @dataclass(frozen=True)
@@ -26,17 +30,8 @@ class Contender:
     value: float
     """What is minimised."""
     searched: Kept
-    agreement: float = 0.0
-    """Agreement with exact search at the full dimension, of the queries searched with: of rows that
-    lost nothing on few queries, it tells which is surer."""
-    confirmed: Kept | None = None
+    confirmed: Kept | None
     """None if the sequence ended before it."""
-
-    def sureness(self, need: float) -> tuple[float, float]:
-        """Return how many widths of its lower bound it lies above `need`, and its agreement."""
-        width = self.searched.share - self.searched.low
-        margin = (self.searched.share - need) / width if width > 0 else math.inf
-        return margin, self.agreement
 
 
 @dataclass(frozen=True)
@@ -54,22 +49,34 @@ class Decision:
         return self.tested[after] if after < len(self.tested) else None
 
 
-def sequence(rows: Iterable[Contender], need: Callable[[str], float]) -> list[Contender]:
+def sequence(
+    rows: Sequence[tuple[str, float, Kept]], need: Callable[[str], float]
+) -> list[Contender]:
     """Return the rows worth testing, from the surest and dearest to the cheapest.
 
-    `need` is the share that each must keep. A row is left out if its lower bound is below that, or
-    if another is as cheap and surer.
+    `rows` holds the id, the value and what those queries show; `need` the share that each must
+    keep. A row is left out if its lower bound is below that, or if another is as cheap and surer.
+    Every test may end the sequence. So of rows that are equally sure, such as those that lose
+    nothing on the few queries searched with, only one in each step of value is tested: the dearest,
+    which is likeliest to lose nothing on others.
     """
-
-    def sureness(row: Contender) -> tuple[float, float]:
-        return row.sureness(need(row.trial_id))
-
-    passing = [row for row in rows if row.searched.surely() >= need(row.trial_id)]
-    found: list[Contender] = []
+    passing = [Contender(*row, None) for row in rows if row[2].surely() >= need(row[0])]
+    margins = {row.trial_id: margin(row.searched, need(row.trial_id)) for row in passing}
     # Of equal value the surest comes first, and the others are no surer than it.
-    for row in sorted(passing, key=lambda row: (row.value, *(-s for s in sureness(row)))):
-        if not found or sureness(row) >= sureness(found[-1]):
-            found.append(row)
+    left = sorted(passing, key=lambda row: (row.value, -margins[row.trial_id]))
+    found: list[Contender] = left[:1]
+    while left:
+        least = margins[found[-1].trial_id] + _AS_SURE
+        left = [r for r in left if r.value > found[-1].value]
+        surer = next((i for i, r in enumerate(left) if margins[r.trial_id] > least), len(left))
+        alike = [r for r in left[:surer] if margins[r.trial_id] >= least - 2 * _AS_SURE]
+        apart = [r for r in alike if r.value >= _STEP * found[-1].value]
+        if apart:
+            found.append([r for r in apart if r.value <= _STEP * abs(apart[0].value)][-1])
+        elif surer < len(left):
+            found.append(left[surer])
+        else:
+            break
     return found[::-1]
 
 
@@ -81,8 +88,14 @@ def decide(
     chosen: Contender | None = None
     for position, row in enumerate(tests):
         shown = confirm(row.trial_id)
-        tested.append(replace(row, confirmed=shown))
+        tested.append(Contender(row.trial_id, row.value, row.searched, shown))
         if shown.low < need(row.trial_id):
             return Decision(chosen, (*tested, *tests[position + 1 :]))
         chosen = tested[-1]
     return Decision(chosen, tuple(tested))
+
+
+def margin(kept: Kept, need: float) -> float:
+    """Return how many widths of its lower bound a share lies above what must be kept."""
+    width = kept.share - kept.low
+    return (kept.share - need) / width if width > 0 else float("inf")

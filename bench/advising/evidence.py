@@ -86,7 +86,6 @@ class Evidence:
         self._certainty: Certainty | None = None
         self._full: frozenset[str] = frozenset()
         self._searched: dict[str, Kept] = {}
-        self._agreement: dict[str, float] = {}
 
     def read(self, frame: pd.DataFrame, queries: pd.DataFrame) -> None:
         """Take in all trials so far, of one dataset and encoder, with their per-query rows."""
@@ -97,10 +96,6 @@ class Evidence:
             part = searching(certainty.query_ids, certainty.groups, self._seed)
             self.search = Part(part, certainty.full, certainty.groups)
             self.confirm = Part(~part, certainty.full, certainty.groups)
-            self._first = {q for q, own in zip(certainty.query_ids, part, strict=True) if own}
-        of_first = queries[queries["query_id"].isin(self._first)]
-        means = of_first.groupby("trial_id", observed=True)["fidelity_at_10"].mean()
-        self._agreement = means.dropna().to_dict()
         new = [trial for trial in certainty.trials if trial not in self._searched]
         if new:
             self._searched |= zip(new, self.search.kept(certainty.values(new)), strict=True)
@@ -117,10 +112,6 @@ class Evidence:
             return ALL
         assert self._certainty is not None
         return self.confirm.kept(self._certainty.values([trial_id]))[0]
-
-    def agreement(self, trial_id: str) -> float:
-        """Return the fidelity@10 of the queries that are searched with; 0 if it is unknown."""
-        return self._agreement.get(trial_id, 0.0)
 
     def needed(self, trial_id: str, keep: float) -> int | None:
         """Return how many queries would probably show that a trial keeps `keep`; None for none."""

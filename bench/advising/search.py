@@ -11,9 +11,7 @@ from __future__ import annotations
 import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +19,31 @@ import numpy as np
 import pandas as pd
 import tomli_w
 
-from bench.advising.candidates import Candidate, Cell, Prospects, candidates, cells, reducer_choice
-from bench.advising.decision import Contender
+from bench.advising.adaptors import ready_adaptor, trained_adaptor
+from bench.advising.candidates import (
+    Candidate,
+    Cell,
+    Prospects,
+    best_first,
+    candidates,
+    cells,
+    reducer_choice,
+)
+from bench.advising.decision import sequence
 from bench.advising.evidence import Evidence
 from bench.advising.growing import measured_growth
-from bench.advising.wanted import LATENCY, MEMORY, Wanted
+from bench.advising.rungs import Prospect, between
+from bench.advising.value import Value
+from bench.advising.wanted import Wanted
 from bench.analysis.at_size import AtSize, Change
-from bench.analysis.money import Prices, cost
+from bench.analysis.money import Prices
 from bench.analysis.sizing import Growth, growth, rescoring, slowed
-from bench.backends import LIBRARY, REFERENCE, backends, get_backend
+from bench.backends import REFERENCE
 from bench.embeddings import Embeddings, embed
 from bench.errors import UsageError
 from bench.measuring.bisection import ROOM
 from bench.measuring.runner import run
 from bench.reducers import PLAIN
-from bench.reducers.adaptor import Adaptor
 from bench.results.rows import exact_rows, timed
 from bench.results.store import load, load_queries
 from bench.study.plan import EXACT, parameters
@@ -43,8 +51,6 @@ from bench.study.schema import BISECT, DISK, VECTORS, Study
 
 PLAN = "plan.toml"
 """The study that measured the folder: it can be run again, and extended."""
-USUAL = (REFERENCE, "faiss-ivf", "faiss-hnsw")
-"""Backends that are tried by default: those of the core."""
 _UNTIMED_SHARE = 0.4
 """Most of the time that quality without an index may take."""
 _SHORTLISTS = (20, 50, 100)
@@ -62,35 +68,14 @@ _QUERIES = 1000
 """Most queries of the sample."""
 _AT_ONCE = 3
 """Indexes measured between one look at the results and the next."""
+_READ_SECONDS = 0.01
+"""Least time of an index whose rescore reads from disk, s per query; each is asked twice."""
 _SPREAD_SHARE = 0.1
 """Part of the time that is kept for further processes, which show how far times differ."""
 _GAIN = 0.97
 """An index must promise at most this share of the best value to be worth building."""
-_SURER = (2.0, 4.0, 8.0)
-"""Multiples of the best value at which the surest is measured too."""
-_SLOWER = 0.041
-"""Ten times the latency counts as a tenth more bytes: 10 ** 0.041 = 1.1. And the reverse."""
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Value:
-    """What a configuration costs in what is minimised; less is better."""
-
-    wanted: Wanted
-    documents: int
-    prices: Prices
-
-    def of(self, size: float, disk: float, ms: float) -> float:
-        """Return it from bytes per vector in memory and on disk, and the median latency, ms."""
-        if self.wanted.objective == MEMORY:
-            return float(size * ms**_SLOWER)
-        if self.wanted.objective == LATENCY:
-            return float(ms * (size if size == size else 1.0) ** _SLOWER)
-        return cost(
-            self.prices, self.documents, size, disk, ms, self.wanted.queries_per_second
-        ).monthly
 
 
 class Search:
@@ -161,31 +146,11 @@ class Search:
         found: list[str | dict[str, Any]] = [PLAIN, "pca", {"name": "pca", "whiten": True}]
         if self.dataset.startswith(_PASSAGES):
             found.pop()
-        try:
-            Adaptor(self.encoder or "").check(self.full_dim)
-            return [*found, "adaptor"]
-        except UsageError:
-            trained = self._trained()
-        return [*found, *([{"name": "adaptor", "path": str(trained)}] if trained else [])]
-
-    def _trained(self) -> Path | None:
-        """Train an adaptor if the dataset has training pairs and there is time; else None."""
-        folder = self.out / "adaptor"
-        if (folder / "adaptor.json").exists():
-            return folder
-        if self.seconds < _TRAINED_SECONDS or self.is_large or find_spec("torch") is None:
-            return None
-        from bench.training.adaptor import train
-
-        try:
-            if embed(self.dataset, self.encoder, split="train", progress=False).qrels is None:
-                return None
-            self.say("training an adaptor on the training pairs")
-            train(self.dataset, self.encoder or "", folder)
-        except UsageError as error:
-            self.say(f"no adaptor: {error}")
-            return None
-        return folder
+        trains = self.seconds >= _TRAINED_SECONDS and not self.is_large
+        adaptor = ready_adaptor(self.encoder or "", self.full_dim, self.out)
+        if not adaptor and trains:
+            adaptor = trained_adaptor(self.dataset, self.encoder or "", self.out, self.say)
+        return [*found, adaptor] if adaptor else found
 
     # ------------------------------------------------------------------------------- measuring
 
@@ -197,6 +162,10 @@ class Search:
             f"{len(self.reducers)} reducers at {len(self.dimensions)} dimensions, exactly"
         )
         self._measure([self._full_table()])
+        rows = exact_rows(self.frame)
+        shares = [self.evidence.searched(trial).share for trial in rows["trial_id"]]
+        # The time for what follows may end before the last of them.
+        self.reducers = best_first(self.reducers, rows, shares)
         untimed_tables = self._untimed_tables()
         if untimed_tables:
             self.say("precisions and rescores, exhaustively and without a clock")
@@ -204,15 +173,15 @@ class Search:
         if self.documents != n:
             self.say("how the indexes grow, in parts of the corpus")
             self.grown = measured_growth(self)
-        while chosen := self._next():
+        while chosen := self._next() or self._between():
             self.say(f"{'; '.join(map(str, chosen))} ({self.left:.0f} s left)")
-            begun, before = time.monotonic(), self._done
+            begun, before = time.monotonic(), len(self.frame)
             self._measure([candidate.table() for candidate in chosen])
             for candidate in chosen:
-                self._taken[candidate.backend, candidate.place] = time.monotonic() - begun
-            if self._done == before:
+                taken = (time.monotonic() - begun) / len(chosen)
+                self._taken[candidate.backend, candidate.place] = taken
+            if len(self.frame) == before:
                 break
-        self._measure_surer()
         if remaining := len(self._worth_building()):
             self.ended = (
                 f"The time was over before {remaining} more indexes that could have won were tried."
@@ -247,10 +216,6 @@ class Search:
         run(study, self.out, progress=False, deadline=end, again=again)
         self.frame = load(self.out)
         self.evidence.read(self.frame, load_queries(self.out))
-
-    @property
-    def _done(self) -> int:
-        return len(self.frame)
 
     def _full_table(self) -> dict[str, Any]:
         """Return the table of exact search at the full dimension: the surest of all."""
@@ -348,25 +313,49 @@ class Search:
 
     def _next(self) -> list[Candidate]:
         """Return the indexes to build next, the most promising first."""
-        chosen: list[Candidate] = []
         usable = self.left - _SPREAD_SHARE * self.seconds
-        for candidate, _ in self._worth_building():
-            if self._taken.get((candidate.backend, candidate.place), 0.0) > usable or usable < 0:
-                continue
+        left = [c for c, _ in self._worth_building() if self._expected(c) <= usable]
+        # What a backend adds to its vectors shows in any index: first in one that is soon measured.
+        new = [c for c in left if c.place != DISK and c.backend not in set(self.frame["backend"])]
+        chosen: dict[str, Candidate] = {}
+        for candidate in new or left:
             # Reads from disk take long, and one index shows how long: it is measured alone.
             if candidate.place == DISK:
-                return chosen or [candidate]
-            if candidate.backend not in {c.backend for c in chosen}:
-                chosen.append(candidate)
-        return chosen[:_AT_ONCE]
+                return list(chosen.values()) or [candidate]
+            chosen.setdefault(candidate.backend, candidate)
+        return list(chosen.values())[:_AT_ONCE]
+
+    def _expected(self, candidate: Candidate) -> float:
+        """Return the seconds that an index takes, by those alike; 0 if nothing tells."""
+        alike = [s for (_, place), s in self._taken.items() if place == candidate.place == DISK]
+        first = _READ_SECONDS * len(self.embeddings.query_ids) if candidate.place == DISK else 0.0
+        return self._taken.get((candidate.backend, candidate.place), min(alike, default=first))
+
+    def _between(self) -> list[Candidate]:
+        """Return an index to fall back on, if the time allows one and the sequence needs it."""
+        usable = self.left - _SPREAD_SHARE * self.seconds
+        rows = self.rows()
+        pairs = zip(rows["trial_id"], rows["value"], strict=True)
+        shown = [(trial, value, self.evidence.searched(trial)) for trial, value in pairs]
+        fit = [p for p in self._prospects() if self._expected(p.candidate) <= usable]
+        chosen = between(sequence(shown, self.need), fit, self.need)
+        return [chosen] if chosen else []
 
     def _worth_building(self) -> list[tuple[Candidate, float]]:
         """Return the indexes that could beat the best so far, with the least they could cost."""
         rows = self.rows()
         best = {room: self._best(rows, room) for room in ROOM}
+        found: dict[tuple[Any, ...], tuple[Candidate, float]] = {}
+        for p in self._prospects():
+            if any(p.searched.surely(r) >= p.need and p.value < _GAIN * best[r] for r in ROOM):
+                found.setdefault(p.candidate.key, (p.candidate, p.value))
+        return sorted(found.values(), key=lambda pair: pair[1])
+
+    def _prospects(self) -> list[Prospect]:
+        """Return the indexes that were not tried and could keep to the limits."""
         prospects = Prospects(self.frame, self.full_dim)
         tried = self._tried()
-        found: dict[tuple[Any, ...], tuple[Candidate, float]] = {}
+        found = []
         for candidate in self._candidates():
             if candidate.key in tried:
                 continue
@@ -375,42 +364,9 @@ class Search:
             if not self._could_fit(size, ms):
                 continue
             value = self.value.of(size, prospects.disk(candidate), ms)
-            shown = self.evidence.searched(candidate.cell.trial_id)
-            need = self.need(candidate.cell.trial_id)
-            if any(shown.surely(r) >= need and value < _GAIN * best[r] for r in ROOM):
-                found.setdefault(candidate.key, (candidate, value))
-        return sorted(found.values(), key=lambda pair: pair[1])
-
-    def _measure_surer(self) -> None:
-        """Measure exhaustive search of the surest at some multiples of the best value.
-
-        If the other queries do not confirm the best, one of these takes its place, and not the
-        whole vectors at once.
-        """
-        best = self._best(self.rows(), ROOM[0])
-        prospects, tried = Prospects(self.frame, self.full_dim), self._tried()
-        names = [name for name in self.names if get_backend(name).exact] or self.names[:1]
-        listed = []
-        for candidate in candidates(cells(self.frame), names, self.full_dim):
-            size = prospects.bytes(candidate)
-            ms = prospects.ms(candidate) * self.slower(candidate.backend)
-            trial_id = candidate.cell.trial_id
-            row = Contender(
-                trial_id,
-                self.value.of(size, prospects.disk(candidate), ms),
-                self.evidence.searched(trial_id),
-                self.evidence.agreement(trial_id),
-            )
-            sure = row.searched.surely() >= self.need(trial_id)
-            if sure and candidate.place != DISK and self._could_fit(size, ms):
-                listed.append((row, candidate))
-        for factor in _SURER:
-            fit = [(row, c) for row, c in listed if row.value <= factor * best]
-            if fit and self.left > 0:
-                _, chosen = max(fit, key=lambda f: f[0].sureness(self.need(f[0].trial_id)))
-                if chosen.key not in tried:
-                    tried.add(chosen.key)
-                    self._measure([chosen.table()])
+            cell = candidate.cell.trial_id
+            found.append(Prospect(candidate, value, self.evidence.searched(cell), self.need(cell)))
+        return found
 
     def _could_fit(self, size: float, ms: float) -> bool:
         wanted = self.wanted
@@ -445,20 +401,3 @@ def _earlier(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     return list(tomllib.loads(path.read_text(encoding="utf-8")).get("configurations", []))
-
-
-def usable(names: Sequence[str] | None) -> list[str]:
-    """Return the backends to try; ``all`` are the libraries installed here.
-
-    Raises UsageError for an unknown name, or one that is not installed.
-    """
-    if not names:
-        return list(USUAL)
-    if list(names) == ["all"]:
-        every = backends().items()
-        return [name for name, b in every if b.kind == LIBRARY and b.available()]
-    for name in names:
-        backend = get_backend(name)
-        if not backend.available():
-            raise UsageError(f"backend '{name}' is not installed: {backend.install}")
-    return list(dict.fromkeys(names))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -364,3 +365,12 @@ def to_json(row: pd.Series) -> dict[str, Any]:
         str(name): None if pd.isna(value) else value.item() if hasattr(value, "item") else value
         for name, value in row.items()
     }
+
+
+def finite(value: Any) -> Any:
+    """Return a value with None for what JSON does not have: NaN and infinities."""
+    if isinstance(value, dict):
+        return {key: finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -114,13 +114,6 @@ prices_option = click.option(
 
 def print_json(value: Any) -> None:
     """Print a value on standard output, with null for NaN and infinities."""
-    print(json.dumps(_finite(value), indent=2, default=str, allow_nan=False))
+    from bench.analysis.recommendation import finite
 
-
-def _finite(value: Any) -> Any:
-    """Return a value without what JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    print(json.dumps(finite(value), indent=2, default=str, allow_nan=False))

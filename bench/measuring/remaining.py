@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,3 +88,12 @@ class Remaining:
     def measured(self) -> int:
         """Trials that need not be measured again."""
         return sum(len(group) for work, _ in self.sets for group in work.groups) - self.left
+
+
+def seconds_again(rows: Sequence[Mapping[str, Any]], n_queries: int) -> float:
+    """Return the least time that another process takes for the trials of one index, by their rows.
+
+    It builds the index and asks every query as often as the first did, s.
+    """
+    asked = sum(n_queries * (row["repeats_done"] or 1) / row["qps"] for row in rows)
+    return float(asked + max((row["build_seconds"] for row in rows), default=0.0))

@@ -45,7 +45,7 @@ from bench.measuring.jobs import (
 )
 from bench.measuring.prepared import ExactResults
 from bench.measuring.progress import Progress
-from bench.measuring.remaining import Remaining, this_machine
+from bench.measuring.remaining import Remaining, seconds_again, this_machine
 from bench.measuring.rivals import Rivals
 from bench.measuring.supervisor import Worker
 from bench.measuring.workload import Workload, first
@@ -61,7 +61,7 @@ SPREAD_BUILD_SECONDS = 60.0
 """An index that takes longer to build is not built again for that."""
 _ANSWERS: dict[str, float] = {}
 """What a job asked before: a search for a configuration runs many studies."""
-_RESUMED = ["status", "build_seconds", "process_speedup"]
+_RESUMED = ["status", "build_seconds", "process_speedup", "repeats_done", "qps"]
 """Columns of earlier rows that say what is left to do."""
 BUDGET_SECONDS = 5.0
 """No further repeat of a trial's timed queries begins after this long."""
@@ -173,7 +173,7 @@ class _Run:
             job = Bm25Job(cores=self.machine.cores, dataset=name, full=full, trials=group)
             self._run_job(work, job, "BM25")
         timed_groups = [group for group in groups if first(group).backend != EXACT]
-        if not timed_groups:
+        if not timed_groups or time.monotonic() > self.deadline:
             return
         encode_ms = self._encode_ms(work.embeddings)
         self._measure_bandwidth()
@@ -193,11 +193,15 @@ class _Run:
                 )
                 self._run_job(work, build, _label(first(group)))
 
-    def _is_late(self, work: Workload, group: dict[str, Trial]) -> bool:
-        """Return whether an index with its trials would probably not end by the deadline."""
+    def _is_late(self, work: Workload, group: dict[str, Trial], seconds: float = 0.0) -> bool:
+        """Return whether an index with its trials would probably not end by the deadline.
+
+        `seconds` is what is known of its time; with probes it is estimated.
+        """
         if self.deadline == math.inf:
             return False
-        seconds = sum(e.seconds for e in estimate(work, [group], self.probes)) if self.probes else 0
+        if self.probes:
+            seconds = sum(e.seconds for e in estimate(work, [group], self.probes))
         return time.monotonic() + seconds > self.deadline
 
     def _build_job(self, work: Workload, group: dict[str, Trial]) -> BuildJob:
@@ -229,7 +233,8 @@ class _Run:
                 continue
             least = SPREAD_PROCESSES if firsts.setdefault(trial.backend, group) is group else 1
             again = {i: trial for i, trial in group.items() if self._lacks(i, process, least)}
-            if not again or self._is_late(work, again):
+            taken = seconds_again([self.rows[i] for i in again], len(work.embeddings.query_ids))
+            if not again or self._is_late(work, again, taken):
                 continue
             job = self._build_job(work, again).model_copy(update={"process": process})
             with self._worker(job, f"{_label(trial)}, process {process + 1}") as worker:
@@ -345,7 +350,7 @@ class _Run:
         left = dict(job.trials)
         # Without exact results nothing can be scored.
         needed = isinstance(job, ExactJob) and not ExactResults(job.exact).exist()
-        while True:
+        while needed or time.monotonic() < self.deadline:
             job = job.model_copy(update={"trials": left})
             under_way, ready, again = "", False, False
             with self._worker(job, label) as worker:
@@ -380,6 +385,7 @@ class _Run:
             left = {i: t for i, t in left.items() if i not in blamed}
             if not left:
                 return error
+        return ""
 
     # ----------------------------------------------------------------------------------- rows
 

@@ -6,6 +6,7 @@ score longer prefixes of the same mapped vectors, read from memory or from a fil
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 from collections.abc import Mapping
@@ -125,6 +126,9 @@ class Cold:
         self.map = vectors._mmap  # type: ignore[attr-defined]
         self.file = os.open(str(vectors.filename), os.O_RDONLY)
         os.fsync(self.file)  # a page not yet written cannot be dropped
+        # A huge page would be read whole: of a small corpus, all vectors at once.
+        with contextlib.suppress(OSError):
+            self.map.madvise(mmap.MADV_NOHUGEPAGE)
         self.map.madvise(mmap.MADV_RANDOM)
 
     def drop(self) -> None:

@@ -3,7 +3,15 @@
 import pandas as pd
 import pytest
 
-from bench.advising.candidates import Candidate, Cell, Prospects, candidates, cells, ladder
+from bench.advising.candidates import (
+    Candidate,
+    Cell,
+    Prospects,
+    best_first,
+    candidates,
+    cells,
+    ladder,
+)
 from bench.backends import get_backend
 from bench.study.plan import plan
 from bench.study.schema import Study
@@ -75,6 +83,33 @@ def test_prospects_are_exact_about_bytes_and_never_slower_than_measured():
     found = Prospects(pd.DataFrame([row()]), 256)
     assert found.bytes(candidate) == 32 + 144
     assert 0.01 < found.ms(candidate) < 1.0
+
+
+def test_another_build_of_a_backend_adds_no_less_than_one_that_was_measured():
+    cell = Cell("id", "pca", "", 32, "binary", 0)
+    wider = Candidate(cell, "faiss-hnsw", "binary", '{"M": 32, "ef_construction": 200}', "")
+    nothing = Prospects(pd.DataFrame([row(backend="faiss-flat", build_params="")]), 256)
+    assert nothing.bytes(wider) == 4
+    assert Prospects(pd.DataFrame([row()]), 256).bytes(wider) == 4 + 144
+    own = row(build_params=wider.build, bytes_per_vector=64 + 272.0)
+    assert Prospects(pd.DataFrame([row(), own]), 256).bytes(wider) == 4 + 272
+
+
+def test_the_reducers_that_keep_the_most_come_first():
+    whitened = {"name": "pca", "whiten": True}
+    rows = pd.DataFrame(
+        {
+            "reducer": ["truncate", "pca", "pca", "truncate", "pca", "pca"],
+            "reducer_params": [
+                None,
+                '{"center": false, "whiten": false}',
+                '{"center": false, "whiten": true}',
+            ]
+            * 2,
+        }
+    )
+    found = best_first(["truncate", "pca", whitened], rows, [0.5, 0.4, 0.9, 1.0, 0.9, 0.9])
+    assert found == [whitened, "truncate", "pca"]
 
 
 def test_what_a_rescore_takes_is_learned_from_any_index():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.advising.decision import Contender, decide, sequence
+from bench.advising.decision import decide, sequence
 from bench.advising.evidence import ALL, Kept, Part
 from bench.quality.intervals import Bootstrap
 from bench.quality.parts import SEARCHED, searching
@@ -19,35 +19,38 @@ def need(_):
 
 def test_the_sequence_goes_from_the_surest_to_the_cheapest():
     rows = [
-        Contender("cheap", 10.0, kept(0.97, 0.01)),
-        Contender("dominated", 20.0, kept(0.96, 0.01)),
-        Contender("surer", 30.0, kept(0.99, 0.01)),
-        Contender("short", 1.0, kept(0.95, 0.01)),
-        Contender("all", 100.0, ALL),
+        ("cheap", 10.0, kept(0.97, 0.01)),
+        ("dominated", 20.0, kept(0.96, 0.01)),
+        ("surer", 30.0, kept(0.99, 0.01)),
+        ("short", 1.0, kept(0.95, 0.01)),
+        ("all", 100.0, ALL),
     ]
     assert [row.trial_id for row in sequence(rows, need)] == ["all", "surer", "cheap"]
 
 
-def test_of_rows_that_lost_nothing_the_one_that_agrees_more_is_surer():
-    rows = [
-        Contender("agrees", 3.0, kept(1.0, 0.02), 0.9),
-        Contender("agrees less", 4.0, kept(1.0, 0.02), 0.8),
-        Contender("cheap", 1.0, kept(1.0, 0.02), 0.7),
-    ]
-    assert [row.trial_id for row in sequence(rows, need)] == ["agrees", "cheap"]
+def test_of_equally_sure_rows_the_dearest_in_each_step_of_value_is_tested():
+    """None of them lost anything: each test more could only end the sequence."""
+    equal = kept(1.0, 0.03)
+    values = (2.0, 2.1, 3.9, 4.1, 6.0, 8.1, 9.0, 70.0, 100.0)
+    rows = [(f"{value}", value, equal) for value in values]
+    found = [row.value for row in sequence([*rows, ("all", 128.0, ALL)], need)]
+    assert found == [128.0, 100.0, 8.1, 2.0]
+    surer = ("surer", 5.0, kept(1.0, 0.02))
+    found = [row.value for row in sequence([*rows, surer, ("all", 128.0, ALL)], need)]
+    assert found == [128.0, 5.0, 4.1, 2.0]
 
 
 def test_each_row_is_held_to_what_it_must_keep_itself():
-    rows = [Contender("near", 1.0, kept(0.97, 0.01)), Contender("far", 0.5, kept(0.97, 0.01))]
+    rows = [("near", 1.0, kept(0.97, 0.01)), ("far", 0.5, kept(0.97, 0.01))]
     needs = {"near": 0.95, "far": 0.99}
     assert [row.trial_id for row in sequence(rows, needs.get)] == ["near"]
 
 
 def test_the_first_failure_ends_the_sequence():
     rows = [
-        Contender("a", 3.0, kept(0.99, 0.01)),
-        Contender("b", 2.0, kept(0.98, 0.01)),
-        Contender("c", 1.0, kept(0.97, 0.01)),
+        ("a", 3.0, kept(0.99, 0.01)),
+        ("b", 2.0, kept(0.98, 0.01)),
+        ("c", 1.0, kept(0.97, 0.01)),
     ]
     asked = []
 
@@ -64,7 +67,7 @@ def test_the_first_failure_ends_the_sequence():
 
 def test_nothing_is_chosen_if_the_surest_fails():
     decision = decide(
-        sequence([Contender("a", 1.0, kept(0.99, 0.01))], need), lambda _: kept(0.9, 0.1), need
+        sequence([("a", 1.0, kept(0.99, 0.01))], need), lambda _: kept(0.9, 0.1), need
     )
     assert decision.chosen is None
     assert decision.failed.trial_id == "a"
@@ -106,7 +109,7 @@ def test_few_truly_short_configurations_are_recommended():
         first = searching([str(i) for i in range(600)], None, seed)
         search, confirm = (Part(rows, full, None) for rows in (first, ~first))
         shown, other = search.kept(values), confirm.kept(values)
-        rows = [Contender(str(i), float(-i), shown[i]) for i in range(50)]
+        rows = [(str(i), float(-i), shown[i]) for i in range(50)]
         decision = decide(sequence(rows, need), lambda i, o=other: o[int(i)], need)
         wrong += decision.chosen is not None
     assert wrong <= 4  # of 40 at 2.5 %, more than four come in one of two hundred runs

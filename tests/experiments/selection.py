@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.advising.decision import Contender, decide, sequence
+from bench.advising.decision import decide, sequence
 from bench.advising.evidence import ALL, Kept, Part
 from bench.analysis.certainty import keeps_all
 from bench.quality.intervals import Bootstrap
@@ -132,7 +132,7 @@ def parts(grid: Grid, values: np.ndarray, full: np.ndarray, seed: int) -> Choose
         return ALL if grid.whole[int(i)] else confirm.kept(values[int(i)][None])[0]
 
     searched = [ALL if w else kept for w, kept in zip(grid.whole, search.kept(values), strict=True)]
-    rows = [Contender(str(i), float(grid.cost[i]), kept) for i, kept in enumerate(searched)]
+    rows = [(str(i), float(grid.cost[i]), kept) for i, kept in enumerate(searched)]
 
     def of(asked: float) -> int | None:
         tests = sequence(rows, lambda _: asked)

@@ -14,10 +14,12 @@ import pytest
 
 from bench.errors import UsageError
 from bench.measuring import runner
+from bench.measuring.remaining import seconds_again
 from bench.measuring.runner import run
 from bench.results.schema import CONFIGURATION
 from bench.results.spread import pooled
 from bench.results.store import Store, load, load_queries
+from bench.study.schema import Study
 from tests.benchmarks.large import finished as as_finished
 from tests.measuring.packages import command, install
 from tests.studies import FLAT_AND_HNSW, RESCORED
@@ -438,6 +440,28 @@ def test_ctrl_c_keeps_what_was_measured_and_is_exit_status_130(tmp_path, vector_
     assert "results so far are kept" in error
     assert "Traceback" not in error
     assert Store(out).done()
+
+
+def test_nothing_is_begun_after_the_deadline(vector_folder, tmp_path, monkeypatch):
+    study = {"name": "s", "dataset": f"vectors:{vector_folder}", "dimensions": [8], "subsets": 0}
+    first = run(Study.model_validate(study), tmp_path / "out", progress=False)
+    study["configurations"] = [
+        {"backend": "exact", "precision": "int8"},
+        {"backend": ["faiss-flat", "faiss-ivf"]},
+    ]
+    monkeypatch.setattr(runner, "Worker", None)
+    late = Study.model_validate(study)
+    again = run(late, tmp_path / "out", progress=False, deadline=time.monotonic())
+    assert set(again["trial_id"]) == set(first["trial_id"])
+
+
+def test_another_process_is_expected_to_take_what_the_first_took():
+    rows = [
+        {"build_seconds": 3.0, "repeats_done": 3, "qps": 100.0},
+        {"build_seconds": 3.0, "repeats_done": None, "qps": 10.0},
+    ]
+    assert seconds_again(rows, 50) == pytest.approx(3.0 + 1.5 + 5.0)
+    assert seconds_again([], 50) == 0
 
 
 def test_a_finished_study_is_resumed_without_a_worker(vector_folder, tmp_path, monkeypatch):

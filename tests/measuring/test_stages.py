@@ -1,10 +1,15 @@
 """Searches of several steps against plain numpy ones."""
 
+import ctypes
+import mmap
+import sys
+
 import numpy as np
 import pytest
 
 from bench.backends import get_backend
 from bench.backends.faiss_flat import FaissFlat
+from bench.measuring.mapped import as_read
 from bench.measuring.stages import Cold, MultiStage, Step, steps
 from bench.vectors import truncate
 from tests.conftest import of_backend
@@ -85,6 +90,30 @@ def test_from_a_file_the_same_is_found_and_its_pages_can_be_dropped(data, tmp_pa
     np.testing.assert_array_equal(
         disk.narrow(shortlists, queries), memory.narrow(shortlists, queries)
     )
+    cold.close()
+
+
+def resident(vectors):
+    """Return how many pages of a mapped file the page cache holds."""
+    start = vectors.ctypes.data - vectors.ctypes.data % mmap.PAGESIZE
+    length = vectors.ctypes.data + vectors.nbytes - start
+    pages = (ctypes.c_ubyte * (-(-length // mmap.PAGESIZE)))()
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.mincore(ctypes.c_void_p(start), ctypes.c_size_t(length), pages) == 0
+    return sum(page & 1 for page in pages)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel of Linux")
+def test_one_vector_is_read_without_its_neighbours_even_where_huge_pages_were_asked_for(tmp_path):
+    np.save(tmp_path / "corpus.npy", np.ones((16_384, 256), np.float32))  # eight huge pages
+    stored = np.load(tmp_path / "corpus.npy", mmap_mode="r")
+    as_read(stored)
+    cold = Cold(stored)
+    cold.drop()
+    if resident(stored):
+        pytest.skip("this file system keeps its files in memory")
+    assert stored[9_000].sum() == 256
+    assert 1 <= resident(stored) <= 4
     cold.close()
 
 

@@ -1,0 +1,72 @@
+"""What to fall back on if the other queries do not confirm the cheapest.
+
+The decision tests a sequence from dear to cheap and ends at the first row that is not confirmed.
+If only the cheapest was built, that leaves exact search at the full dimension. So the time that is
+left when nothing can beat the best any more goes to the widest gaps of the sequence.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bench.advising.candidates import Candidate
+from bench.advising.decision import Contender, margin
+from bench.advising.evidence import Kept
+from bench.backends import get_backend
+
+WIDEST = 3.0
+"""Values of neighbours of the sequence that are not further apart need nothing in between."""
+_NEAR = 1.2
+"""What is built between two is at least so far from both."""
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """An index that could be built."""
+
+    candidate: Candidate
+    value: float
+    """The least that it could cost in what is minimised."""
+    searched: Kept
+    """What the queries that are searched with show of it, without an index."""
+    need: float
+    """Share that it must keep."""
+
+
+def between(
+    tests: Sequence[Contender], prospects: Sequence[Prospect], need: Callable[[str], float]
+) -> Candidate | None:
+    """Return the index to build in the widest gap of a `sequence` that one fits; None if none does.
+
+    It must be as sure as the cheaper end, or the sequence would leave it out. The surest comes
+    first: exhaustive search, which loses nothing more, then by what the queries show. Of equally
+    sure ones near the middle it is the highest dimension, then the longest shortlist.
+    """
+    pairs = list(itertools.pairwise(tests))
+    for dear, cheap in sorted(pairs, key=lambda pair: -pair[0].value / pair[1].value):
+        if dear.value / cheap.value <= WIDEST:
+            return None
+        least = margin(cheap.searched, need(cheap.trial_id))
+        middle = math.sqrt(dear.value * cheap.value)
+        fit = [
+            p
+            for p in prospects
+            if _NEAR * cheap.value < p.value < dear.value / _NEAR
+            and margin(p.searched, p.need) > least - 1e-3
+        ]
+        if fit:
+            return max(
+                fit,
+                key=lambda p: (
+                    get_backend(p.candidate.backend).exact,
+                    round(margin(p.searched, p.need), 2),
+                    abs(math.log(p.value / middle)) < math.log(WIDEST) / 2,
+                    p.candidate.cell.dim,
+                    p.candidate.cell.shortlist,
+                    -abs(math.log(p.value / middle)),
+                ),
+            ).candidate
+    return None
