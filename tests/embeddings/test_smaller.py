@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from bench.embeddings import embed
-from bench.embeddings.smaller import sizes, smaller, whole_dataset
+from bench.embeddings.smaller import sizes, smaller
 from bench.errors import StudyError
 from bench.exact import exact_search
 from bench.measuring.runner import run
+from bench.registry import whole_dataset
 
 
 @pytest.fixture(scope="module")

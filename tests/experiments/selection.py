@@ -73,7 +73,7 @@ def _missing(name: str, misses: np.ndarray, index: np.ndarray) -> Grid:
         difficulty = rng.random((index.max() + 1, n))
         return full * (difficulty[index] >= misses[:, None]), full
 
-    return Grid(name, 1 - misses, -misses, draw, np.zeros(len(misses), bool))
+    return Grid(name, 1 - misses, 1 / misses, draw, np.zeros(len(misses), bool))
 
 
 def of_study(folder: Path) -> Grid:
