@@ -204,3 +204,11 @@ def test_the_command_and_the_page_say_what_the_function_says(ordered, answer):
     assert answer.sentence in page
     assert "trailing, [95 %]" in page
     assert "nomic-embed-text-v1.5" in page
+
+
+def test_smaller_parts_of_a_corpus_have_no_verdict_of_their_own(frame, measured):
+    queries = load_queries(measured)
+    part = frame.assign(dataset=frame["dataset"] + "@300", n_corpus=300)
+    whole = verdict(frame, queries)
+    both = verdict(pd.concat([frame, part], ignore_index=True), queries)
+    assert [each.dataset for each in both] == [each.dataset for each in whole]

@@ -181,3 +181,10 @@ def test_a_folder_suffices_and_its_own_size_gives_its_own_figures(measured):
 def test_curves_have_two_sizes_per_decade_and_end_two_decades_beyond():
     assert sizes(5_000)[:5] == [100, 300, 1_000, 3_000, 5_000]
     assert sizes(5_000)[-2:] == [100_000, 300_000]
+
+
+def test_smaller_parts_of_a_corpus_are_not_projected(frame):
+    exact = exact_rows(frame)
+    part = exact.assign(dataset=exact["dataset"] + "@300", n_corpus=300, trial_id="part")
+    both = pd.concat([frame, part], ignore_index=True)
+    assert list(shown(both)["trial_id"]) == list(shown(frame)["trial_id"])
