@@ -11,7 +11,8 @@ from pathlib import Path
 from bench.advising.advice import Advice
 from bench.advising.answer import answer
 from bench.advising.candidates import usable
-from bench.advising.search import PLAN, Search
+from bench.advising.plan import earlier_tables
+from bench.advising.search import Search
 from bench.advising.wanted import Wanted
 from bench.analysis.money import load_prices
 from bench.datasets import stand_in
@@ -45,7 +46,7 @@ def advise(
     """
     wanted, price_list, names = wanted or Wanted(), load_prices(prices), usable(backends)
     folder = Path(out) if out else Path("results") / _name(dataset, encoder, wanted)
-    _check(folder, wanted)
+    earlier_tables(folder, wanted.keep)  # a folder of another search is refused at once
 
     def say(line: str) -> None:
         if progress:
@@ -70,21 +71,3 @@ def advise(
 def _name(dataset: str, encoder: str | None, wanted: Wanted) -> str:
     parts = ["advise", Path(dataset).name, encoder or "", f"{100 * wanted.keep:g}"]
     return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(filter(None, parts))).strip("-.")
-
-
-def _check(folder: Path, wanted: Wanted) -> None:
-    """Raise UsageError if the folder holds a search for another share of the quality."""
-    import tomllib
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        kept = tomllib.loads((folder / PLAN).read_text(encoding="utf-8")).get("keep")
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{folder} cannot be used: {error}") from error
-    if kept != wanted.keep:
-        raise UsageError(
-            f"{folder} holds a search for {kept:.1%} of the quality: choose another --out for "
-            f"{wanted.keep:.1%}"
-        )

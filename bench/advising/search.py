@@ -9,7 +9,6 @@ when the time is over. Everything is an ordinary trial of an ordinary study.
 from __future__ import annotations
 
 import time
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import tomli_w
 
 from bench.advising.adaptors import ready_adaptor, trained_adaptor
 from bench.advising.candidates import (
@@ -32,6 +30,7 @@ from bench.advising.candidates import (
 from bench.advising.decision import sequence
 from bench.advising.evidence import Evidence
 from bench.advising.growing import measured_growth
+from bench.advising.plan import earlier_tables, write_plan
 from bench.advising.rungs import Prospect, between
 from bench.advising.value import Value
 from bench.advising.wanted import Wanted
@@ -49,8 +48,6 @@ from bench.results.store import load, load_queries
 from bench.study.plan import EXACT, parameters
 from bench.study.schema import BISECT, DISK, VECTORS, Study
 
-PLAN = "plan.toml"
-"""The study that measured the folder: it can be run again, and extended."""
 _UNTIMED_SHARE = 0.4
 """Most of the time that quality without an index may take."""
 _SHORTLISTS = (20, 50, 100)
@@ -98,7 +95,7 @@ class Search:
         self.dataset, self.encoder, self.wanted, self.out = dataset, encoder, wanted, out
         self.names = list(names)
         self.say = say
-        self.tables = _earlier(out / PLAN)
+        self.tables = earlier_tables(out, wanted.keep)
         self.embeddings: Embeddings = embed(dataset, encoder, max_queries=_QUERIES, progress=False)
         n, self.full_dim = self.embeddings.corpus.shape
         self.documents = wanted.documents or n
@@ -209,8 +206,7 @@ class Search:
     ) -> None:
         self.tables += [table for table in tables if table not in self.tables]
         end = self.begun + self.seconds if deadline is None else deadline
-        plan = tomli_w.dumps(self.study(self.tables))
-        (self.out / PLAN).write_text(plan, encoding="utf-8")
+        write_plan(self.out, self.study(self.tables))
         # Of earlier tables some may be unfinished, and no longer worth their time.
         study = Study.model_validate(self.study(tables))
         run(study, self.out, progress=False, deadline=end, again=again)
@@ -394,10 +390,3 @@ class Search:
         columns = ["reducer", "reducer_params", "dim", "backend", "precision", "build_params"]
         rows = self.frame[[*columns, "stages"]].fillna("").drop_duplicates()
         return {tuple(row) for row in rows.itertuples(index=False)}
-
-
-def _earlier(path: Path) -> list[dict[str, Any]]:
-    """Return the tables of an earlier search in the same folder."""
-    if not path.exists():
-        return []
-    return list(tomllib.loads(path.read_text(encoding="utf-8")).get("configurations", []))

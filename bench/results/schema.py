@@ -327,8 +327,8 @@ QUERY_COLUMNS = (
         "relevant_ranks",
         "ints",
         "query",
-        "rank of every relevant document in the whole corpus, ascending; one more than `n_corpus` "
-        "for one that it lacks (exact pass with judgements only)",
+        "rank of each relevant document in the corpus, ascending; `n_corpus` + 1 for one that it "
+        "lacks (exact pass only)",
         since=7,
     ),
     Column(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import bench
-from bench.advising.search import PLAN
+from bench.advising.plan import PLAN
 from bench.advising.wanted import Wanted
 from bench.analysis.money import load_prices
 from bench.errors import UsageError
