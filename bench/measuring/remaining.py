@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,14 @@ import psutil
 from bench import machine
 from bench.embeddings import Embeddings
 from bench.errors import StudyError
+from bench.measuring.estimate import SPREAD_PROCESSES
 from bench.measuring.workload import Workload
 from bench.results.schema import NOT_TIMED
-from bench.study.plan import Trial, parameters, plan
+from bench.study.plan import BM25, EXACT, Trial, parameters, plan
 from bench.study.schema import GRID, SHORTLIST, Study
 
+SPREAD_BUILD_SECONDS = 60.0
+"""An index that takes longer to build is not built again to know how far processes differ."""
 Groups = list[dict[str, Trial]]
 """Trials by id, a group per worker."""
 
@@ -88,6 +91,33 @@ class Remaining:
     def measured(self) -> int:
         """Trials that need not be measured again."""
         return sum(len(group) for work, _ in self.sets for group in work.groups) - self.left
+
+
+def further(
+    work: Workload, rows: Mapping[str, Mapping[str, Any]], process: int
+) -> Iterator[tuple[dict[str, Trial], float]]:
+    """Yield the trials that `process` processes have timed, of more that are to, index by index.
+
+    `rows` are those of the trials by id. With each index comes the least time of another process,
+    s. The first index of each backend is built in several, unless that takes too long.
+    """
+    firsts: dict[str, dict[str, Trial]] = {}
+    for group in work.groups:
+        backend = next(iter(group.values())).backend
+        if backend in (EXACT, BM25):
+            continue
+        least = SPREAD_PROCESSES if firsts.setdefault(backend, group) is group else 1
+        most = max(work.study.processes, least)
+        again = {}
+        for trial_id, trial in group.items():
+            row = rows.get(trial_id, {})
+            if len(row.get("process_speedup") or []) == process:
+                cheap = row["build_seconds"] <= SPREAD_BUILD_SECONDS
+                if process < (most if cheap else max(work.study.processes, 1)):
+                    again[trial_id] = trial
+        if again:
+            found = [rows[trial_id] for trial_id in again]
+            yield again, seconds_again(found, len(work.embeddings.query_ids))
 
 
 def seconds_again(rows: Sequence[Mapping[str, Any]], n_queries: int) -> float:

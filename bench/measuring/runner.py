@@ -45,26 +45,22 @@ from bench.measuring.jobs import (
 )
 from bench.measuring.prepared import ExactResults
 from bench.measuring.progress import Progress
-from bench.measuring.remaining import Remaining, seconds_again, this_machine
+from bench.measuring.remaining import Remaining, further, this_machine
 from bench.measuring.rivals import Rivals
 from bench.measuring.supervisor import Worker
-from bench.measuring.workload import Workload, first
+from bench.measuring.workload import BUDGET_SECONDS, Workload, first
 from bench.reducers import PLAIN
 from bench.results.schema import NOT_TIMED
 from bench.results.spread import with_process
 from bench.results.store import Store, load
 from bench.study.plan import BM25, EXACT, Trial
 from bench.study.reader import load_study
-from bench.study.schema import BISECT, PARETO, Study
+from bench.study.schema import PARETO, Study
 
-SPREAD_BUILD_SECONDS = 60.0
-"""An index that takes longer to build is not built again for that."""
 _ANSWERS: dict[str, float] = {}
 """What a job asked before: a search for a configuration runs many studies."""
 _RESUMED = ["status", "build_seconds", "process_speedup", "repeats_done", "qps"]
 """Columns of earlier rows that say what is left to do."""
-BUDGET_SECONDS = 5.0
-"""No further repeat of a trial's timed queries begins after this long."""
 
 
 def run(
@@ -188,9 +184,9 @@ class _Run:
                 self._leave_out(work, group, "out_of_memory", reason)
             else:
                 rivals = self.rivals.of(work) if self.study.sweep == PARETO else []
-                build = self._build_job(work, group).model_copy(
-                    update={"rivals": rivals, "encode_ms_p50": encode_ms}
-                )
+                build = work.build_job(
+                    group, self.machine.cores, self.machine.bandwidth
+                ).model_copy(update={"rivals": rivals, "encode_ms_p50": encode_ms})
                 self._run_job(work, build, _label(first(group)))
 
     def _is_late(self, work: Workload, group: dict[str, Trial], seconds: float = 0.0) -> bool:
@@ -204,51 +200,21 @@ class _Run:
             seconds = sum(e.seconds for e in estimate(work, [group], self.probes))
         return time.monotonic() + seconds > self.deadline
 
-    def _build_job(self, work: Workload, group: dict[str, Trial]) -> BuildJob:
-        trial = first(group)
-        return BuildJob(
-            cores=self.machine.cores[-trial.threads :],
-            exact=work.exact_key(trial.reducer, trial.reducer_params),
-            full=work.full_key,
-            trials=group,
-            repeats=self.study.repeats,
-            budget_seconds=BUDGET_SECONDS,
-            pareto=self.study.sweep == PARETO,
-            keep=self.study.keep if self.study.sweep == BISECT else None,
-            rivals=[],
-            bandwidth=self.machine.bandwidth,
-            machine_cores=self.machine.cores,
-            encode_ms_p50=None,
-        )
-
     def _measure_again(self, work: Workload, process: int) -> None:
         """Build and time, in one more process each, the indexes that `process` have timed so far.
 
         An error leaves the rows as they are; the next run of the study tries again.
         """
-        firsts: dict[str, dict[str, Trial]] = {}
-        for group in work.groups:
-            trial = first(group)
-            if trial.backend in (EXACT, BM25):
+        for again, taken in further(work, self.rows, process):
+            if self._is_late(work, again, taken):
                 continue
-            least = SPREAD_PROCESSES if firsts.setdefault(trial.backend, group) is group else 1
-            again = {i: trial for i, trial in group.items() if self._lacks(i, process, least)}
-            taken = seconds_again([self.rows[i] for i in again], len(work.embeddings.query_ids))
-            if not again or self._is_late(work, again, taken):
-                continue
-            job = self._build_job(work, again).model_copy(update={"process": process})
-            with self._worker(job, f"{_label(trial)}, process {process + 1}") as worker:
+            job = work.build_job(again, self.machine.cores, self.machine.bandwidth).model_copy(
+                update={"process": process}
+            )
+            with self._worker(job, f"{_label(first(again))}, process {process + 1}") as worker:
                 for event in worker.events():
                     if isinstance(event, TimedAgain):
                         self._add_process(event)
-
-    def _lacks(self, trial_id: str, process: int, least: int) -> bool:
-        """Return whether exactly `process` processes have timed a trial, of more that are to."""
-        row = self.rows.get(trial_id, {})
-        if len(row.get("process_speedup") or []) != process:
-            return False
-        cheap = row["build_seconds"] <= SPREAD_BUILD_SECONDS
-        return process < max(self.study.processes, least if cheap else 1)
 
     def _add_process(self, event: TimedAgain) -> None:
         row = self.rows[event.trial_id]

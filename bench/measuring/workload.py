@@ -17,7 +17,7 @@ from bench.errors import StudyError
 from bench.libraries import versions
 from bench.measuring import mapped
 from bench.measuring.bm25 import PARAMETERS
-from bench.measuring.jobs import Data, ExactKey
+from bench.measuring.jobs import BuildJob, Data, ExactKey
 from bench.measuring.prepared import ExactResults
 from bench.reducers import PLAIN, Reducer, get_reducer
 from bench.registry import whole_dataset
@@ -32,7 +32,10 @@ from bench.study.plan import (
     parameters,
     plan,
 )
-from bench.study.schema import Study
+from bench.study.schema import BISECT, PARETO, Study
+
+BUDGET_SECONDS = 5.0
+"""No further repeat of a trial's timed queries begins after this long."""
 
 
 class Workload:
@@ -170,6 +173,27 @@ class Workload:
             key["subsets"] = self.study.subsets
         text = json.dumps(key, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
+
+    def build_job(self, group: dict[str, Trial], cores: list[int], bandwidth: float) -> BuildJob:
+        """Return the job that measures the trials over one index.
+
+        `cores` are all that may be used; `bandwidth` is that of one thread, bytes per second.
+        """
+        trial, study = first(group), self.study
+        return BuildJob(
+            cores=cores[-trial.threads :],
+            exact=self.exact_key(trial.reducer, trial.reducer_params),
+            full=self.full_key,
+            trials=group,
+            repeats=study.repeats,
+            budget_seconds=BUDGET_SECONDS,
+            pareto=study.sweep == PARETO,
+            keep=study.keep if study.sweep == BISECT else None,
+            rivals=[],
+            bandwidth=bandwidth,
+            machine_cores=cores,
+            encode_ms_p50=None,
+        )
 
     def exact_ids(self, trial: Trial) -> np.ndarray:
         """Return what the exact pass found for one of its trials, (q, k) int64."""

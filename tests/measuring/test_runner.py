@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from bench.errors import UsageError
-from bench.measuring import runner
+from bench.measuring import remaining, runner
 from bench.measuring.remaining import seconds_again
 from bench.measuring.runner import run
 from bench.results.schema import CONFIGURATION
@@ -240,7 +240,7 @@ def test_a_run_that_was_cut_short_measures_the_processes_that_are_left(
 def test_an_index_that_takes_long_to_build_is_built_as_often_as_the_study_says(
     tmp_path, vector_folder, monkeypatch
 ):
-    monkeypatch.setattr(runner, "SPREAD_BUILD_SECONDS", -1.0)
+    monkeypatch.setattr(remaining, "SPREAD_BUILD_SECONDS", -1.0)
     path = study_file(tmp_path, vector_folder)
     override = ["dimensions=[8]", "reducers=['truncate']"]
     once = run(path, tmp_path / "once", override, progress=False)
