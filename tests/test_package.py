@@ -119,3 +119,20 @@ def test_every_public_function_has_a_docstring():
             own = getattr(member, "__module__", None) == info.name and not name.startswith("_")
             if own and (inspect.isfunction(member) or inspect.isclass(member)):
                 assert inspect.getdoc(member), f"{info.name}.{name}"
+
+
+SCRIPTS = [
+    f"tests.{path.parent.name}.{path.stem}"
+    for folder in ("experiments", "benchmarks")
+    for path in sorted((Path(__file__).parent / folder).glob("*.py"))
+]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_script_names_what_the_package_has(script):
+    try:
+        importlib.import_module(script)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("bench", "tests"):
+            raise
+        pytest.skip(f"{error.name} is not installed")

@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench.projection import project
 from bench.reducers import PREFIX
-from bench.results.rows import exact_rows
+from bench.results.rows import UNCOMPRESSED, exhaustive_rows
 from bench.study.plan import parameters
 from bench.study.schema import SHORTLIST
 
@@ -58,15 +58,16 @@ class AtSize:
 
     Without a rescore that is what the projection of exact search says. With one, it is what the
     projection says of the recall of the shortlist, since the order within it is that of the full
-    dimension. Precision and index are taken to lose what they lose at the measured size: published
-    curves show int8 to lose no more up to a hundred million documents, and single bits somewhat
-    more (Caspari et al., CoRECT, 2025).
+    dimension. A precision that was searched exhaustively has ranks, and a projection, of its own.
+    Any other, and an index, are taken to lose what they lose at the measured size: published curves
+    show int8 to lose no more up to a hundred million documents, and single bits somewhat more
+    (Caspari et al., CoRECT, 2025).
     """
 
     def __init__(self, frame: pd.DataFrame, queries: pd.DataFrame, documents: int) -> None:
         """`frame` holds trials of one dataset and encoder; `queries` their per-query rows."""
         self.documents = documents
-        self._exact = exact_rows(frame)
+        self._exhaustive = exhaustive_rows(frame)
         self.measured = int(frame["n_corpus"].max()) if len(frame) else documents
         self._queries = queries
         self._of = cache(self._projected)
@@ -76,21 +77,21 @@ class AtSize:
         if self.documents == self.measured:
             return UNCHANGED
         shortlist = int(parameters(row["stages"]).get(SHORTLIST, 0))
-        if row["reducer_kind"] == PREFIX and row["dim"] == row["full_dim"]:
-            return UNCHANGED
+        is_full = row["reducer_kind"] == PREFIX and row["dim"] == row["full_dim"]
         measure = "ndcg_at_10"
         if shortlist:
             measure = f"recall_at_{max(s for s in _SHORTLISTS if s <= max(10, shortlist))}"
-        key = row["reducer"], _text(row["reducer_params"]), int(row["dim"])
-        found = self._of(measure).get(key)
+        known, key = self._of(measure), (*_key(row), row["precision"])
+        if is_full and (key not in known or row["precision"] == UNCOMPRESSED):
+            return UNCHANGED
+        found = known.get(key) or known.get((*_key(row), UNCOMPRESSED))
         return found or Change(float("nan"), 0.0, 0.0, "this dimension was not searched exactly")
 
-    def _projected(self, measure: str) -> dict[tuple[str, str, int], Change]:
+    def _projected(self, measure: str) -> dict[tuple[object, ...], Change]:
         sizes = [self.measured, self.documents]
-        table = project(self._exact, self._queries, sizes, measure)
+        table = project(self._exhaustive, self._queries, sizes, measure)
         found = {}
-        keys = ["reducer", "reducer_params", "dim"]
-        for (reducer, params, dim), part in table.groupby(keys, dropna=False, sort=False):
+        for _, part in table.groupby("trial_id", sort=False):
             here, there = (part[part["documents"] == n].iloc[-1] for n in sizes)
             if there["refused"] or not here["kept"] > 0:
                 change = Change(float("nan"), 0.0, 0.0, there["refused"] or "it finds nothing")
@@ -99,9 +100,13 @@ class AtSize:
                     float(there[c] / here["kept"]) for c in ("kept", "kept_low", "kept_high")
                 )
                 change = Change(kept, low, high, caution=there["caution"])
-            found[reducer, _text(params), int(dim)] = change
+            row = part.iloc[0]
+            # Without ranks of its own, a precision is judged by those of float32.
+            if not change.refused or row["precision"] == UNCOMPRESSED:
+                found[*_key(row), row["precision"]] = change
         return found
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+def _key(row: Mapping[Any, Any] | pd.Series) -> tuple[object, ...]:
+    params = row["reducer_params"]
+    return row["reducer"], params if isinstance(params, str) else "", int(row["dim"])

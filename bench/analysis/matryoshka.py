@@ -22,7 +22,7 @@ from bench.analysis.tables import curves, dimension_table, truncation
 from bench.analysis.worth import Step, steps, subset_rows
 from bench.errors import NothingToShow
 from bench.quality.intervals import LEVEL
-from bench.results.rows import groups, is_synthetic, quality_of, wholes
+from bench.results.rows import UNCOMPRESSED, groups, is_synthetic, quality_of, wholes
 
 YES, IN_PART, NOT_SHOWN, UNKNOWN = "yes", "in part", "not shown", "unknown"
 TRAILING, PCA = "trailing", "pca"
@@ -259,18 +259,14 @@ def _beside(encoder: str) -> list[Curve]:
 def with_projection(answer: Answer, projection: pd.DataFrame | None) -> Answer:
     """Return an answer with the sentence on the largest size projected for it.
 
-    `projection` has the columns of `bench.projection.project`: reducer, reducer_params, dim,
-    documents, kept, kept_low, kept_high and refused, and dataset and encoder if it is of several.
-    Without a row of truncation beyond the size measured that is not refused, nothing is added.
+    `projection` is what `bench.projection.project` returns; its rows of float32 are read. Without
+    one of truncation beyond the size measured that is not refused, nothing is added.
     """
     if projection is None or projection.empty:
         return answer
-    rows = projection
+    rows = projection[(projection["refused"] == "") & (projection["precision"] == UNCOMPRESSED)]
     for column in ("dataset", "encoder"):
-        if column in rows:
-            rows = rows[rows[column].fillna("").astype(str) == getattr(answer, column)]
-    refused = rows["refused"].fillna("").astype(str) if "refused" in rows else ""
-    rows = rows[(refused == "") | (refused == "False")] if "refused" in rows else rows
+        rows = rows[rows[column].fillna("").astype(str) == getattr(answer, column)]
     rows = rows[(rows["documents"] > answer.documents) & (rows["dim"] < answer.full_dim)]
     own = rows[rows["reducer"] == "truncate"]
     if own.empty:

@@ -50,8 +50,8 @@ class FaissFlat(FaissBackend):
             kind = library.ScalarQuantizer.QT_8bit_direct_signed
             self.index = library.IndexScalarQuantizer(d, kind, product)
             low, high = vectors.min(axis=0), vectors.max(axis=0)
-            self.step = (high - low) / 254
-            self._fill(self.index.codes, n, self._int8(low, high), vectors)
+            self.step, self.centre = (high - low) / 254, (low + high) / 2
+            self._fill(self.index.codes, n, lambda block: self._levels(block) + 128, vectors)
         elif self.precision == "binary_asymmetric":
             needs_vectors(vectors)
             self.index = _signs(d + -d % 4)
@@ -69,10 +69,10 @@ class FaissFlat(FaissBackend):
     def build_in_place(self, vectors: np.ndarray) -> None:
         self.in_place = vectors
 
-    def _int8(self, low: np.ndarray, high: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        """Return the function that quantises a block, as faiss stores its codes."""
-        centre, step = (low + high) / 2, np.where(self.step > 0, self.step, 1)
-        return lambda block: np.clip(np.rint((block - centre) / step), -127, 127) + 128
+    def _levels(self, block: np.ndarray) -> np.ndarray:
+        """Quantise (b, d) vectors to int8: whole numbers from -127 to 127, in float."""
+        step = np.where(self.step > 0, self.step, 1)
+        return np.asarray(np.clip(np.rint((block - self.centre) / step), -127, 127))
 
     def _fill(
         self,
@@ -98,13 +98,41 @@ class FaissFlat(FaissBackend):
             product = faiss().METRIC_INNER_PRODUCT
             return np.asarray(faiss().knn(queries, self.in_place, k, product)[1])
         if self.precision == "int8":
-            # Neither the centre of the ranges nor the query's length changes the order of scores.
-            folded = queries * self.step
-            longest = np.abs(folded).max(axis=1, keepdims=True)
-            queries = np.rint(folded * (127 / np.where(longest > 0, longest, 1)))
+            queries = self._folded(queries)
         elif self.precision == "binary_asymmetric":
             queries = _padded(queries)
         return super().search(queries, k)
+
+    def _folded(self, queries: np.ndarray) -> np.ndarray:
+        """Round (q, d) queries to int8, after the steps of the documents are folded in.
+
+        Neither the centre of the ranges nor the query's length changes the order of scores.
+        """
+        folded = queries * self.step
+        longest = np.abs(folded).max(axis=1, keepdims=True)
+        return np.asarray(np.rint(folded * (127 / np.where(longest > 0, longest, 1))))
+
+    def compared(self, queries: np.ndarray) -> np.ndarray:
+        """Return (q, d) float32: what the search compares in place of the queries."""
+        if self.precision == "int8":
+            queries = self._folded(queries)
+        elif self.precision == "binary":
+            queries = _as_signs(queries)
+        return queries.astype(np.float32)
+
+    def stored(self, vectors: np.ndarray) -> np.ndarray:
+        """Return (n, d) float32: what the codes of (n, d) vectors stand for in a score.
+
+        The inner product of these with `compared` queries orders documents as the search does, but
+        for ties. The index must have been built in this process.
+        """
+        if self.precision == "int8":
+            return self._levels(vectors).astype(np.float32)
+        if self.precision in ("binary", "binary_asymmetric"):
+            return _as_signs(vectors)
+        if self.precision in SCALAR:
+            return np.asarray(self.index.sa_decode(self.index.sa_encode(vectors)))
+        return vectors
 
     def size_bytes(self) -> int:
         scales = io.BytesIO()
@@ -131,6 +159,11 @@ class FaissFlat(FaissBackend):
             text = written(_CODES[deployment.precision], deployment)
             return Code(text, ("import faiss",), ("faiss-cpu",))
         return faiss_code(deployment, _BUILD)
+
+
+def _as_signs(vectors: np.ndarray) -> np.ndarray:
+    """Return +1 for components above zero and -1 for others, as bits of signs are compared."""
+    return np.where(vectors > 0, np.float32(1), np.float32(-1))
 
 
 def _padded(vectors: np.ndarray) -> np.ndarray:

@@ -84,6 +84,7 @@ def exact_search(
     *,
     relevant: tuple[np.ndarray, np.ndarray] | None = None,
     transform: Transform | None = None,
+    query_transform: Transform | None = None,
     own: np.ndarray | None = None,
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
@@ -91,9 +92,10 @@ def exact_search(
     """Do as `exact_topk`; in the same pass find the score and rank of each relevant document.
 
     `relevant` is (rows (p,), ids (p,)) int64: pairs of a query's position and a document's. A rank
-    counts the whole corpus, without the query's own document. `progress` is called with the number
-    of documents scanned so far, by one thread at a time. Raises as `exact_topk` does, and
-    ValueError for a pair outside the queries or the corpus.
+    counts the whole corpus, without the query's own document. `query_transform` maps the queries
+    in place of `transform`, where they are compared in another form than the documents. `progress`
+    is called with the number of documents scanned so far, by one thread at a time. Raises as
+    `exact_topk` does, and ValueError for a pair outside the queries or the corpus.
     """
     full = queries.shape[1]
     if corpus.shape[1] != full:
@@ -110,8 +112,9 @@ def exact_search(
         )
     with threadpool_limits(1, user_api="blas"):
         return Pass(
-            queries, corpus, sorted(set(dimensions)), k, metric, relevant, transform, own, threads
-        ).run(progress)
+            queries, corpus, sorted(set(dimensions)), k, metric, relevant, transform, own, threads,
+            query_transform,
+        ).run(progress)  # fmt: skip
 
 
 def exact_ranks(
@@ -175,6 +178,12 @@ class _Scanned:
     """(s, p) int64: documents that rank above each relevant pair."""
 
 
+def _converted(vectors: np.ndarray, transform: Transform | None) -> np.ndarray:
+    """Return (n, D) float32, transformed and contiguous; a view if nothing changes."""
+    converted = np.asarray(vectors, dtype=np.float32)
+    return np.ascontiguousarray(transform(converted) if transform else converted, dtype=np.float32)
+
+
 class Pass:
     """One pass over the corpus; arguments as for `exact_search`, steps in ascending order."""
 
@@ -189,6 +198,7 @@ class Pass:
         transform: Transform | None,
         own: np.ndarray | None,
         threads: int | None,
+        query_transform: Transform | None = None,
     ) -> None:
         from bench.exact import kernels  # compiled on first use, so not imported with the package
 
@@ -199,10 +209,10 @@ class Pass:
         self.k = k
         self.own = own
         self.metric = METRICS.index(metric)
-        self.queries = self._converted(queries)
+        self.queries = _converted(queries, query_transform or transform)
         self.small = 4 * self.corpus.size <= _SMALL
         if self.small:
-            self.corpus, self.transform = self._converted(self.corpus), None
+            self.corpus, self.transform = _converted(self.corpus, transform), None
         self.threads = threads or len(usable_cores())
         self.keep = k + _SPARE + (own is not None)
         self.shared = np.full((len(steps), len(queries)), -np.inf, np.float32)
@@ -210,13 +220,6 @@ class Pass:
         kernels.prefix_squares(self.queries, np.array(steps), squares)
         self.lengths = np.sqrt(squares)
         self.pairs = None if relevant is None else Pairs(self, *relevant)
-
-    def _converted(self, vectors: np.ndarray) -> np.ndarray:
-        """Return (n, D) float32, transformed and contiguous; a view if nothing changes."""
-        converted = np.asarray(vectors, dtype=np.float32)
-        return np.ascontiguousarray(
-            self.transform(converted) if self.transform else converted, dtype=np.float32
-        )
 
     def run(self, progress: Callable[[int], None] | None = None) -> Exact:
         if self.k and self.small and len(self.steps) > _STEPS and len(self.corpus) > self.keep:
@@ -278,7 +281,7 @@ class Pass:
         longest = np.zeros(n_steps, np.float32)
         above = None if self.pairs is None else np.zeros((n_steps, len(self.pairs.ids)), np.int64)
         for start in blocks:
-            documents = self._converted(self.corpus[start : start + _DOCUMENTS])
+            documents = _converted(self.corpus[start : start + _DOCUMENTS], self.transform)
             rows = len(documents)
             kernels.prefix_squares(documents, steps, squares)
             for j in range(n_steps):
@@ -372,7 +375,7 @@ class Pass:
         for at in (order[i : i + _GATHERED] for i in range(0, len(order), _GATHERED)):
             wanted, inverse = np.unique(ids[at], return_inverse=True)
             part = np.empty(len(at))
-            documents = self._converted(self.corpus[wanted])
+            documents = _converted(self.corpus[wanted], self.transform)
             score(self.metric, self.queries, rows[at], documents, inverse, width, part)
             scores[at] = part
         return scores

@@ -44,9 +44,8 @@ def run_exact(job: ExactJob, emit: Emit) -> None:
     embeddings, results = opened(job.exact.data), ExactResults(job.exact)
     reducer = fitted_reducer(job.exact, embeddings)
     if not results.exist():
-        rows, documents = embeddings.relevant_pairs()
-        found = _search(job, embeddings, reducer, (rows, documents), emit)
-        results.save(found, len(embeddings.corpus), rows)
+        found = _search(job, embeddings, reducer, emit)
+        results.save(found, len(embeddings.corpus))
     emit(Ready())
     if not job.trials:
         return
@@ -62,10 +61,12 @@ def run_exact(job: ExactJob, emit: Emit) -> None:
         if trial.is_exact_pass:
             row, queries = _exact_row(trial, embeddings, reducer, results, scorer)
             row |= subsets.get(trial.dim, {})
-            if relevant is not None:
-                queries = queries.model_copy(update=relevant.columns(results, trial.dim))
+            ranks = None if relevant is None else results.ranks(trial.dim)
         else:
             row, queries = _untimed_row(trial, embeddings, untimed, scorer)
+            ranks = untimed.ranks(trial)
+        if relevant is not None and ranks is not None:
+            queries = queries.model_copy(update=relevant.columns(ranks))
         row |= {"status": "ok", "started_at": started, "caution": reducer.caution(trial.dim)}
         emit(Measured(trial_id=trial_id, row=row, queries=queries))
 
@@ -99,13 +100,7 @@ def _untimed_row(
     return row, QueryRows(query_id=embeddings.query_ids, found=precise.tolist(), **scored.by_query)
 
 
-def _search(
-    job: ExactJob,
-    embeddings: Embeddings,
-    reducer: Reducer,
-    relevant: tuple[np.ndarray, np.ndarray],
-    emit: Emit,
-) -> Exact:
+def _search(job: ExactJob, embeddings: Embeddings, reducer: Reducer, emit: Emit) -> Exact:
     """Search exactly at every dimension; ready ground truth saves the full one."""
     dimensions = job.exact.dimensions
     ready = _ready(job, embeddings) if reducer.kind == PREFIX else None
@@ -123,7 +118,7 @@ def _search(
             if reducer.kind == PREFIX
             else lambda block: reducer.map(normalise(block)),
             own=embeddings.own,
-            relevant=relevant,
+            relevant=embeddings.relevant_pairs(),
             progress=_telling(len(embeddings.corpus), emit),
         )
     if ready is not None:

@@ -115,14 +115,13 @@ class ExactResults:
         """Return whether an earlier pass saved them."""
         return self.path.exists()
 
-    def save(self, found: Exact, n_documents: int, rows: np.ndarray) -> None:
-        """Save the results of a pass; `rows` (p,) int64 are the queries of the ranked pairs."""
+    def save(self, found: Exact, n_documents: int) -> None:
+        """Save the results of a pass over `n_documents`."""
         small = np.int32 if n_documents < 2**31 else np.int64
         arrays: dict[str, np.ndarray] = {
             f"ids_{d}": ids.astype(small) for d, (ids, _) in found.nearest.items()
         }
         arrays |= {f"ranks_{d}": ranks.astype(small) for d, (_, ranks) in found.relevant.items()}
-        arrays |= {"rows": rows, "n_documents": np.array(n_documents)}
         self.path.parent.mkdir(exist_ok=True)
         with whole(self.path) as partial:
             np.savez(partial, **_named(arrays))
@@ -131,16 +130,6 @@ class ExactResults:
         """Return the documents found, (q, depth) int64, best first, -1 pads."""
         ids: np.ndarray = self._arrays[f"ids_{dimension}"]
         return ids.astype(np.int64)
-
-    def first_relevant(self, dimension: int) -> np.ndarray:
-        """Return the rank of each query's best relevant document in the corpus, (q,) int64.
-
-        Without a relevant document in the corpus it is one more than the documents.
-        """
-        nothing = int(self._arrays["n_documents"]) + 1
-        first = np.full(len(self._arrays[f"ids_{dimension}"]), nothing)
-        np.minimum.at(first, self._arrays["rows"], self.ranks(dimension))
-        return first
 
     def ranks(self, dimension: int) -> np.ndarray:
         """Return the rank of each pair of `Embeddings.relevant_pairs` in the corpus, (p,) int64."""

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from bench.embeddings import Embeddings
-from bench.measuring.prepared import ExactResults
 
 
 class RelevantDocuments:
@@ -27,17 +26,21 @@ class RelevantDocuments:
         counts = np.bincount(self._rows, minlength=len(embeddings.query_ids))
         self._ends = np.cumsum(counts).tolist()
 
-    def columns(self, results: ExactResults, dimension: int) -> dict[str, list[Any]]:
-        """Return the columns of the queries table that hold ranks at `dimension`.
+    def columns(self, found: np.ndarray) -> dict[str, list[Any]]:
+        """Return the columns of the queries table that hold ranks.
 
+        `found` (p,) int64 are the ranks of `Embeddings.relevant_pairs`. The columns:
         ``first_relevant_rank``, ``relevant_ranks`` (ascending; one more than the documents for a
         document outside the corpus) and ``relevant_grades``, each a list with an entry per query.
         """
-        ranks = np.full(len(self._rows), self._n_documents + 1)
-        ranks[self._inside] = results.ranks(dimension)
+        nothing = self._n_documents + 1
+        ranks = np.full(len(self._rows), nothing)
+        ranks[self._inside] = found
+        first = np.full(len(self._ends), nothing)
+        np.minimum.at(first, self._rows, ranks)
         order = np.lexsort((ranks, self._rows))
         return {
-            "first_relevant_rank": results.first_relevant(dimension).tolist(),
+            "first_relevant_rank": first.tolist(),
             "relevant_ranks": self._by_query(ranks[order]),
             "relevant_grades": self._by_query(self._grades[order]),
         }

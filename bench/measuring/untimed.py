@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
 
-from bench.backends import REFERENCE, get_backend
+from bench.backends.faiss_flat import FaissFlat
 from bench.backends.precisions import FLOAT32
 from bench.embeddings import Embeddings
+from bench.exact.one_pass import exact_search
 from bench.measuring.jobs import ExactJob
 from bench.measuring.prepared import (
     ExactResults,
@@ -22,6 +24,17 @@ from bench.reducers import Reducer
 from bench.study.plan import Trial, parameters
 from bench.study.schema import DISK, VECTORS
 from bench.vectors import normalise
+
+
+@dataclass(frozen=True)
+class _Quantised:
+    """What the reference finds with vectors of one dimension and precision."""
+
+    ids: np.ndarray
+    """(q, depth) int64, best first."""
+    bytes_per_vector: float
+    ranks: np.ndarray | None
+    """(p,) int64, of `Embeddings.relevant_pairs`; None without judgements."""
 
 
 class Untimed:
@@ -45,14 +58,24 @@ class Untimed:
         exact = self._results.ids(trial.dim)
         precise = exact
         if trial.precision != FLOAT32.name:
-            precise = self._quantised(trial.dim, trial.precision)[0]
+            precise = self._quantised(trial.dim, trial.precision).ids
         return self._narrowed(trial, exact), self._narrowed(trial, precise)
+
+    def ranks(self, trial: Trial) -> np.ndarray | None:
+        """Return the rank of each relevant document by the scores at the trial's precision, (p,).
+
+        int64, in the order of `Embeddings.relevant_pairs`. None without judgements, and after a
+        rescore, which ranks no document outside the shortlist.
+        """
+        if parameters(trial.stages):
+            return None
+        return self._quantised(trial.dim, trial.precision).ranks
 
     def sizes(self, trial: Trial) -> dict[str, float]:
         """Return the columns of the size: stored codes, and vectors for a rescore."""
         size = 4.0 * trial.dim
         if trial.precision != FLOAT32.name:
-            size = self._quantised(trial.dim, trial.precision)[1]
+            size = self._quantised(trial.dim, trial.precision).bytes_per_vector
         stages = parameters(trial.stages)
         if not stages:
             return {"bytes_per_vector": size}
@@ -78,14 +101,32 @@ class Untimed:
             return ids[:, : trial.k]
         return rescored(ids, stages, trial.dim, trial.k, *self._stored)
 
-    def _search(self, dimension: int, precision: str) -> tuple[np.ndarray, float]:
-        """Return the exact pass's depth of results (q, depth), and the bytes per vector."""
-        index = get_backend(REFERENCE)(precision, dimension)
+    def _search(self, dimension: int, precision: str) -> _Quantised:
+        """Return what is found at the exact pass's depth."""
+        index = FaissFlat(precision, dimension)
         vectors = self._reduced(dimension)
         index.build(vectors)
         own = self._embeddings.own
         depth = self._job.exact.depth + (own is not None)
-        found = index.search(self._reducer.reduce(self._queries, dimension), depth)
-        size = (index.size_bytes() or 0) / len(vectors)
+        queries = self._reducer.reduce(self._queries, dimension)
+        ids = without_own(index.search(queries, depth), own)
+        size = index.size_bytes() / len(vectors)
+        ranks = None if self._embeddings.qrels is None else self._ranked(index, queries, vectors)
         index.close()
-        return without_own(found, own), size
+        return _Quantised(ids, size, ranks)
+
+    def _ranked(self, index: FaissFlat, queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        """Return the rank of each relevant document in the whole corpus, (p,) int64."""
+        dimension = vectors.shape[1]
+        found = exact_search(
+            queries,
+            vectors,
+            [dimension],
+            1,
+            "inner_product",
+            relevant=self._embeddings.relevant_pairs(),
+            transform=index.stored,
+            query_transform=index.compared,
+            own=self._embeddings.own,
+        )
+        return found.relevant[dimension][1]

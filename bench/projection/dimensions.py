@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-_KEYS = ["dataset", "encoder", "reducer", "reducer_params", "documents"]
+_KEYS = ["dataset", "encoder", "reducer", "reducer_params", "precision", "documents"]
 
 
 def dimension_needed(projected: pd.DataFrame, share: float = 0.98) -> pd.DataFrame:
     """Return the dimension from which on each reducer keeps `share`, at each size.
 
-    `projected` is what `project` returns. One row per dataset, encoder, reducer, its parameters and
-    size: ``dim``, interpolated in the logarithm of the dimension between those measured, and its
-    bounds ``dim_low`` and ``dim_high``, where the upper and the lower bound of the share reach it.
-    A dimension counts only if every longer one measured keeps the share too. The smallest dimension
-    measured stands for any below it. NaN where no dimension measured keeps it. Refused sizes are
-    left out. ``times_beyond`` as in `projected`.
+    `projected` is what `project` returns. One row per dataset, encoder, reducer, its parameters,
+    precision and size: ``dim``, interpolated in the logarithm of the dimension between those
+    measured, and its bounds ``dim_low`` and ``dim_high``, where the upper and the lower bound of
+    the share reach it. A dimension counts only if every longer one measured keeps the share too.
+    The smallest dimension measured stands for any below it. NaN where no dimension measured keeps
+    it. Refused sizes are left out. ``times_beyond`` as in `projected`.
     """
     known = projected[(projected["refused"] == "") & projected["kept"].notna()]
     found = []

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from bench.projection.projecting import COLUMNS, MOST_TIMES, project
-from bench.results.rows import exact_rows, groups, wholes
+from bench.reducers import PREFIX
+from bench.results.rows import UNCOMPRESSED, exhaustive_rows, groups, wholes
 from bench.results.store import load_relevant
 
 MOST_DIMENSIONS = 10
@@ -18,19 +19,22 @@ _STEPS = (1, 3)
 
 
 def shown(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the exact rows to project: of each reducer one seed, evenly spread dimensions.
+    """Return the rows to project: of each reducer one seed, evenly spread dimensions.
 
-    Those of smaller parts of a corpus say nothing that the whole does not.
+    Beside float32, the precisions of truncated vectors that were searched without a clock. Those of
+    smaller parts of a corpus say nothing that the whole does not.
     """
     parts = []
-    for _, part in groups(exact_rows(wholes(frame))):
-        for _, rows in part.groupby("reducer", sort=False):
+    rows = exhaustive_rows(wholes(frame))
+    rows = rows[(rows["precision"] == UNCOMPRESSED) | (rows["reducer_kind"] == PREFIX)]
+    for _, part in groups(rows):
+        for _, rows in part.groupby(["reducer", "precision"], sort=False):
             of = rows[rows["reducer_params"].fillna("") == (rows["reducer_params"].iloc[0] or "")]
             of = of.drop_duplicates("dim", keep="last").sort_values("dim")
             count, most = len(of), min(len(of), MOST_DIMENSIONS)
             places = {round(i * (count - 1) / max(1, most - 1)) for i in range(most)}
             parts.append(of.iloc[sorted(places)])
-    return pd.concat(parts) if parts else exact_rows(frame)
+    return pd.concat(parts) if parts else rows
 
 
 def sizes(n_corpus: int) -> list[int]:

@@ -17,7 +17,7 @@ from bench.projection.reading import Judged, judged
 from bench.projection.score_model import grown
 from bench.quality.intervals import Bootstrap
 from bench.reducers import PREFIX
-from bench.results.rows import exact_rows
+from bench.results.rows import UNCOMPRESSED, exhaustive_rows
 
 COLUMNS = (
     "dataset",
@@ -25,6 +25,7 @@ COLUMNS = (
     "reducer",
     "reducer_params",
     "dim",
+    "precision",
     "documents",
     "quality",
     "quality_low",
@@ -38,6 +39,7 @@ COLUMNS = (
     "trial_id",
 )
 """Columns of what `project` returns."""
+_SETTING, _FIGURES = COLUMNS[:6], COLUMNS[7:13]
 MOST_TIMES = 100
 """Two decades: the farthest that the errors were measured, and are still of use."""
 LEAST_QUERIES = 50
@@ -66,16 +68,16 @@ def project(
     documents: Sequence[int],
     measure: str = "ndcg_at_10",
 ) -> pd.DataFrame:
-    """Return what each row of the exact pass in `frame` finds in corpora of `documents`.
+    """Return what each row of quality alone in `frame` finds in corpora of `documents`.
 
     `frame` is that of `bench.load`, `queries` that of `bench.load_queries` (or of
-    `bench.results.store.load_relevant`); `measure` is one of `nested.MEASURES`. One row per exact
-    row and size, with the columns `COLUMNS`: quality and the share of the full dimension's that is
-    kept, each with the bounds of its 95 % interval, and how many times the corpus measured is
-    exceeded. Up to that size the bounds are those of the queries. Beyond, they also hold how wrong
-    the model is: at least by what a fit to a tenth of the corpus was wrong, per decade. `refused`
-    says why there is no figure, `caution` what one beyond the data rests on. Raises UsageError for
-    a size below 1 and an unknown measure.
+    `bench.results.store.load_relevant`); `measure` is one of `nested.MEASURES`. One row per
+    reducer, dimension, precision and size, with the columns `COLUMNS`: quality and the share of
+    the full dimension's in float32 that is kept, each with the bounds of its 95 % interval, and how
+    many times the corpus measured is exceeded. Up to that size the bounds are those of the queries.
+    Beyond, they also hold how wrong the model is: at least by what a fit to a tenth of the corpus
+    was wrong, per decade. `refused` says why there is no figure, `caution` what one beyond the data
+    rests on. Raises UsageError for a size below 1 and an unknown measure.
     """
     if not len(documents) or any(n < 1 for n in documents):
         raise UsageError("a corpus to project to has one document or more")
@@ -84,7 +86,7 @@ def project(
     sizes = [int(n) for n in documents]
     keys = ["dataset", "encoder", "dataset_fingerprint", "n_queries"]
     parts = []
-    for _, rows in exact_rows(frame).groupby(keys, sort=False, dropna=False):
+    for _, rows in exhaustive_rows(frame).groupby(keys, sort=False, dropna=False):
         found = judged(rows, queries)
         known = [] if found is None else found.trial_ids
         if found is not None:
@@ -110,8 +112,8 @@ def _refused(row: pd.Series, sizes: list[int], why: str) -> pd.DataFrame:
 
 def _frame(row: pd.Series, sizes: list[int]) -> pd.DataFrame:
     """Return a row per size without figures."""
-    named = {c: row[c] for c in COLUMNS[:5]} | {"trial_id": row["trial_id"]}
-    empty = dict.fromkeys(COLUMNS[6:12], np.nan)
+    named = {c: row[c] for c in _SETTING} | {"trial_id": row["trial_id"]}
+    empty = dict.fromkeys(_FIGURES, np.nan)
     times = [n / row["n_corpus"] for n in sizes]
     return pd.DataFrame(
         {**named, "documents": sizes, **empty, "times_beyond": times, "refused": "", "caution": ""}
@@ -146,7 +148,7 @@ def _projected(found: Judged, rows: pd.DataFrame, sizes: list[int], measure: str
             if n in beyond and (n not in defended or abs(missed[t]) > MOST_MISSED):
                 table.loc[i, "refused"] = why or _too_far(n, ranks, missed[t])
                 continue
-            table.loc[i, list(COLUMNS[6:12])] = figures[n][t]
+            table.loc[i, list(_FIGURES)] = figures[n][t]
             if n in beyond:
                 table.loc[i, "caution"] = _CAUTION.format(
                     times=n / ranks.n_documents,
@@ -161,7 +163,7 @@ def _projected(found: Judged, rows: pd.DataFrame, sizes: list[int], measure: str
 def _reference(rows: pd.DataFrame) -> int | None:
     """Return the position of plain truncation at the full dimension; None if it is not there."""
     is_full = (rows["reducer_kind"] == PREFIX) & (rows["dim"] == rows["full_dim"])
-    places = np.flatnonzero(is_full)
+    places = np.flatnonzero(is_full & (rows["precision"] == UNCOMPRESSED))
     return int(places[-1]) if len(places) else None
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.analysis.summary import Table
-from bench.results.rows import exact_rows, plain
+from bench.backends.precisions import USUAL
+from bench.results.rows import UNCOMPRESSED, exhaustive_rows, plain
 
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 _HOW = (
@@ -37,19 +38,22 @@ def at_size(frame: pd.DataFrame, projected: pd.DataFrame) -> AtSize | None:
 
     `frame` holds its trials, `projected` is that of `project_folder`.
     """
-    own = projected[projected["trial_id"].isin(plain(exact_rows(frame))["trial_id"])]
+    own = projected[projected["trial_id"].isin(plain(exhaustive_rows(frame))["trial_id"])]
     if own.empty:
         return None
     given = own[(own["refused"] == "") & own["kept"].notna() & own["documents"].isin(SIZES)]
     refused = [why for why in own.loc[own["documents"].isin(SIZES), "refused"].unique() if why]
     if given.empty:
         return AtSize(None, f"Nothing is said of other sizes: {refused[0]}.") if refused else None
-    cells = {(row["dim"], row["documents"]): _cell(row) for _, row in given.iterrows()}
     columns = sorted(given["documents"].unique())
-    rows = [
-        (f"{dim} d", *(cells.get((dim, n), "") for n in columns))
-        for dim in sorted(given["dim"].unique())
-    ]
+    bits = [precision.name for precision in USUAL]
+    rows = []
+    for (dim, precision), part in sorted(
+        given.groupby(["dim", "precision"]), key=lambda of: (of[0][0], bits.index(of[0][1]))
+    ):
+        cells = {row["documents"]: _cell(row) for _, row in part.iterrows()}
+        name = f"{dim} d" if precision == UNCOMPRESSED else f"{dim} d, {precision}"
+        rows.append((name, *(cells.get(n, "") for n in columns)))
     documents = int(frame["n_corpus"].max())
     times = given["times_beyond"].max()
     headings = ("dim", *(f"{_size(n)} documents" for n in columns))

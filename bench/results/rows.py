@@ -134,8 +134,14 @@ def exact_rows(frame: pd.DataFrame) -> pd.DataFrame:
 
     Its rows at other precisions, or with a rescore, are in `untimed`.
     """
+    rows = exhaustive_rows(frame)
+    return rows[rows["precision"] == UNCOMPRESSED]
+
+
+def exhaustive_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of quality alone at every precision, without those of a rescore."""
     rows = untimed(frame)
-    return rows[(rows["precision"] == UNCOMPRESSED) & ~two_stage(rows)]
+    return rows[~two_stage(rows)]
 
 
 def untimed(frame: pd.DataFrame) -> pd.DataFrame:

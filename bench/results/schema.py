@@ -319,7 +319,7 @@ QUERY_COLUMNS = (
         "first_relevant_rank",
         "int",
         "query",
-        "rank of the best relevant document in the whole corpus (exact pass only)",
+        "rank of the best relevant document in the whole corpus (backend `exact` only)",
         since=2,
         better="lower",
     ),
@@ -328,7 +328,7 @@ QUERY_COLUMNS = (
         "ints",
         "query",
         "rank of each relevant document in the corpus, ascending; `n_corpus` + 1 for one that it "
-        "lacks (exact pass only)",
+        "lacks (backend `exact` only)",
         since=7,
     ),
     Column(

@@ -144,9 +144,10 @@ def test_without_an_exact_pass_at_the_full_dimension_nothing_is_said_of_steps(or
     assert steps(frame[~((frame["backend"] == "exact") & (frame["dim"] == 32))]) == []
 
 
-def projected(rows):
+def projected(rows, answer):
     columns = ["reducer", "reducer_params", "dim", "documents", "kept", "kept_low", "kept_high"]
-    return pd.DataFrame(rows, columns=columns).assign(refused="")
+    named = {"dataset": answer.dataset, "encoder": answer.encoder, "precision": "float32"}
+    return pd.DataFrame(rows, columns=columns).assign(refused="", **named)
 
 
 def test_the_second_sentence_is_of_the_size_projected(answer):
@@ -159,16 +160,15 @@ def test_the_second_sentence_is_of_the_size_projected(answer):
         ("pca", "{}", 8, 4000, 0.6, 0.55, 0.65),
         ("pca", '{"whiten": true}', 8, 4000, 0.9, 0.89, 0.91),
     ]
-    text = with_projection(answer, projected(rows)).projected
+    text = with_projection(answer, projected(rows, answer)).projected
     assert text == (
         "At 4,000 documents, 10 times as many as measured, truncation is expected to keep "
         "4 d 50% [45%, 55%], 8 d 80% [75%, 85%]; against PCA its bounds lie above it at 8 d and "
         "below it at 4 d."
     )
-    refused = projected(rows).assign(refused="too far")
-    assert with_projection(answer, refused) == answer
-    other = projected(rows).assign(dataset="another", encoder="")
-    assert with_projection(answer, other) == answer
+    for changed in ({"refused": "too far"}, {"dataset": "another"}, {"precision": "binary"}):
+        other = projected(rows, answer).assign(**changed)
+        assert with_projection(answer, other) == answer
     assert with_projection(answer, None) == answer
 
 

@@ -101,6 +101,21 @@ def test_asymmetric_binary_scores_the_query_itself_against_signs(data):
     assert kept[0] > kept[1]
 
 
+@pytest.mark.parametrize(
+    "precision", ["float32", "float16", "bfloat16", "int8", "int4", "binary", "binary_asymmetric"]
+)
+def test_what_codes_stand_for_orders_documents_as_the_search_does(data, precision):
+    corpus, queries = data
+    backend = get_backend("faiss-flat")(precision)
+    backend.build(corpus)
+    scores = backend.compared(queries) @ backend.stored(corpus).T
+    ordered = np.take_along_axis(scores, backend.search(queries, 300), axis=1)
+    # Ties may be found in any order; look-up tables of asymmetric search are rounded to 8 bits.
+    slack = 0.02 * np.abs(queries).sum(axis=1).max() if precision == "binary_asymmetric" else 1e-4
+    assert (ordered >= -np.sort(-scores, axis=1)[:, :300] - slack).all()
+    assert np.ptp(scores, axis=1).min() > 10 * slack
+
+
 @pytest.mark.parametrize("precision", ["float16", "bfloat16", "int8", "int4", "binary"])
 @pytest.mark.parametrize(
     ("name", "settings"),

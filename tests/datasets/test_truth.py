@@ -195,4 +195,4 @@ def test_with_judgements_the_pass_ranks_at_the_full_dimension_too(tmp_path, monk
     np.testing.assert_array_equal(data.truth, TRUTH[[3, 5]])
     results, asked = searched(data, (4, D), 10, monkeypatch)
     assert asked == [4, D]
-    assert results.first_relevant(D).tolist() == [6, 1]
+    assert results.ranks(D).tolist() == [6, 1]

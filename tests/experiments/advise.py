@@ -40,10 +40,9 @@ import pandas as pd
 import tomli_w
 
 import bench
-from bench.advising.answer import ADVICE
 from bench.advising.candidates import USUAL, reducer_choice
 from bench.advising.value import Value
-from bench.advising.wanted import Wanted, seconds_of
+from bench.advising.wanted import Wanted
 from bench.analysis.labels import label
 from bench.analysis.money import load_prices
 from bench.embeddings import Embeddings, embed
@@ -51,7 +50,7 @@ from bench.errors import UsageError
 from bench.reducers import PLAIN
 from bench.reducers.adaptor import Adaptor
 from bench.results.rows import timed
-from bench.results.store import load, load_queries
+from bench.results.store import ADVICE, load, load_queries
 from bench.study.plan import parameters, plan
 from bench.study.schema import DISK, Study
 from tests.experiments._replay import (
@@ -371,7 +370,7 @@ def main() -> None:
     add("--objectives", nargs="+", choices=["memory", "latency"], default=["memory"])
     add("--out", type=Path, default=Path("results/advise-and-grid"))
     add("--share", type=float, default=0.19, help="budget of advise, of the grid's time")
-    add("--budget", type=seconds_of, help="budget of advise, as 3m, instead of a share")
+    add("--budget", type=float, help="budget of advise in seconds, instead of a share")
     add("--dimensions", type=int, nargs="+", help="powers of two from 32 and the full one")
     add("--reducers", nargs="+", choices=list(REDUCERS), help="those that advise compares")
     add("--disk-shortlists", type=int, nargs="*", default=[100], help="none to leave them out")

@@ -18,10 +18,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_ndtr, ndtr, ndtri
+from scipy.stats import betabinom, binom
 
 from bench.embeddings import embed
-from bench.exact.one_pass import exact_ranks
+from bench.exact.one_pass import Exact, exact_ranks, exact_search
 from bench.projection.nested import expected, ranks_of
 from bench.projection.projecting import project
 
@@ -29,6 +31,12 @@ CORECT = Path(__file__).parents[1] / "projection" / "corect.json"
 DIMENSIONS = [32, 64, 96, 128, 192, 256]
 SAMPLES = 5
 TARGET = "ndcg_at_10"
+DEPTH = 10
+WORTH = 1 / np.log2(np.arange(DEPTH) + 2)
+NEAREST = 100
+"""Scores of other documents whose tail is fitted."""
+Scores = list[tuple[np.ndarray, np.ndarray]]
+"""By dimension: scores of the nearest others (q, k), best first, and of the relevant one (q,)."""
 
 
 def tables(ranks: np.ndarray, n_documents: int, dims: list[int]) -> tuple[pd.DataFrame, ...]:
@@ -58,8 +66,66 @@ def means(ranks: np.ndarray, n_documents: int, sizes: list[int]) -> np.ndarray:
     return expected(given, TARGET, sizes).mean(axis=2)
 
 
-def rivals(ranks: np.ndarray, n: int, target: int) -> dict[str, np.ndarray]:
-    """Return what other methods project, (d,) each."""
+def beta_binomial(ranks: np.ndarray, n: int, target: int) -> float:
+    """Project the measure of (q,) ranks: chances of a document to rank above are beta, fitted."""
+    above, others = ranks - 1, n - 1
+    counts, times = np.unique(above, return_counts=True)
+    fit = minimize(
+        lambda logs: -(times * betabinom.logpmf(counts, others, *np.exp(logs))).sum(),
+        np.log([0.1, 10.0]),
+        method="Nelder-Mead",
+    )
+    a, b = np.exp(fit.x)
+    places = np.arange(DEPTH)
+    worth = [
+        (WORTH[k:] * betabinom.pmf(places[: DEPTH - k], target - n, a + k, b + others - k)).sum()
+        for k in places
+    ]
+    return float((times * np.append(worth, 0)[np.minimum(counts, DEPTH)]).sum() / len(ranks))
+
+
+def tails(
+    ranks: np.ndarray, others: np.ndarray, relevant: np.ndarray, n: int, target: int, shape: bool
+) -> float:
+    """Project the measure of (q,) ranks by the tail of each query's scores.
+
+    `others` (q, k) are the scores of the k nearest other documents, best first; `relevant` (q,) is
+    that of the relevant one. Excesses over the last of them are exponential with a scale per query,
+    or generalised Pareto with that scale and one `shape` for all, fitted.
+    """
+    bar = others[:, -1]
+    excess = others[:, :-1] - bar[:, None]
+    scale = np.maximum(excess.mean(axis=1), 1e-9)
+    units = np.maximum(relevant - bar, 0) / scale
+
+    def log_beyond(xi: float, x: np.ndarray) -> np.ndarray:
+        if abs(xi) < 1e-6:
+            return -x
+        return -np.log(np.maximum(1 + xi * x / (1 - xi), 1e-300)) / xi
+
+    xi = 0.0
+    if shape:
+        seen = excess / scale[:, None]
+
+        def misfit(xi: float) -> float:
+            inside = np.maximum(1 + xi * seen / (1 - xi), 1e-300)
+            return float(np.log(1 - xi) * seen.size + (1 + 1 / xi) * np.log(inside).sum())
+
+        xi = float(minimize_scalar(misfit, bounds=(-0.45, -1e-4), method="bounded").x)
+    nearest = others.shape[1] / (n - 1)
+    chance = np.where(
+        relevant > bar, nearest * np.exp(log_beyond(xi, units)), (ranks - 1) / (n - 1)
+    )
+    above = (ranks - 1)[:, None]
+    places = np.arange(DEPTH)[None]
+    reached = binom.pmf(places - above, target - n, np.clip(chance, 0, 1)[:, None])
+    return float((reached * WORTH).sum(axis=1).mean())
+
+
+def rivals(
+    ranks: np.ndarray, n: int, target: int, scores: Scores | None = None
+) -> dict[str, np.ndarray]:
+    """Return what other methods project, (d,) each; tails only with the `scores`."""
     found = {"as measured": means(ranks, n, [n])[:, -1]}
     for decades in (1, 2):
         sizes = np.unique(np.geomspace(max(10, n / 10**decades), n, 9).astype(int))
@@ -67,6 +133,11 @@ def rivals(ranks: np.ndarray, n: int, target: int) -> dict[str, np.ndarray]:
         lines = [np.polyfit(np.log10(sizes), row, 1) for row in curve]
         name = f"probit line, {'one decade' if decades == 1 else 'two decades'}"
         found[name] = np.array([ndtr(np.polyval(line, np.log10(target))) for line in lines])
+    found["beta-binomial"] = np.array([beta_binomial(row, n, target) for row in ranks])
+    for name, shape in (("exponential tail", False), ("Pareto tail", True)) if scores else ():
+        found[name] = np.array(
+            [tails(ranks[i], *scores[i], n, target, shape) for i in range(len(ranks))]
+        )
     return found
 
 
@@ -77,13 +148,21 @@ class Tally:
         self.errors: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
         self.held: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
-    def add(self, ranks: np.ndarray, n: int, target: int, dims: list[int], truth: np.ndarray):
+    def add(
+        self,
+        ranks: np.ndarray,
+        n: int,
+        target: int,
+        dims: list[int],
+        truth: np.ndarray,
+        scores: Scores | None = None,
+    ) -> None:
         """Project (d, q) `ranks` among n documents to `target`, whose truth is (d,)."""
         found = project(*tables(ranks, n, dims), [target])
         found = found[found["refused"] == ""]
         if len(found) < len(dims):
             return
-        projected = rivals(ranks, n, target) | {"shipped": found["quality"].to_numpy()}
+        projected = rivals(ranks, n, target, scores) | {"shipped": found["quality"].to_numpy()}
         share = truth / truth[-1]
         for name, values in projected.items():
             pair = np.abs(values - truth), np.abs(values / values[-1] - share)[:-1]
@@ -111,10 +190,10 @@ class Tally:
             print(line, flush=True)
 
 
-def corpora(names: list[str]) -> None:
+def corpora(names: list[str], encoder: str) -> None:
     """Project random parts of real collections to the whole."""
     for name in names:
-        data = embed(name, "wordllama", progress=False)
+        data = embed(name, encoder, progress=False)
         rows, documents = data.relevant_pairs()
         first = np.unique(rows, return_index=True)[1]
         rows, documents = rows[first], documents[first]
@@ -131,10 +210,22 @@ def corpora(names: list[str]) -> None:
                 kept = np.sort(np.append(needed, others[: n - len(needed)]))
                 pairs = np.arange(len(asked)), np.searchsorted(kept, documents[asked])
                 corpus = np.ascontiguousarray(data.corpus[kept])
-                found = exact_ranks(data.queries[rows[asked]], corpus, DIMENSIONS, pairs)
-                ranks = np.array([found[d] for d in DIMENSIONS])
-                tally.add(ranks, n, whole, DIMENSIONS, truth)
+                found = exact_search(
+                    data.queries[rows[asked]], corpus, DIMENSIONS, NEAREST + 1, relevant=pairs
+                )
+                ranks = np.array([found.relevant[d][1] for d in DIMENSIONS])
+                scores = [_scores(found, d, pairs[1]) for d in DIMENSIONS]
+                tally.add(ranks, n, whole, DIMENSIONS, truth, scores)
             tally.show(f"{Path(name).name}, {n:,} to {whole:,}")
+
+
+def _scores(found: Exact, dim: int, relevant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores of the nearest others (q, NEAREST), and of the relevant document (q,)."""
+    ids, scores = found.nearest[dim]
+    own = ids == relevant[:, None]
+    # Where the relevant document is not among them, the last of the nearest goes.
+    own[~own.any(axis=1), -1] = True
+    return scores[~own].reshape(len(ids), -1), found.relevant[dim][0]
 
 
 LAWS = ("normal scores", "heavy tails", "two kinds of query", "exponential", "near copies")
@@ -212,6 +303,7 @@ def main() -> None:
     """Print the tables asked for."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--corpora", nargs="*", default=None)
+    parser.add_argument("--encoder", default="wordllama")
     parser.add_argument("--worlds", type=int, default=0)
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--corect", action="store_true")
@@ -222,7 +314,7 @@ def main() -> None:
         print("| case | method | error | of share | holds quality | holds share | width |")
         print("| --- | --- | --- | --- | --- | --- | --- |")
     if asked.corpora is not None:
-        corpora(asked.corpora or ["pycode"])
+        corpora(asked.corpora or ["pycode"], asked.encoder)
     if asked.worlds:
         worlds(asked.worlds, asked.queries)
 

@@ -58,10 +58,7 @@ def test_a_judged_document_that_the_corpus_lacks_is_kept_after_all_others():
         qrels={"a": {"2": 1, "gone": 3}, "b": {"gone": 1}, "c": {"1": 2, "0": 1, "4": 0}},
         corpus=np.empty((9, 2)),
     )
-    results = SimpleNamespace(
-        ranks=lambda dim: np.array([5, 4, 2]), first_relevant=lambda dim: np.array([5, 10, 2])
-    )
-    assert RelevantDocuments(embeddings).columns(results, 8) == {
+    assert RelevantDocuments(embeddings).columns(np.array([5, 4, 2])) == {
         "first_relevant_rank": [5, 10, 2],
         "relevant_ranks": [[5, 10], [10], [2, 4]],
         "relevant_grades": [[1, 3], [1], [1, 2]],

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from bench.analysis.at_size import AtSize
 from bench.measuring.runner import run
+from bench.projection import project
 from bench.results.rows import exact_rows, timed, untimed
 from bench.results.store import load_queries, load_rankings
 
@@ -71,6 +73,44 @@ def test_it_finds_what_the_timed_index_finds(results):
             assert row["ndcg_at_10"] == pytest.approx(other["ndcg_at_10"], abs=1e-9)
             assert queries[row["trial_id"]].mean() == pytest.approx(row["ndcg_at_10"])
         assert row["bytes_per_vector"] == pytest.approx(other["bytes_per_vector"], rel=0.01)
+
+
+def test_every_precision_ranks_the_relevant_document_in_the_whole_corpus(results):
+    frame, folder = results
+    queries = load_queries(folder).set_index("trial_id")
+    for _, row in untimed(frame).iterrows():
+        own = queries.loc[row["trial_id"]]
+        if row["stages"]:
+            assert own["relevant_ranks"].isna().all()
+            continue
+        ranks = np.array([ranks[0] for ranks in own["relevant_ranks"]])
+        assert (own["first_relevant_rank"] == ranks).all()
+        from_ranks = np.where(ranks <= 10, 1 / np.log2(1 + ranks), 0)
+        if row["precision"] == "binary":  # equals may be found in any order
+            assert from_ranks.mean() == pytest.approx(row["ndcg_at_10"], abs=0.05)
+        else:
+            np.testing.assert_allclose(from_ranks, own["ndcg_at_10"], atol=1e-6)
+    assert ranks.max() > 10
+
+
+def test_each_precision_has_its_own_share_at_other_sizes(results):
+    frame, folder = results
+    queries = load_queries(folder)
+    size = AtSize(frame, queries, 100)
+    found = project(frame, queries, [100, 600])
+    for _, row in timed(frame).iterrows():
+        if row["stages"]:
+            continue
+        own = found[
+            (found["reducer"] == row["reducer"])
+            & (found["dim"] == row["dim"])
+            & (found["precision"] == row["precision"])
+        ].set_index("documents")["kept"]
+        assert size.change(row).factor == pytest.approx(own[100] / own[600])
+    other = timed(frame).query("precision == 'int8'").iloc[0]
+    without = AtSize(frame[frame["precision"] == "float32"], queries, 100)
+    plain = {**other, "precision": "float32"}
+    assert without.change(other) == without.change(plain) != size.change(other)
 
 
 def test_the_losses_add_up_and_none_is_the_search_s(results):

@@ -144,7 +144,7 @@ def test_the_dimension_needed_lies_where_the_share_is_reached_for_good():
     rows = [
         {
             "dataset": "x", "encoder": "y", "reducer": "truncate", "reducer_params": "{}",
-            "dim": dim, "documents": 100, "kept": kept, "kept_low": kept - 0.05,
+            "precision": "float32", "dim": dim, "documents": 100, "kept": kept, "kept_low": kept - 0.05,
             "kept_high": kept + 0.05, "times_beyond": 0.1, "refused": "",
         }
         for dim, kept in ((16, 0.99), (32, 0.9), (128, 1.0), (256, 1.0))
