@@ -92,6 +92,8 @@ class Advice:
     growth: str
     """How the latency was carried over to the size wanted; empty if that was measured."""
     prices: str
+    """Name and date of the price list."""
+    currency: str
     quality: str
     """The measure of quality, in words."""
     notes: tuple[str, ...] = ()
@@ -124,8 +126,9 @@ class Advice:
             self.growth,
             f"{self.documents:,} documents take {bytes_text(choice.memory_bytes)} of memory; at "
             f"{self.wanted.queries_per_second:g} queries per second it costs "
-            f"{choice.per_month:,.2f} per month, and {choice.per_million_queries:.3g} per million "
-            f"queries of processor time ({self.prices}).",
+            f"{self.currency}{choice.per_month:,.2f} per month, and {self.currency}"
+            f"{choice.per_million_queries:.3g} per million queries of processor time "
+            f"({self.prices}).",
             self.binding,
         ]
 
@@ -135,7 +138,7 @@ class Advice:
             other = self.fell_short
             lines.append(f"Cheaper, but not enough: {other.configuration} {other.why}.")
         lines.append(self.guarantee)
-        return [*lines, *self.notes, *self.not_tried]
+        return [*lines, *(f"{note[:1].upper()}{note[1:]}." for note in self.notes), *self.not_tried]
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer for JSON."""

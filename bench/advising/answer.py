@@ -73,6 +73,7 @@ class _Answer:
             guarantee=self._guarantee(),
             growth=self._growth(chosen),
             prices=f"{self.value.prices.name}, {self.value.prices.date}",
+            currency=self.value.prices.currency,
             quality=quality_of(frame).label,
             notes=tuple(dict.fromkeys("\n".join(frame["notes"].dropna().unique()).splitlines())),
         )
@@ -175,7 +176,7 @@ class _Answer:
             cheaper = value < limit
             if ms != ms:
                 own = self.by_id.loc[chosen.trial_id]["bytes_per_vector"] if chosen else limit
-                cheaper = row["bytes_per_vector"] < own
+                cheaper = row["bytes_per_vector"] < (1 - _ALIKE) * own
             if cheaper and (best is None or shown.share > best[0]):
                 best = shown.share, row, shown
         if best is None:

@@ -264,10 +264,13 @@ class Prospects:
         """Return the bytes per vector that a rescore reads from disk."""
         return 4.0 * self._full_dim if candidate.place == DISK else 0.0
 
-    def ms(self, candidate: Candidate) -> float:
-        """Return the lowest median latency that an index may have, ms."""
+    def ms(self, candidate: Candidate, slower: float = 1.0) -> float:
+        """Return the lowest median latency that an index may have, ms.
+
+        `slower` is how many times as long the index takes at the size wanted; a rescore does not.
+        """
         rescored = self._rescored.get(candidate.place, 0.0) * candidate.cell.shortlist
-        return self._index_ms(candidate) + _CAREFUL * rescored
+        return self._index_ms(candidate) * slower + _CAREFUL * rescored
 
     def _index_ms(self, candidate: Candidate) -> float:
         bits = get_backend(candidate.backend).precision_of(candidate.precision).bits or 32

@@ -1,4 +1,4 @@
-"""What the queries show of each trial, on the half that is searched and on the other half."""
+"""What the queries show of each trial, on the third that is searched and on the others."""
 
 from __future__ import annotations
 

@@ -356,7 +356,7 @@ class Search:
             if candidate.key in tried:
                 continue
             size = prospects.bytes(candidate)
-            ms = prospects.ms(candidate) * self.slower(candidate.backend)
+            ms = prospects.ms(candidate, self.slower(candidate.backend))
             if not self._could_fit(size, ms):
                 continue
             value = self.value.of(size, prospects.disk(candidate), ms)
