@@ -24,6 +24,8 @@ _STEPS = 4
 """Widths tried between one value of a backend's own grid and the next."""
 _CAREFUL = 0.75
 """Share of a time known from another dimension that an unmeasured index may reach."""
+_SCAN = 0.9
+"""The same where every vector is compared, of a time known from as many bytes per vector."""
 _FASTEST_MS = 0.005
 """A time that no index undercuts, for a backend without any measured row."""
 
@@ -199,6 +201,14 @@ def candidates(found: Iterable[Cell], backends: Sequence[str], full_dim: int) ->
     return listed
 
 
+def one_each(listed: Sequence[Candidate]) -> list[Candidate]:
+    """Return the first of each backend, in order."""
+    found: dict[str, Candidate] = {}
+    for candidate in listed:
+        found.setdefault(candidate.backend, candidate)
+    return list(found.values())
+
+
 def _precisions(backend: type[Backend], cell: Cell) -> list[str]:
     """Return the backend's precisions that store this cell's vectors."""
     own = [p.name for p in backend.precisions if p.name == cell.precision]
@@ -273,10 +283,12 @@ class Prospects:
         return self._index_ms(candidate) * slower + _CAREFUL * rescored
 
     def _index_ms(self, candidate: Candidate) -> float:
-        bits = get_backend(candidate.backend).precision_of(candidate.precision).bits or 32
-        code = candidate.cell.dim * bits / 8
+        backend = get_backend(candidate.backend)
+        code = candidate.cell.dim * (backend.precision_of(candidate.precision).bits or 32) / 8
         for build in (candidate.build, ""):
             if points := self._measured.get((candidate.backend, candidate.precision, build)):
                 near, taken = min(points, key=lambda p: (abs(np.log(p[0] / code)), p[1]))
-                return float(taken * min(1.0, code / near) ** 0.8 * _CAREFUL)
+                # The width that an index needs, and its time with it, may be far smaller elsewhere.
+                alike = backend.exact and 1 / 2 < code / near < 2
+                return float(taken * min(1.0, code / near) ** 0.8 * (_SCAN if alike else _CAREFUL))
         return _FASTEST_MS

@@ -8,6 +8,7 @@ when the time is over. Everything is an ordinary trial of an ordinary study.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -25,6 +26,7 @@ from bench.advising.candidates import (
     best_first,
     candidates,
     cells,
+    one_each,
     reducer_choice,
 )
 from bench.advising.decision import sequence
@@ -65,12 +67,16 @@ _QUERIES = 1000
 """Most queries of the sample."""
 _AT_ONCE = 3
 """Indexes measured between one look at the results and the next."""
+_APART = 1.5
+"""What they promise may differ by so much."""
 _READ_SECONDS = 0.01
 """Least time of an index whose rescore reads from disk, s per query; each is asked twice."""
 _SPREAD_SHARE = 0.1
 """Part of the time that is kept for further processes, which show how far times differ."""
 _GAIN = 0.97
 """An index must promise at most this share of the best value to be worth building."""
+_ROOM = ROOM[:2]
+"""How surely an index must keep enough to be worth building."""
 
 Say = Callable[[str], None]
 
@@ -310,16 +316,18 @@ class Search:
     def _next(self) -> list[Candidate]:
         """Return the indexes to build next, the most promising first."""
         usable = self.left - _SPREAD_SHARE * self.seconds
-        left = [c for c, _ in self._worth_building() if self._expected(c) <= usable]
+        worth = self._worth_building()
+        left = [(c, value) for c, value in worth if self._expected(c) <= usable]
         # What a backend adds to its vectors shows in any index: first in one that is soon measured.
-        new = [c for c in left if c.place != DISK and c.backend not in set(self.frame["backend"])]
-        chosen: dict[str, Candidate] = {}
-        for candidate in new or left:
-            # Reads from disk take long, and one index shows how long: it is measured alone.
-            if candidate.place == DISK:
-                return list(chosen.values()) or [candidate]
-            chosen.setdefault(candidate.backend, candidate)
-        return list(chosen.values())[:_AT_ONCE]
+        tried = set(self.frame["backend"])
+        if new := [c for c, _ in left if c.place != DISK and c.backend not in tried]:
+            return one_each(new)[:_AT_ONCE]
+        near = [c for c, value in left if value <= _APART * left[0][1]]
+        # Reads from disk take long, and one index shows how long: it is measured alone.
+        held = list(itertools.takewhile(lambda c: c.place != DISK, near))
+        firsts = one_each(held)
+        others = [c for c in held if c not in firsts]
+        return [*firsts, *others][:_AT_ONCE] or near[:1]
 
     def _expected(self, candidate: Candidate) -> float:
         """Return the seconds that an index takes, by those alike; 0 if nothing tells."""
@@ -340,10 +348,10 @@ class Search:
     def _worth_building(self) -> list[tuple[Candidate, float]]:
         """Return the indexes that could beat the best so far, with the least they could cost."""
         rows = self.rows()
-        best = {room: self._best(rows, room) for room in ROOM}
+        best = {room: self._best(rows, room) for room in _ROOM}
         found: dict[tuple[Any, ...], tuple[Candidate, float]] = {}
         for p in self._prospects():
-            if any(p.searched.surely(r) >= p.need and p.value < _GAIN * best[r] for r in ROOM):
+            if any(p.searched.surely(r) >= p.need and p.value < _GAIN * best[r] for r in _ROOM):
                 found.setdefault(p.candidate.key, (p.candidate, p.value))
         return sorted(found.values(), key=lambda pair: pair[1])
 

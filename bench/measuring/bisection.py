@@ -2,9 +2,9 @@
 
 A wider search finds no less, so bisection over the widths of a search needs a few of them. Each is
 judged by the queries that are searched on (`bench.quality.parts`), in growing samples: most widths
-fall far short or lose nothing, and a few dozen queries show that. Two are timed: the narrowest that
-keeps enough for sure, and the narrowest that does so with room to spare, which is more likely to be
-confirmed by the other queries.
+fall far short or lose nothing, and a few dozen queries show that. The narrowest that keeps enough
+for sure is timed, and the narrowest that do so with more and more room to spare, which are likelier
+to be confirmed by the other queries.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from bench.quality.intervals import Bootstrap
 from bench.quality.parts import NARROWER
 from bench.study.plan import Trial, parameters
 
-ROOM = (NARROWER, 1.6 * NARROWER)
+ROOM = (NARROWER, 1.6 * NARROWER, 2.6 * NARROWER)
 """Widths of the lower bound, as multiples of its distance from the estimate, that must keep enough.
 
-The other queries would confirm the first; the second has room to spare. A search is timed for each.
+The other queries would confirm the first; the others have room to spare. A search is timed for
+each.
 """
 _LEAST = 48
 """Fewest queries of a sample."""

@@ -63,7 +63,10 @@ def write_vectors(folder: Path, n: int = 600) -> Path:
 
 
 def configurations(name: str) -> str:
-    """Return a backend's tables of a study: every precision, without and with later stages."""
+    """Return a backend's tables of a study: every precision, and two of them with later stages.
+
+    The code of a later stage is the same for every precision.
+    """
     cls = get_backend(name)
     # Narrow searches of two indexes differ more than the indexes themselves.
     place = 1 / 3 if cls.deterministic else 1
@@ -72,13 +75,19 @@ def configurations(name: str) -> str:
     }
     build = {parameter: values[0] for parameter, values in cls.build_grid.items()}
     build |= dict.fromkeys(cls.dimension_parameters, DIM)
-    head = (
-        f'[[configurations]]\nbackend = "{name}"\nprecision = {json.dumps(cls.precision_names())}\n'
-        f"build = {_table(build)}\nsearch = {_table(search)}\n"
-    )
-    tables = [head, f"{head}stages = {{ shortlist = 30 }}\n"]
+
+    def head(precisions: list[str]) -> str:
+        return (
+            f'[[configurations]]\nbackend = "{name}"\nprecision = {json.dumps(precisions)}\n'
+            f"build = {_table(build)}\nsearch = {_table(search)}\n"
+        )
+
+    every = cls.precision_names()
+    two = list(dict.fromkeys([every[0], every[-1]]))
+    tables = [head(every), f"{head(two)}stages = {{ shortlist = 30 }}\n"]
     if cls.native_stages:  # the prefix is the whole vector
-        tables.append(f"{head}dimensions = [{D}]\nstages = {{ shortlist = 30, native = true }}\n")
+        stages = f"dimensions = [{D}]\nstages = {{ shortlist = 30, native = true }}\n"
+        tables.append(head(two) + stages)
     return "".join(tables)
 
 
