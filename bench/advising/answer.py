@@ -90,7 +90,7 @@ class _Answer:
             ms,
             self.wanted.queries_per_second,
         )
-        kept = tested.confirmed if tested else self.evidence.confirmed(trial_id)
+        kept = tested.confirmed if tested else self.evidence.confirmed([trial_id])[0]
         expected, beyond = None, ""
         if self.is_beyond:
             change = self.search.change(trial_id)
@@ -265,7 +265,7 @@ class _Answer:
 
     def _guarantee(self) -> str:
         tests, first = self.decision.tested, self.evidence
-        done = [test for test in tests if test.confirmed not in (None, ALL)]
+        done = [test for test in tests if test.confirmed != ALL]
         part = f"{first.search.size:,} queries"
         other = f"{first.confirm.size:,} others"
         if first.search.units != first.search.size:

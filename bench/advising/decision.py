@@ -1,12 +1,13 @@
 """Choose one configuration by a third of the queries, and confirm it by the others.
 
 The search may try any number of configurations with the queries that it looks at. What it hands
-over is one sequence of rows, each cheaper than the row before and, by those queries, no surer. The
-other queries test them in this order, each at 97.5 % one-sided, and stop at the first that they do
-not confirm. Some row of the sequence is the first that truly falls short. Only if the test of that
-row errs can any row be confirmed wrongly, so the chance of recommending one that falls short is at
-most 2.5 %, whatever was searched. Source: fixed-sequence testing, Maurer, Hothorn & Lehmacher 1995;
-the two parts, Cox 1975. `tests/experiments/selection.py` simulates it.
+over is a short sequence of rows, each cheaper than the row before and, by those queries, no surer.
+The other queries test them together: their lower bounds hold for all of them at once, in 97.5 % of
+samples. Those whose bound is high enough are confirmed, and the bounds of the others are computed
+anew, for fewer at once, until none more is. So the chance that any is confirmed wrongly, and that
+the cheapest confirmed one falls short, is at most 2.5 %, whatever was searched. Source: the
+step-down test of the largest deviation, Romano & Wolf 2005; the two parts, Cox 1975.
+`tests/experiments/selection.py` simulates it.
 """
 
 from __future__ import annotations
@@ -18,53 +19,60 @@ from bench.advising.evidence import Kept
 
 _AS_SURE = 1e-3
 """Widths of a lower bound that two rows may differ by and still be equally sure: rounding."""
-_STEP = 2.0
+_STEP = 1.4
 """Equally sure rows are tested at values at least so many times apart."""
 
 
 @dataclass(frozen=True)
-class Contender:
-    """One row of the sequence, with what each part of the queries shows."""
+class Promising:
+    """One row that is worth testing."""
 
     trial_id: str
     value: float
     """What is minimised."""
     searched: Kept
-    confirmed: Kept | None
-    """None if the sequence ended before it."""
+    """What the queries show that were searched with."""
+
+
+@dataclass(frozen=True)
+class Contender(Promising):
+    """One row that was tested."""
+
+    confirmed: Kept
+    """With bounds that hold for all rows at once that were tested with it in the end."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The sequence that was tested, and the row that it ends with."""
+    """The sequence that was tested, and the cheapest of it that was confirmed."""
 
     chosen: Contender | None
     tested: tuple[Contender, ...]
-    """The whole sequence, the surest first; those after the first failure were not tested."""
+    """The whole sequence, the surest and dearest first."""
 
     @property
     def failed(self) -> Contender | None:
-        """The first row that was not confirmed."""
+        """The next cheaper row than the choice, which was not confirmed."""
         after = self.tested.index(self.chosen) + 1 if self.chosen else 0
         return self.tested[after] if after < len(self.tested) else None
 
 
 def sequence(
     rows: Sequence[tuple[str, float, Kept]], need: Callable[[str], float]
-) -> list[Contender]:
+) -> list[Promising]:
     """Return the rows worth testing, from the surest and dearest to the cheapest.
 
     `rows` holds the id, the value and what those queries show; `need` the share that each must
     keep. A row is left out if its lower bound is below that, or if another is as cheap and surer.
-    Every test may end the sequence. So of rows that are equally sure, such as those that lose
+    Every further test lowers the bounds. So of rows that are equally sure, such as those that lose
     nothing on the few queries searched with, only one in each step of value is tested: the dearest,
     which is likeliest to lose nothing on others.
     """
-    passing = [Contender(*row, None) for row in rows if row[2].surely() >= need(row[0])]
+    passing = [Promising(*row) for row in rows if row[2].surely() >= need(row[0])]
     margins = {row.trial_id: margin(row.searched, need(row.trial_id)) for row in passing}
     # Of equal value the surest comes first, and the others are no surer than it.
     left = sorted(passing, key=lambda row: (row.value, -margins[row.trial_id]))
-    found: list[Contender] = left[:1]
+    found: list[Promising] = left[:1]
     while left:
         least = margins[found[-1].trial_id] + _AS_SURE
         left = [r for r in left if r.value > found[-1].value]
@@ -81,18 +89,26 @@ def sequence(
 
 
 def decide(
-    tests: Sequence[Contender], confirm: Callable[[str], Kept], need: Callable[[str], float]
+    tests: Sequence[Promising],
+    confirm: Callable[[Sequence[str]], Sequence[Kept]],
+    need: Callable[[str], float],
 ) -> Decision:
-    """Test a `sequence` on the other queries; stop at the first row that is not confirmed."""
-    tested: list[Contender] = []
-    chosen: Contender | None = None
-    for position, row in enumerate(tests):
-        shown = confirm(row.trial_id)
-        tested.append(Contender(row.trial_id, row.value, row.searched, shown))
-        if shown.low < need(row.trial_id):
-            return Decision(chosen, (*tested, *tests[position + 1 :]))
-        chosen = tested[-1]
-    return Decision(chosen, tuple(tested))
+    """Test a `sequence` on the other queries; choose the cheapest row that they confirm.
+
+    `confirm` maps ids to what those queries show, with bounds that hold for all of them at once.
+    """
+    shown: dict[str, Kept] = {}
+    confirmed: set[str] = set()
+    left = [row.trial_id for row in tests]
+    while left:
+        shown |= zip(left, confirm(left), strict=True)
+        passed = {trial for trial in left if shown[trial].low >= need(trial)}
+        if not passed:
+            break
+        confirmed |= passed
+        left = [trial for trial in left if trial not in passed]
+    tested = tuple(Contender(**vars(row), confirmed=shown[row.trial_id]) for row in tests)
+    return Decision(next((r for r in reversed(tested) if r.trial_id in confirmed), None), tested)
 
 
 def margin(kept: Kept, need: float) -> float:

@@ -41,7 +41,7 @@ _NOTHING = Kept(0.0, 0.0, 0.0)
 
 
 class Part:
-    """Some of the queries: intervals from them alone, each for one trial by itself."""
+    """Some of the queries: intervals from them alone."""
 
     def __init__(self, rows: np.ndarray, full: np.ndarray, groups: Sequence[str] | None) -> None:
         """`rows` (q,) bool chooses among queries; `full` (q,) is the full dimension's quality."""
@@ -60,13 +60,16 @@ class Part:
         """Number of queries, or of groups of them, that are drawn independently."""
         return self._bootstrap.n_units
 
-    def kept(self, values: np.ndarray) -> list[Kept]:
-        """Return what (K, q) float64 `values`, the quality of all queries, show of each row."""
+    def kept(self, values: np.ndarray, each: bool = True) -> list[Kept]:
+        """Return what (K, q) float64 `values`, the quality of all queries, show of each row.
+
+        The bounds are those of `each` row by itself, or hold for all K at once.
+        """
         values = values[:, self._rows]
         known = ~np.isnan(values).any(axis=1) & bool(self._full.any())
         found = [_NOTHING] * len(values)
         if known.any():
-            bounds = self._bootstrap.ratios(values[known], self._full, each=True)
+            bounds = self._bootstrap.ratios(values[known], self._full, each=each)
             rows = zip(bounds.estimate, bounds.low, bounds.high, strict=True)
             for position, row in zip(np.flatnonzero(known), rows, strict=True):
                 found[position] = Kept(*map(float, row))
@@ -106,12 +109,13 @@ class Evidence:
             return ALL
         return self._searched.get(trial_id, _NOTHING)
 
-    def confirmed(self, trial_id: str) -> Kept:
-        """Return what the other queries show."""
-        if trial_id in self._full:
-            return ALL
+    def confirmed(self, trials: Sequence[str]) -> list[Kept]:
+        """Return what the other queries show, with bounds that hold for all `trials` at once."""
         assert self._certainty is not None
-        return self.confirm.kept(self._certainty.values([trial_id]))[0]
+        tested = [trial for trial in trials if trial not in self._full]
+        values = self._certainty.values(tested)
+        found = dict(zip(tested, self.confirm.kept(values, each=False), strict=True))
+        return [found.get(trial, ALL) for trial in trials]
 
     def needed(self, trial_id: str, keep: float) -> int | None:
         """Return how many queries would probably show that a trial keeps `keep`; None for none."""

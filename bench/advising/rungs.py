@@ -1,8 +1,8 @@
 """What to fall back on if the other queries do not confirm the cheapest.
 
-The decision tests a sequence from dear to cheap and ends at the first row that is not confirmed.
-If only the cheapest was built, that leaves exact search at the full dimension. So the time that is
-left when nothing can beat the best any more goes to the widest gaps of the sequence.
+If only the cheapest was built and is not confirmed, exact search at the full dimension is left. So
+when nothing can beat the best any more, the time that remains goes to the widest gaps of the
+sequence.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.advising.candidates import Candidate
-from bench.advising.decision import Contender, margin
+from bench.advising.decision import Promising, margin
 from bench.advising.evidence import Kept
 from bench.backends import get_backend
 
@@ -37,7 +37,7 @@ class Prospect:
 
 
 def between(
-    tests: Sequence[Contender], prospects: Sequence[Prospect], need: Callable[[str], float]
+    tests: Sequence[Promising], prospects: Sequence[Prospect], need: Callable[[str], float]
 ) -> Candidate | None:
     """Return the index to build in the widest gap of a `sequence` that one fits; None if none does.
 

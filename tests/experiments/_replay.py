@@ -47,7 +47,6 @@ class Grid:
         self.shares = shares(frame, queries, self.rows["trial_id"])
         self.settings = [settings(row) for row in self.rows.to_dict("records")]
         self.tasks = [json.loads(line) for line in (folder / TASKS).read_text().splitlines()]
-        self._confirmed: dict[str, Any] = {}
 
     @property
     def seconds(self) -> float:
@@ -92,13 +91,8 @@ class Grid:
         rows = self.rows if positions is None else self.rows.iloc[list(positions)]
         pairs = zip(rows["trial_id"], rows["value"], strict=True)
         found = [(trial, value, self.evidence.searched(trial)) for trial, value in pairs]
-
-        def confirmed(trial_id: str) -> Any:
-            if trial_id not in self._confirmed:
-                self._confirmed[trial_id] = self.evidence.confirmed(trial_id)
-            return self._confirmed[trial_id]
-
-        return decide(sequence(found, lambda _: keep), confirmed, lambda _: keep)
+        tests = sequence(found, lambda _: keep)
+        return decide(tests, self.evidence.confirmed, lambda _: keep)
 
     def position(self, trial_id: str) -> int:
         """Return the position of a trial."""

@@ -14,7 +14,7 @@ by itself, without a correction for choosing and without the pseudo-query.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,8 +128,10 @@ def parts(grid: Grid, values: np.ndarray, full: np.ndarray, seed: int) -> Choose
     first = searching([str(i) for i in range(len(full))], None, seed)
     search, confirm = Part(first, full, None), Part(~first, full, None)
 
-    def shown(i: str) -> Kept:
-        return ALL if grid.whole[int(i)] else confirm.kept(values[int(i)][None])[0]
+    def shown(trials: Sequence[str]) -> list[Kept]:
+        tested = [i for i in map(int, trials) if not grid.whole[i]]
+        found = dict(zip(tested, confirm.kept(values[tested], each=False), strict=True))
+        return [found.get(int(i), ALL) for i in trials]
 
     searched = [ALL if w else kept for w, kept in zip(grid.whole, search.kept(values), strict=True)]
     rows = [(str(i), float(grid.cost[i]), kept) for i, kept in enumerate(searched)]
