@@ -115,7 +115,12 @@ def left_out(
     qualities: Mapping[str, Callable[[np.ndarray], np.ndarray]],
     keeping: Keeping,
 ) -> dict[str, str]:
-    """Return why trials of a chain are not timed, by id; the others are worth their time."""
+    """Return why trials of a chain are not timed, by id; the others are worth their time.
+
+    A chain of one, such as an exhaustive search, has no width to look for: it is timed.
+    """
+    if len(chain) == 1:
+        return {}
     shown: dict[str, Shown] = {}
 
     def sure(room: int, position: int) -> bool:

@@ -163,3 +163,18 @@ def test_a_price_list_without_a_price_is_refused(tmp_path):
     path.write_text('name = "x"\ndate = "2026-01-01"\nmemory_gib_month = 1\ndisk_gib_month = 1\n')
     with pytest.raises(UsageError, match="vcpu_hour"):
         load_prices(path)
+
+
+def test_where_the_queries_can_show_nothing_the_full_dimension_is_recommended(vectors, tmp_path):
+    found = bench.advise(
+        f"vectors:{vectors}",
+        None,
+        Wanted(keep=0.9999),
+        out=tmp_path / "results",
+        backends=["faiss-flat"],
+        seconds=10,
+        progress=False,
+    )
+    assert found.choice is not None
+    assert found.choice.trial_id == found.baseline.trial_id
+    assert "compared with" in found.lines()[1]

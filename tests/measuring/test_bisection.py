@@ -117,3 +117,7 @@ def test_a_bisected_study_times_few_and_a_grid_measures_the_rest(tmp_path, vecto
     own = whole[whole["backend"] == "faiss-ivf"]
     assert (own["status"] == "ok").all()
     assert len(own) == 10
+
+
+def test_a_search_without_a_width_is_timed_whatever_it_keeps():
+    assert left_out(["only"], {"only": quality(0.9)}, keeping()) == {}
