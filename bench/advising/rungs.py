@@ -17,9 +17,9 @@ from bench.advising.decision import Promising, margin
 from bench.advising.evidence import Kept
 from bench.backends import get_backend
 
-WIDEST = 1.5
+WIDEST = 1.3
 """Values of neighbours of the sequence that are not further apart need nothing in between."""
-_NEAR = 1.1
+_NEAR = 1.05
 """What is built between two is at least so far from both."""
 
 

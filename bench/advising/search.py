@@ -75,8 +75,6 @@ _SPREAD_SHARE = 0.1
 """Part of the time that is kept for further processes, which show how far times differ."""
 _GAIN = 0.97
 """An index must promise at most this share of the best value to be worth building."""
-_ROOM = ROOM[:2]
-"""How surely an index must keep enough to be worth building."""
 
 Say = Callable[[str], None]
 
@@ -238,10 +236,9 @@ class Search:
                 table = {"backend": EXACT, "reducer": chosen, "dimensions": int(dim)}
                 if shown.high >= self.wanted.keep:
                     tables.append({**table, "precision": list(precisions)})
-                if dim < self.full_dim:
-                    every = ["float32", *precisions]
-                    stages = {"shortlist": list(_SHORTLISTS)}
-                    tables.append({**table, "precision": every, "stages": stages})
+                every = [*(["float32"] if dim < self.full_dim else []), *precisions]
+                stages = {"shortlist": list(_SHORTLISTS)}
+                tables.append({**table, "precision": every, "stages": stages})
         return tables
 
     # -------------------------------------------------------------------------------- choosing
@@ -348,10 +345,10 @@ class Search:
     def _worth_building(self) -> list[tuple[Candidate, float]]:
         """Return the indexes that could beat the best so far, with the least they could cost."""
         rows = self.rows()
-        best = {room: self._best(rows, room) for room in _ROOM}
+        best = {room: self._best(rows, room) for room in ROOM}
         found: dict[tuple[Any, ...], tuple[Candidate, float]] = {}
         for p in self._prospects():
-            if any(p.searched.surely(r) >= p.need and p.value < _GAIN * best[r] for r in _ROOM):
+            if any(p.searched.surely(r) >= p.need and p.value < _GAIN * best[r] for r in ROOM):
                 found.setdefault(p.candidate.key, (p.candidate, p.value))
         return sorted(found.values(), key=lambda pair: pair[1])
 

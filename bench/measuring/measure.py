@@ -15,7 +15,7 @@ from bench.backends import Backend
 from bench.backends.precisions import FLOAT32
 from bench.embeddings import Embeddings
 from bench.measuring import clock, mapped
-from bench.measuring.bisection import Keeping, chains, left_out
+from bench.measuring.bisection import Keeping, chains, faithful, left_out
 from bench.measuring.buffers import aligned, singles
 from bench.measuring.clients import OPEN_SECONDS, Arrivals, Ask, under_load
 from bench.measuring.clock import Paired
@@ -143,17 +143,24 @@ class Measure:
         own = None if groups is None else [groups[row] for row in rows]
         keeping = Keeping(full, rows, own, self.job.keep, self.seed)
         qualities = {i: partial(self._quality, trial) for i, trial in trials.items()}
+        searches = {i: partial(self._found, trial) for i, trial in trials.items()}
         found: dict[str, str] = {}
         for chain in chains(trials):
-            found |= left_out(chain, qualities, keeping)
+            left = left_out(chain, qualities, keeping)
+            if 0 < len(left) < len(chain):
+                left.pop(faithful(chain, searches, rows), None)
+            found |= left
         return found
 
-    def _quality(self, trial: Trial, rows: np.ndarray) -> np.ndarray:
+    def _found(self, trial: Trial, rows: np.ndarray) -> np.ndarray:
         search = Search(self.index, trial)
         ids = np.concatenate([search.one(i) for i in rows])
         search.close()
         own = self.index.own
-        return self.scorer.by_query(without_own(ids, None if own is None else own[rows]), rows)
+        return without_own(ids, None if own is None else own[rows])
+
+    def _quality(self, trial: Trial, rows: np.ndarray) -> np.ndarray:
+        return self.scorer.by_query(self._found(trial, rows), rows)
 
     def trial(self, trial: Trial) -> tuple[dict[str, Any], QueryRows]:
         """Measure one trial; return columns of its row and of its queries."""

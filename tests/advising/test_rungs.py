@@ -30,8 +30,8 @@ def sequence_of(*values):
         ((1000, 100, 2), [(8, 15), (16, 300)], 8),  # 2 to 100 is wider than 100 to 1,000
         ((1000, 100, 2), [(16, 300)], 16),  # nothing fits the widest
         ((1000, 2), [(8, 3), (16, 40), (32, 600)], 16),  # near the middle
-        ((1000, 700, 500), [(8, 850)], None),  # near enough already
-        ((1000, 100), [(8, 50), (16, 105), (32, 950)], None),  # outside, or too near an end
+        ((1000, 800, 700), [(8, 900)], None),  # near enough already
+        ((1000, 100), [(8, 50), (16, 103), (32, 970)], None),  # outside, or too near an end
     ],
 )
 def test_the_widest_gap_gets_what_lies_in_its_middle(values, offered, expected):
