@@ -164,6 +164,12 @@ def usable(names: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def exhaustive(rows: pd.DataFrame) -> set[str]:
+    """Return the ids of the rows whose backend compares every vector."""
+    names = {name for name, backend in backends().items() if backend.exact}
+    return set(rows.loc[rows["backend"].isin(names), "trial_id"])
+
+
 def cells(frame: pd.DataFrame) -> list[Cell]:
     """Return every cell whose quality was measured, of one dataset and encoder."""
     rows = untimed(frame)

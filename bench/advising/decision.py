@@ -1,7 +1,7 @@
 """Choose one configuration by a third of the queries, and confirm it by the others.
 
 The search may try any number of configurations with the queries that it looks at. What it hands
-over is a short sequence of rows, each cheaper than the row before and, by those queries, no surer.
+over is a short list of rows from dear to cheap, of which none is as cheap and surer than another.
 The other queries test them together: their lower bounds hold for all of them at once, in 97.5 % of
 samples. Those whose bound is high enough are confirmed, and the bounds of the others are computed
 anew, for fewer at once, until none more is. So the chance that any is confirmed wrongly, and that
@@ -12,7 +12,7 @@ step-down test of the largest deviation, Romano & Wolf 2005; the two parts, Cox 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.advising.evidence import Kept
@@ -58,18 +58,31 @@ class Decision:
 
 
 def sequence(
-    rows: Sequence[tuple[str, float, Kept]], need: Callable[[str], float]
+    rows: Sequence[tuple[str, float, Kept]],
+    need: Callable[[str], float],
+    exhaustive: Collection[str] = (),
 ) -> list[Promising]:
-    """Return the rows worth testing, from the surest and dearest to the cheapest.
+    """Return the rows worth testing, from the dearest to the cheapest.
 
     `rows` holds the id, the value and what those queries show; `need` the share that each must
     keep. A row is left out if its lower bound is below that, or if another is as cheap and surer.
+    The `exhaustive` ones are held against each other only: an index that misses nothing on the few
+    queries searched with may miss on others what an exhaustive search finds.
+    """
+    passing = [Promising(*row) for row in rows if row[2].surely() >= need(row[0])]
+    margins = {row.trial_id: margin(row.searched, need(row.trial_id)) for row in passing}
+    scans = [row for row in passing if row.trial_id in exhaustive]
+    found = {row.trial_id: row for part in (passing, scans) for row in _front(part, margins)}
+    return sorted(found.values(), key=lambda row: (-row.value, -margins[row.trial_id]))
+
+
+def _front(passing: Sequence[Promising], margins: Mapping[str, float]) -> list[Promising]:
+    """Return the rows than which none is as cheap and surer, cheapest first.
+
     Every further test lowers the bounds. So of rows that are equally sure, such as those that lose
     nothing on the few queries searched with, only one in each step of value is tested: the dearest,
     which is likeliest to lose nothing on others.
     """
-    passing = [Promising(*row) for row in rows if row[2].surely() >= need(row[0])]
-    margins = {row.trial_id: margin(row.searched, need(row.trial_id)) for row in passing}
     # Of equal value the surest comes first, and the others are no surer than it.
     left = sorted(passing, key=lambda row: (row.value, -margins[row.trial_id]))
     found: list[Promising] = left[:1]
@@ -85,7 +98,7 @@ def sequence(
             found.append(left[surer])
         else:
             break
-    return found[::-1]
+    return found
 
 
 def decide(

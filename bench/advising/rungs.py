@@ -41,8 +41,9 @@ def between(
 ) -> Candidate | None:
     """Return the index to build in the widest gap of a `sequence` that one fits; None if none does.
 
-    It must be as sure as the cheaper end, or the sequence would leave it out. The surest comes
-    first: exhaustive search, which loses nothing more, then by what the queries show. Of equally
+    It must be as sure as the cheaper end, or exhaustive, or the sequence would leave it out. The
+    surest comes first: exhaustive search, which loses nothing more, then by what the queries show.
+    Of equally
     sure ones near the middle it is the highest dimension, then the longest shortlist.
     """
     pairs = list(itertools.pairwise(tests))
@@ -55,13 +56,13 @@ def between(
             p
             for p in prospects
             if _NEAR * cheap.value < p.value < dear.value / _NEAR
-            and margin(p.searched, p.need) > least - 1e-3
+            and (_scans(p) or margin(p.searched, p.need) > least - 1e-3)
         ]
         if fit:
             return max(
                 fit,
                 key=lambda p: (
-                    get_backend(p.candidate.backend).exact,
+                    _scans(p),
                     round(margin(p.searched, p.need), 2),
                     abs(math.log(p.value / middle)) < math.log(WIDEST) / 2,
                     p.candidate.cell.dim,
@@ -70,3 +71,8 @@ def between(
                 ),
             ).candidate
     return None
+
+
+def _scans(prospect: Prospect) -> bool:
+    """Return whether its backend compares every vector."""
+    return get_backend(prospect.candidate.backend).exact

@@ -26,6 +26,7 @@ from bench.advising.candidates import (
     best_first,
     candidates,
     cells,
+    exhaustive,
     one_each,
     reducer_choice,
 )
@@ -339,7 +340,7 @@ class Search:
         pairs = zip(rows["trial_id"], rows["value"], strict=True)
         shown = [(trial, value, self.evidence.searched(trial)) for trial, value in pairs]
         fit = [p for p in self._prospects() if self._expected(p.candidate) <= usable]
-        chosen = between(sequence(shown, self.need), fit, self.need)
+        chosen = between(sequence(shown, self.need, exhaustive(rows)), fit, self.need)
         return [chosen] if chosen else []
 
     def _worth_building(self) -> list[tuple[Candidate, float]]:

@@ -40,6 +40,19 @@ def test_of_equally_sure_rows_the_dearest_in_each_step_of_value_is_tested():
     assert found == [128.0, 5.0, 4.1, 2.0]
 
 
+def test_exhaustive_rows_are_held_against_each_other_only():
+    rows = [
+        ("lucky index", 1.0, kept(0.99, 0.01)),
+        ("scan", 2.0, kept(0.97, 0.01)),
+        ("dominated scan", 3.0, kept(0.965, 0.01)),
+        ("dominated index", 3.0, kept(0.985, 0.01)),
+        ("all", 100.0, ALL),
+    ]
+    found = sequence(rows, need, {"scan", "dominated scan", "all"})
+    assert [row.trial_id for row in found] == ["all", "scan", "lucky index"]
+    assert [row.trial_id for row in sequence(rows, need)] == ["all", "lucky index"]
+
+
 def test_each_row_is_held_to_what_it_must_keep_itself():
     rows = [("near", 1.0, kept(0.97, 0.01)), ("far", 0.5, kept(0.97, 0.01))]
     needs = {"near": 0.95, "far": 0.99}

@@ -19,8 +19,7 @@ def sequence_of(*values):
     """Return a sequence from dear to cheap, of which the dearest keeps all by definition."""
     shown = [ALL, *[SURE] * (len(values) - 1)]
     return [
-        decision.Contender(str(i), v, s, None)
-        for i, (v, s) in enumerate(zip(values, shown, strict=True))
+        decision.Promising(str(i), v, s) for i, (v, s) in enumerate(zip(values, shown, strict=True))
     ]
 
 
@@ -46,6 +45,8 @@ def test_exhaustive_search_comes_before_the_surer_and_that_before_the_nearer():
         assert between(sequence_of(1000, 2), offered, lambda _: 0.97) == expected.candidate
 
 
-def test_what_is_less_sure_than_the_cheaper_end_is_no_help():
-    doubtful = prospect(16, 45, Kept(0.98, 0.96, 1.0))
-    assert between(sequence_of(1000, 2), [doubtful], lambda _: 0.97) is None
+def test_an_index_less_sure_than_the_cheaper_end_is_no_help_but_exhaustive_search_is():
+    for backend, helps in (("faiss-ivf", False), ("faiss-flat", True)):
+        doubtful = prospect(16, 45, Kept(0.98, 0.96, 1.0), backend)
+        found = between(sequence_of(1000, 2), [doubtful], lambda _: 0.97)
+        assert found == (doubtful.candidate if helps else None)

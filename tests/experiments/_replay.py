@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from bench.advising.candidates import exhaustive
 from bench.advising.decision import Decision, decide, sequence
 from bench.advising.evidence import Evidence
 from bench.advising.value import Value
@@ -91,7 +92,7 @@ class Grid:
         rows = self.rows if positions is None else self.rows.iloc[list(positions)]
         pairs = zip(rows["trial_id"], rows["value"], strict=True)
         found = [(trial, value, self.evidence.searched(trial)) for trial, value in pairs]
-        tests = sequence(found, lambda _: keep)
+        tests = sequence(found, lambda _: keep, exhaustive(rows))
         return decide(tests, self.evidence.confirmed, lambda _: keep)
 
     def position(self, trial_id: str) -> int:
