@@ -35,6 +35,11 @@ class Prospect:
     need: float
     """Share that it must keep."""
 
+    @property
+    def scans(self) -> bool:
+        """Whether its backend compares every vector."""
+        return get_backend(self.candidate.backend).exact
+
 
 def between(
     tests: Sequence[Promising], prospects: Sequence[Prospect], need: Callable[[str], float]
@@ -56,13 +61,13 @@ def between(
             p
             for p in prospects
             if _NEAR * cheap.value < p.value < dear.value / _NEAR
-            and (_scans(p) or margin(p.searched, p.need) > least - 1e-3)
+            and (p.scans or margin(p.searched, p.need) > least - 1e-3)
         ]
         if fit:
             return max(
                 fit,
                 key=lambda p: (
-                    _scans(p),
+                    p.scans,
                     round(margin(p.searched, p.need), 2),
                     abs(math.log(p.value / middle)) < math.log(WIDEST) / 2,
                     p.candidate.cell.dim,
@@ -71,8 +76,3 @@ def between(
                 ),
             ).candidate
     return None
-
-
-def _scans(prospect: Prospect) -> bool:
-    """Return whether its backend compares every vector."""
-    return get_backend(prospect.candidate.backend).exact

@@ -344,12 +344,17 @@ class Search:
         return [chosen] if chosen else []
 
     def _worth_building(self) -> list[tuple[Candidate, float]]:
-        """Return the indexes that could beat the best so far, with the least they could cost."""
+        """Return the indexes that could beat the best so far, with the least they could cost.
+
+        Exhaustive searches are held against each other only, as in the decision.
+        """
         rows = self.rows()
-        best = {room: self._best(rows, room) for room in ROOM}
+        scans = rows[rows["trial_id"].isin(exhaustive(rows))]
+        best = [{room: self._best(of, room) for room in ROOM} for of in (rows, scans)]
         found: dict[tuple[Any, ...], tuple[Candidate, float]] = {}
         for p in self._prospects():
-            if any(p.searched.surely(r) >= p.need and p.value < _GAIN * best[r] for r in ROOM):
+            to_beat = best[p.scans]
+            if any(p.searched.surely(r) >= p.need and p.value < _GAIN * to_beat[r] for r in ROOM):
                 found.setdefault(p.candidate.key, (p.candidate, p.value))
         return sorted(found.values(), key=lambda pair: pair[1])
 
