@@ -350,7 +350,7 @@ class Search:
         """
         rows = self.rows()
         scans = rows[rows["trial_id"].isin(exhaustive(rows))]
-        best = [{room: self._best(of, room) for room in ROOM} for of in (rows, scans)]
+        best = [{r: self._best(of, r) for r in ROOM} for of in (rows, scans)]
         found: dict[tuple[Any, ...], tuple[Candidate, float]] = {}
         for p in self._prospects():
             to_beat = best[p.scans]
