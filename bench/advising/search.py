@@ -314,8 +314,7 @@ class Search:
     def _next(self) -> list[Candidate]:
         """Return the indexes to build next, the most promising first."""
         usable = self.left - _SPREAD_SHARE * self.seconds
-        worth = self._worth_building()
-        left = [(c, value) for c, value in worth if self._expected(c) <= usable]
+        left = [(c, v) for c, v in self._worth_building() if self._expected(c) <= usable]
         # What a backend adds to its vectors shows in any index: first in one that is soon measured.
         tried = set(self.frame["backend"])
         if new := [c for c, _ in left if c.place != DISK and c.backend not in tried]:
@@ -344,11 +343,9 @@ class Search:
         return [chosen] if chosen else []
 
     def _worth_building(self) -> list[tuple[Candidate, float]]:
-        """Return the indexes that could beat the best so far, with the least they could cost.
-
-        Exhaustive searches are held against each other only, as in the decision.
-        """
+        """Return the indexes that could beat the best so far, with the least they could cost."""
         rows = self.rows()
+        # Exhaustive searches are held against each other only, as in the decision.
         scans = rows[rows["trial_id"].isin(exhaustive(rows))]
         best = [{r: self._best(of, r) for r in ROOM} for of in (rows, scans)]
         found: dict[tuple[Any, ...], tuple[Candidate, float]] = {}
