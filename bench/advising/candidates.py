@@ -256,6 +256,8 @@ class Prospects:
             each = row.rescore_ms_p50 / stages[SHORTLIST]
             self._rescored[place] = min(each, self._rescored.get(place, np.inf))
             own = max(_FASTEST_MS, own - row.rescore_ms_p50)
+            if place == DISK:  # reads leave the caches cold: another index may be far faster
+                return
         for build in (row.build_params, ""):
             alike = row.backend, row.precision, build
             self._measured.setdefault(alike, []).append((code, own))

@@ -124,6 +124,10 @@ def test_what_a_rescore_takes_is_learned_from_any_index():
     held = Candidate(RESCORED, "faiss-flat", "binary", "", "memory")
     assert found.bytes(held) == 2 + 1024
     assert found.disk(held) == 0
+    # What was timed between reads from disk says nothing of an index alone.
+    cell = Cell("id", "pca", "", 64, "int8", 0)
+    alone = Candidate(cell, "faiss-hnsw", "int8", '{"M": 16, "ef_construction": 200}', "")
+    assert found.ms(alone) < 0.01
 
 
 def test_cells_are_the_rows_without_a_clock(frame):
