@@ -62,10 +62,10 @@ def write_vectors(folder: Path, n: int = 600) -> Path:
     return folder
 
 
-def configurations(name: str) -> str:
+def configurations(name: str, whole: bool = False) -> str:
     """Return a backend's tables of a study: every precision, and two of them with later stages.
 
-    The code of a later stage is the same for every precision.
+    The code of a later stage is the same for every precision; `whole` runs it for each.
     """
     cls = get_backend(name)
     # Narrow searches of two indexes differ more than the indexes themselves.
@@ -83,11 +83,11 @@ def configurations(name: str) -> str:
         )
 
     every = cls.precision_names()
-    two = list(dict.fromkeys([every[0], every[-1]]))
-    tables = [head(every), f"{head(two)}stages = {{ shortlist = 30 }}\n"]
+    staged = every if whole else list(dict.fromkeys([every[0], every[-1]]))
+    tables = [head(every), f"{head(staged)}stages = {{ shortlist = 30 }}\n"]
     if cls.native_stages:  # the prefix is the whole vector
         stages = f"dimensions = [{D}]\nstages = {{ shortlist = 30, native = true }}\n"
-        tables.append(head(two) + stages)
+        tables.append(head(staged) + stages)
     return "".join(tables)
 
 

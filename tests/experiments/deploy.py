@@ -23,7 +23,7 @@ def main() -> None:
         for name in names:
             cls = backends()[name]
             facts = ["yes" if cls.kind == SERVER else "", "yes" if cls.deterministic else "no"]
-            for found in compared(dataset, configurations(name), Path(place) / name):
+            for found in compared(dataset, configurations(name, whole=True), Path(place) / name):
                 shares = f"{found.equal:.0%}", f"{found.overlap:.3f}"
                 cells = " | ".join([label(found.row), *facts, *shares])
                 print(f"| {cells} |", flush=True)
