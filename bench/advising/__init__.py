@@ -17,7 +17,7 @@ from bench.advising.wanted import Wanted
 from bench.analysis.money import load_prices
 from bench.datasets import stand_in
 from bench.deploy import deploy
-from bench.errors import UsageError
+from bench.errors import NothingToShow, UsageError
 
 SECONDS = 600.0
 """Time that a search may take by default, s."""
@@ -56,7 +56,13 @@ def advise(
     if measured != dataset:
         say(f"{dataset} has no queries: {measured} stands in for judgements")
     search = Search(measured, encoder, wanted, folder, names, seconds, price_list, say)
-    search.go()
+    try:
+        search.go()
+    except NothingToShow as error:
+        raise UsageError(
+            f"the {seconds:g} s were over before anything was measured; encoded vectors are kept: "
+            "the same call goes on from there, and a larger --budget goes further"
+        ) from error
     found = answer(search)
     if found.choice is not None:
         try:

@@ -218,7 +218,7 @@ class _Answer:
                 f"the lower bound of its quality is {room.low - self.wanted.keep:.1%} above the "
                 f"{self.wanted.keep:.1%} asked for"
             )
-        return f"{'; '.join(parts).capitalize()}." if parts else ""
+        return _sentence(parts) if parts else ""
 
     def _nothing(self) -> str:
         """Say which limits cannot be kept together, and by how much they are missed."""
@@ -251,7 +251,7 @@ class _Answer:
                 )
         if not texts:
             texts.append("each limit can be kept, but no configuration measured keeps them all")
-        return f"{'; '.join(texts)}.".capitalize()
+        return _sentence(texts)
 
     def _growth(self, chosen: Contender | None) -> str:
         if chosen is None or not self.is_beyond:
@@ -294,3 +294,8 @@ class _Answer:
                 "(--backends NAME)."
             )
         return lines
+
+
+def _sentence(parts: list[str]) -> str:
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}."

@@ -178,3 +178,8 @@ def test_where_the_queries_can_show_nothing_the_full_dimension_is_recommended(ve
     assert found.choice is not None
     assert found.choice.trial_id == found.baseline.trial_id
     assert "compared with" in found.lines()[1]
+
+
+def test_a_time_that_encoding_uses_up_is_one_clear_line(vectors, tmp_path):
+    with pytest.raises(UsageError, match="over before anything was measured; encoded vectors"):
+        bench.advise(f"vectors:{vectors}", None, out=tmp_path / "o", seconds=1e-3, progress=False)
