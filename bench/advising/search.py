@@ -148,7 +148,7 @@ class Search:
         found: list[str | dict[str, Any]] = [PLAIN, "pca", {"name": "pca", "whiten": True}]
         if self.dataset.startswith(_PASSAGES):
             found.pop()
-        trains = self.seconds >= _TRAINED_SECONDS and not self.is_large
+        trains = min(self.seconds, 2 * self.left) >= _TRAINED_SECONDS and not self.is_large
         adaptor = ready_adaptor(self.encoder or "", self.full_dim, self.out)
         if not adaptor and trains:
             adaptor = trained_adaptor(self.dataset, self.encoder or "", self.out, self.say)
