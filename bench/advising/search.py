@@ -54,7 +54,7 @@ from bench.study.schema import BISECT, DISK, VECTORS, Study
 _UNTIMED_SHARE = 0.4
 """Most of the time that quality without an index may take."""
 _SHORTLISTS = (20, 50, 100)
-_PRECISIONS = ("int8", "int4", "binary")
+_PRECISIONS, _FEW = ("int8", "int4", "binary"), ("int8", "binary")
 _BEST_REDUCERS = 2
 """Reducers whose precisions are measured, per dimension."""
 _PASSAGES = "passages:"
@@ -225,8 +225,7 @@ class Search:
     def _untimed_tables(self) -> list[dict[str, Any]]:
         """Return tables of precisions and rescores for the best reducers at each dimension."""
         rows = exact_rows(self.frame)
-        precisions = ("int8", "binary") if self.is_large else _PRECISIONS
-        most = 1 if self.is_large else _BEST_REDUCERS
+        most, precisions = (1, _FEW) if self.is_large else (_BEST_REDUCERS, _PRECISIONS)
         tables = []
         for dim, part in rows.groupby("dim"):
             shares = [self.evidence.searched(trial).share for trial in part["trial_id"]]
@@ -240,7 +239,8 @@ class Search:
                 every = [*(["float32"] if dim < self.full_dim else []), *precisions]
                 stages = {"shortlist": list(_SHORTLISTS)}
                 tables.append({**table, "precision": every, "stages": stages})
-        return tables
+        # If the time ends before the last: first what may keep enough alone, and long vectors.
+        return sorted(tables, key=lambda t: ("stages" in t, -t["dimensions"]))
 
     # -------------------------------------------------------------------------------- choosing
 

@@ -55,7 +55,7 @@ from bench.results.spread import with_process
 from bench.results.store import Store, load
 from bench.study.plan import BM25, EXACT, Trial
 from bench.study.reader import load_study
-from bench.study.schema import PARETO, Study
+from bench.study.schema import BISECT, PARETO, Study
 
 _ANSWERS: dict[str, float] = {}
 """What a job asked before: a search for a configuration runs many studies."""
@@ -197,6 +197,9 @@ class _Run:
         if self.deadline == math.inf:
             return False
         if self.probes:
+            # Bisection times about three searches of an index.
+            few = max(1, len(group) // 3) if self.study.sweep == BISECT else 1
+            group = dict(list(group.items())[few // 2 :: few])
             seconds = sum(e.seconds for e in estimate(work, [group], self.probes))
         return time.monotonic() + seconds > self.deadline
 
