@@ -7,8 +7,7 @@ from typing import Any
 import pandas as pd
 
 from bench.advising.advice import Advice, Choice, Other, times_as
-from bench.advising.candidates import exhaustive
-from bench.advising.decision import Contender, Decision, decide, sequence
+from bench.advising.decision import Contender, Decision, decide, worth_testing
 from bench.advising.evidence import ALL, Evidence, Kept
 from bench.advising.search import Search
 from bench.advising.value import Value
@@ -39,12 +38,7 @@ class _Answer:
         self.wanted: Wanted = search.wanted
         self.value: Value = search.value
         self.rows = search.rows()
-        shown = self.evidence
-        rows = [
-            (trial, value, shown.searched(trial))
-            for trial, value in zip(self.rows["trial_id"], self.rows["value"], strict=True)
-        ]
-        tests = sequence(rows, search.need, exhaustive(self.rows))
+        tests = worth_testing(self.rows, self.evidence, search.need)
         self.decision: Decision = decide(tests, self.evidence.confirmed, search.need)
         self.by_id = self.rows.set_index("trial_id", drop=False)
 

@@ -11,7 +11,14 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.labels import variant
-from bench.backends import LIBRARY, REFERENCE, Backend, backends, get_backend
+from bench.backends import (
+    LIBRARY,
+    REFERENCE,
+    Backend,
+    backends,
+    exhaustive_backends,
+    get_backend,
+)
 from bench.backends.precisions import FLOAT32
 from bench.errors import UsageError
 from bench.results.rows import timed, untimed
@@ -166,8 +173,7 @@ def usable(names: Sequence[str] | None) -> list[str]:
 
 def exhaustive(rows: pd.DataFrame) -> set[str]:
     """Return the ids of the rows whose backend compares every vector."""
-    names = {name for name, backend in backends().items() if backend.exact}
-    return set(rows.loc[rows["backend"].isin(names), "trial_id"])
+    return set(rows.loc[rows["backend"].isin(exhaustive_backends()), "trial_id"])
 
 
 def cells(frame: pd.DataFrame) -> list[Cell]:

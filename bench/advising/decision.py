@@ -15,7 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.advising.evidence import Kept
+import pandas as pd
+
+from bench.advising.candidates import exhaustive
+from bench.advising.evidence import Evidence, Kept
 
 _AS_SURE = 1e-3
 """Widths of a lower bound that two rows may differ by and still be equally sure: rounding."""
@@ -55,6 +58,15 @@ class Decision:
         """The next cheaper row than the choice, which was not confirmed."""
         after = self.tested.index(self.chosen) + 1 if self.chosen else 0
         return self.tested[after] if after < len(self.tested) else None
+
+
+def worth_testing(
+    rows: pd.DataFrame, evidence: Evidence, need: Callable[[str], float]
+) -> list[Promising]:
+    """Return the `sequence` of rows of the trials table, which have the column `value`."""
+    pairs = zip(rows["trial_id"], rows["value"], strict=True)
+    shown = [(trial, value, evidence.searched(trial)) for trial, value in pairs]
+    return sequence(shown, need, exhaustive(rows))
 
 
 def sequence(

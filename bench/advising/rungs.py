@@ -21,6 +21,8 @@ WIDEST = 1.3
 """Values of neighbours of the sequence that are not further apart need nothing in between."""
 _NEAR = 1.05
 """What is built between two is at least so far from both."""
+_BEYOND_DOUBT = 2.5
+"""Widths of the lower bound that a row keeps enough by, to be confirmed all but surely."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,19 @@ class Prospect:
         return get_backend(self.candidate.backend).exact
 
 
+def sure_scan(prospects: Sequence[Prospect]) -> list[Candidate]:
+    """Return the cheapest exhaustive search, without a rescore, that keeps enough beyond doubt.
+
+    Built early, it is there to fall back on if the time ends soon. Empty if there is none.
+    """
+    sure = [
+        p
+        for p in prospects
+        if p.scans and not p.candidate.place and p.searched.surely(_BEYOND_DOUBT) >= p.need
+    ]
+    return [min(sure, key=lambda p: p.value).candidate] if sure else []
+
+
 def between(
     tests: Sequence[Promising], prospects: Sequence[Prospect], need: Callable[[str], float]
 ) -> Candidate | None:
@@ -48,8 +63,7 @@ def between(
 
     It must be as sure as the cheaper end, or exhaustive, or the sequence would leave it out. The
     surest comes first: exhaustive search, which loses nothing more, then by what the queries show.
-    Of equally
-    sure ones near the middle it is the highest dimension, then the longest shortlist.
+    Of equally sure ones near the middle it is the highest dimension, then the longest shortlist.
     """
     pairs = list(itertools.pairwise(tests))
     for dear, cheap in sorted(pairs, key=lambda pair: -pair[0].value / pair[1].value):

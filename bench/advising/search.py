@@ -30,11 +30,11 @@ from bench.advising.candidates import (
     one_each,
     reducer_choice,
 )
-from bench.advising.decision import sequence
+from bench.advising.decision import worth_testing
 from bench.advising.evidence import Evidence
 from bench.advising.growing import measured_growth
 from bench.advising.plan import earlier_tables, write_plan
-from bench.advising.rungs import Prospect, between
+from bench.advising.rungs import Prospect, between, sure_scan
 from bench.advising.value import Value
 from bench.advising.wanted import Wanted
 from bench.analysis.at_size import AtSize, Change
@@ -318,7 +318,8 @@ class Search:
         # What a backend adds to its vectors shows in any index: first in one that is soon measured.
         tried = set(self.frame["backend"])
         if new := [c for c, _ in left if c.place != DISK and c.backend not in tried]:
-            return one_each(new)[:_AT_ONCE]
+            first = [] if tried - {REFERENCE, EXACT} else sure_scan(self._prospects())
+            return [*first, *one_each(new)][:_AT_ONCE]
         near = [c for c, value in left if value <= _APART * left[0][1]]
         # Reads from disk take long, and one index shows how long: it is measured alone.
         held = list(itertools.takewhile(lambda c: c.place != DISK, near))
@@ -335,11 +336,9 @@ class Search:
     def _between(self) -> list[Candidate]:
         """Return an index to fall back on, if the time allows one and the sequence needs it."""
         usable = self.left - _SPREAD_SHARE * self.seconds
-        rows = self.rows()
-        pairs = zip(rows["trial_id"], rows["value"], strict=True)
-        shown = [(trial, value, self.evidence.searched(trial)) for trial, value in pairs]
+        tests = worth_testing(self.rows(), self.evidence, self.need)
         fit = [p for p in self._prospects() if self._expected(p.candidate) <= usable]
-        chosen = between(sequence(shown, self.need, exhaustive(rows)), fit, self.need)
+        chosen = between(tests, fit, self.need)
         return [chosen] if chosen else []
 
     def _worth_building(self) -> list[tuple[Candidate, float]]:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
-from bench.backends import backends
+from bench.backends import exhaustive_backends
 from bench.quality.intervals import Bootstrap, Bounds
 from bench.reducers import PREFIX
 from bench.results.rows import (
@@ -171,9 +171,8 @@ def certainties(frame: pd.DataFrame, queries: Queries) -> Mapping[tuple[str, str
 
 def keeps_all(rows: pd.DataFrame) -> pd.Series:
     """Return which rows are exact search of the uncut float32 vectors, bool."""
-    exact = {name for name, backend in backends().items() if backend.exact} | {EXACT}
     return (
-        rows["backend"].isin(exact)
+        rows["backend"].isin(exhaustive_backends() | {EXACT})
         & (rows["reducer_kind"] == PREFIX)
         & (rows["dim"] == rows["full_dim"])
         & (rows["precision"] == UNCOMPRESSED)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.analysis.sizing import growth
 from bench.analysis.tables import plain_trials
-from bench.backends import REFERENCE, backends
+from bench.backends import REFERENCE, exhaustive_backends
 from bench.results.rows import base_dataset
 
 RECALL = 0.95
@@ -56,7 +56,7 @@ def crossings(frame: pd.DataFrame) -> list[Crossing]:
     rows = plain_trials(frame)
     rows = rows[(rows["threads"] == rows["threads"].min()) & (rows["k"] == rows["k"].min())]
     rows = rows.assign(base=base_dataset(rows), encoder=rows["encoder"].fillna(""))
-    exact = {name for name, backend in backends().items() if backend.exact}
+    exact = exhaustive_backends()
     power = {name: own.power for name, own in growth(frame).items()}
     found = []
     for (base, encoder, dim), part in rows.groupby(["base", "encoder", "dim"], sort=False):

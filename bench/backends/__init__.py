@@ -280,6 +280,11 @@ def backends() -> dict[str, type[Backend]]:
     return registry.found("backends", Backend)
 
 
+def exhaustive_backends() -> set[str]:
+    """Return the names of the backends that compare every vector."""
+    return {name for name, backend in backends().items() if backend.exact}
+
+
 def get_backend(name: str) -> type[Backend]:
     """Return the backend's class; raises UsageError with the near miss of an unknown name."""
     return registry.get("backends", Backend, name)

@@ -5,13 +5,14 @@ import pytest
 from bench.advising import decision
 from bench.advising.candidates import Candidate, Cell
 from bench.advising.evidence import ALL, Kept
-from bench.advising.rungs import Prospect, between
+from bench.advising.rungs import Prospect, between, sure_scan
 
 SURE, SURER = Kept(1.0, 0.98, 1.02), Kept(1.0, 0.99, 1.01)
 
 
-def prospect(dim, value, searched=SURE, backend="faiss-flat"):
-    candidate = Candidate(Cell(f"{dim}", "pca", "", dim, "int8", 0), backend, "int8", "", "")
+def prospect(dim, value, searched=SURE, backend="faiss-flat", shortlist=0):
+    cell = Cell(f"{dim}", "pca", "", dim, "int8", shortlist)
+    candidate = Candidate(cell, backend, "int8", "", "memory" if shortlist else "")
     return Prospect(candidate, value, searched, 0.97)
 
 
@@ -43,6 +44,14 @@ def test_exhaustive_search_comes_before_the_surer_and_that_before_the_nearer():
     surer, nearer = prospect(16, 90, SURER), prospect(32, 45)
     for offered, expected in ([index, surer, nearer], surer), ([index, nearer], nearer):
         assert between(sequence_of(1000, 2), offered, lambda _: 0.97) == expected.candidate
+
+
+def test_the_sure_scan_is_the_cheapest_exhaustive_one_that_nobody_doubts():
+    index, doubtful = prospect(8, 2, SURER, "faiss-ivf"), prospect(16, 4)
+    sure, dearer = prospect(32, 8, SURER), prospect(64, 16, SURER)
+    rescored = prospect(24, 6, SURER, shortlist=20)
+    assert sure_scan([index, dearer, doubtful, sure, rescored]) == [sure.candidate]
+    assert sure_scan([index, doubtful, rescored]) == []
 
 
 def test_an_index_less_sure_than_the_cheaper_end_is_no_help_but_exhaustive_search_is():

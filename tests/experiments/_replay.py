@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bench.advising.candidates import exhaustive
-from bench.advising.decision import Decision, decide, sequence
+from bench.advising.decision import Decision, decide, worth_testing
 from bench.advising.evidence import Evidence
 from bench.advising.value import Value
 from bench.analysis.certainty import Certainty, keeps_all
@@ -90,9 +89,7 @@ class Grid:
     def decided(self, keep: float, positions: Iterable[int] | None = None) -> Decision:
         """Decide among rows, all by default, as `bench.advising` does."""
         rows = self.rows if positions is None else self.rows.iloc[list(positions)]
-        pairs = zip(rows["trial_id"], rows["value"], strict=True)
-        found = [(trial, value, self.evidence.searched(trial)) for trial, value in pairs]
-        tests = sequence(found, lambda _: keep, exhaustive(rows))
+        tests = worth_testing(rows, self.evidence, lambda _: keep)
         return decide(tests, self.evidence.confirmed, lambda _: keep)
 
     def position(self, trial_id: str) -> int:
