@@ -31,7 +31,7 @@ from bench.advising.candidates import (
     reducer_choice,
 )
 from bench.advising.decision import worth_testing
-from bench.advising.evidence import Evidence
+from bench.advising.evidence import ALL, Evidence
 from bench.advising.growing import measured_growth
 from bench.advising.plan import earlier_tables, write_plan
 from bench.advising.rungs import Prospect, between, sure_scan
@@ -168,8 +168,7 @@ class Search:
         shares = [self.evidence.searched(trial).share for trial in rows["trial_id"]]
         # The time for what follows may end before the last of them.
         self.reducers = best_first(self.reducers, rows, shares)
-        untimed_tables = self._untimed_tables()
-        if untimed_tables:
+        if untimed_tables := self._untimed_tables():
             self.say("precisions and rescores, exhaustively and without a clock")
             self._measure(untimed_tables, self.begun + _UNTIMED_SHARE * self.seconds)
         if self.documents != n:
@@ -228,13 +227,15 @@ class Search:
         most, precisions = (1, _FEW) if self.is_large else (_BEST_REDUCERS, _PRECISIONS)
         tables = []
         for dim, part in rows.groupby("dim"):
-            shares = [self.evidence.searched(trial).share for trial in part["trial_id"]]
+            kept = [self.evidence.searched(trial) for trial in part["trial_id"]]
+            part = part.assign(may_keep=[each.high >= self.wanted.keep for each in kept])
+            # Codes of the uncut vectors are the surest, even if another reducer seems better.
+            shares = [np.inf if each == ALL else each.share for each in kept]
             best = part.iloc[np.argsort(shares, kind="stable")[::-1][:most]]
             for row in best.fillna({"reducer_params": ""}).itertuples():
                 chosen = reducer_choice(row.reducer, row.reducer_params)
-                shown = self.evidence.searched(row.trial_id)
                 table = {"backend": EXACT, "reducer": chosen, "dimensions": int(dim)}
-                if shown.high >= self.wanted.keep:
+                if row.may_keep:
                     tables.append({**table, "precision": list(precisions)})
                 every = [*(["float32"] if dim < self.full_dim else []), *precisions]
                 stages = {"shortlist": list(_SHORTLISTS)}
