@@ -319,7 +319,7 @@ class Search:
         # What a backend adds to its vectors shows in any index: first in one that is soon measured.
         tried = set(self.frame["backend"])
         if new := [c for c, _ in left if c.place != DISK and c.backend not in tried]:
-            first = [] if tried - {REFERENCE, EXACT} else sure_scan(self._prospects())
+            first = sure_scan(self._prospects()) if len(timed(self.frame)) == 1 else []
             return [*first, *one_each(new)][:_AT_ONCE]
         near = [c for c, value in left if value <= _APART * left[0][1]]
         # Reads from disk take long, and one index shows how long: it is measured alone.
