@@ -108,8 +108,8 @@ class Advice:
         base, choice = self.baseline, self.choice
         if choice is None:
             return [f"Nothing measured fits. {self.binding}"]
-        times = times_as(base.latency_ms_p50, choice.latency_ms_p50, "as fast", "as slow")
-        less = times_as(base.bytes_per_vector, choice.bytes_per_vector, "less", "more")
+        times = speed_as(base.latency_ms_p50, choice.latency_ms_p50)
+        less = times_as(base.bytes_per_vector, choice.bytes_per_vector, "less", "more", "as much")
         compared = f"Exact search of float32 at the full dimension: {base.size}, {base.speed}; "
         own = f"this takes {less} memory and is {times}."
         same = choice.trial_id == base.trial_id
@@ -153,9 +153,14 @@ class Advice:
         return path
 
 
-def times_as(first: float, second: float, above: str, below: str) -> str:
+def times_as(first: float, second: float, above: str, below: str, equal: str) -> str:
     """Return how many times as large one figure is as another, in words."""
     ratio = first / second
     word, ratio = (above, ratio) if ratio >= 1 else (below, 1 / ratio)
     count = f"{ratio:.2g}" if ratio < 99.5 else f"{ratio:,.0f}"
-    return f"{count} times {word}"
+    return equal if count == "1" else f"{count} times {word}"
+
+
+def speed_as(first: float, second: float) -> str:
+    """Return how many times as fast the second latency is as the first, in words."""
+    return times_as(first, second, "as fast", "as slow", "about as fast")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.advising.advice import Advice, Choice, Other, times_as
+from bench.advising.advice import Advice, Choice, Other, speed_as
 from bench.advising.decision import Contender, Decision, decide, worth_testing
 from bench.advising.evidence import ALL, Evidence, Kept
 from bench.advising.search import Search
@@ -147,7 +147,7 @@ class _Answer:
     def _why(self, row: pd.Series, own: pd.Series) -> str:
         more = row["bytes_per_vector"] / own["bytes_per_vector"]
         size = f"{more:.2g} times the bytes" if abs(more - 1) >= _ALIKE else "as many bytes"
-        speed = times_as(own["latency_ms_p50"], row["latency_ms_p50"], "as fast", "as slow")
+        speed = speed_as(own["latency_ms_p50"], row["latency_ms_p50"])
         text = f"{size} ({row['bytes_per_vector']:,.0f}), {speed} ({row['latency_ms_p50']:.3g} ms)"
         kept = self.evidence.searched(row["trial_id"])
         return f"{text}, and it {kept} in the search"

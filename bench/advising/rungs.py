@@ -21,8 +21,8 @@ WIDEST = 1.3
 """Values of neighbours of the sequence that are not further apart need nothing in between."""
 _NEAR = 1.05
 """What is built between two is at least so far from both."""
-_BEYOND_DOUBT = 2.5
-"""Widths of the lower bound that a row keeps enough by, to be confirmed all but surely."""
+_ASSURED = 1.5
+"""Widths of the lower bound that a row keeps enough by, to be confirmed very probably."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ class Prospect:
 
 
 def sure_scan(prospects: Sequence[Prospect]) -> list[Candidate]:
-    """Return the cheapest exhaustive search, without a rescore, that keeps enough beyond doubt.
+    """Return the cheapest exhaustive search, without a rescore, that will be confirmed.
 
     Built early, it is there to fall back on if the time ends soon. Empty if there is none.
     """
     sure = [
         p
         for p in prospects
-        if p.scans and not p.candidate.place and p.searched.surely(_BEYOND_DOUBT) >= p.need
+        if p.scans and not p.candidate.place and p.searched.surely(_ASSURED) >= p.need
     ]
     return [min(sure, key=lambda p: p.value).candidate] if sure else []
 

@@ -28,12 +28,11 @@ from bench.advising.candidates import (
     cells,
     exhaustive,
     one_each,
-    reducer_choice,
 )
 from bench.advising.decision import worth_testing
-from bench.advising.evidence import ALL, Evidence
+from bench.advising.evidence import Evidence
 from bench.advising.growing import measured_growth
-from bench.advising.plan import earlier_tables, write_plan
+from bench.advising.plan import earlier_tables, untimed_tables, write_plan
 from bench.advising.rungs import Prospect, between, sure_scan
 from bench.advising.value import Value
 from bench.advising.wanted import Wanted
@@ -53,10 +52,6 @@ from bench.study.schema import BISECT, DISK, VECTORS, Study
 
 _UNTIMED_SHARE = 0.4
 """Most of the time that quality without an index may take."""
-_SHORTLISTS = (20, 50, 100)
-_PRECISIONS, _FEW = ("int8", "int4", "binary"), ("int8", "binary")
-_BEST_REDUCERS = 2
-"""Reducers whose precisions are measured, per dimension."""
 _PASSAGES = "passages:"
 """A stand-in that overrates whitened maps (`python -m tests.experiments.stand_ins`)."""
 _TRAINED_SECONDS = 240.0
@@ -168,13 +163,14 @@ class Search:
         shares = [self.evidence.searched(trial).share for trial in rows["trial_id"]]
         # The time for what follows may end before the last of them.
         self.reducers = best_first(self.reducers, rows, shares)
-        if untimed_tables := self._untimed_tables():
+        tables = untimed_tables(rows, self.evidence, self.wanted.keep, self.is_large)
+        if tables:
             self.say("precisions and rescores, exhaustively and without a clock")
-            self._measure(untimed_tables, self.begun + _UNTIMED_SHARE * self.seconds)
+            self._measure(tables, self.begun + _UNTIMED_SHARE * self.seconds)
         if self.documents != n:
             self.say("how the indexes grow, in parts of the corpus")
             self.grown = measured_growth(self)
-        while chosen := self._next() or self._between():
+        while chosen := self._affordable(self._next() or self._between()):
             self.say(f"{'; '.join(map(str, chosen))} ({self.left:.0f} s left)")
             begun, before = time.monotonic(), len(self.frame)
             self._measure([candidate.table() for candidate in chosen])
@@ -220,28 +216,6 @@ class Search:
     def _full_table(self) -> dict[str, Any]:
         """Return the table of exact search at the full dimension: the surest of all."""
         return {"backend": REFERENCE, "reducer": PLAIN, "dimensions": self.full_dim}
-
-    def _untimed_tables(self) -> list[dict[str, Any]]:
-        """Return tables of precisions and rescores for the best reducers at each dimension."""
-        rows = exact_rows(self.frame)
-        most, precisions = (1, _FEW) if self.is_large else (_BEST_REDUCERS, _PRECISIONS)
-        tables = []
-        for dim, part in rows.groupby("dim"):
-            kept = [self.evidence.searched(trial) for trial in part["trial_id"]]
-            part = part.assign(may_keep=[each.high >= self.wanted.keep for each in kept])
-            # Codes of the uncut vectors are the surest, even if another reducer seems better.
-            shares = [np.inf if each == ALL else each.share for each in kept]
-            best = part.iloc[np.argsort(shares, kind="stable")[::-1][:most]]
-            for row in best.fillna({"reducer_params": ""}).itertuples():
-                chosen = reducer_choice(row.reducer, row.reducer_params)
-                table = {"backend": EXACT, "reducer": chosen, "dimensions": int(dim)}
-                if row.may_keep:
-                    tables.append({**table, "precision": list(precisions)})
-                every = [*(["float32"] if dim < self.full_dim else []), *precisions]
-                stages = {"shortlist": list(_SHORTLISTS)}
-                tables.append({**table, "precision": every, "stages": stages})
-        # If the time ends before the last: first what may keep enough alone, and long vectors.
-        return sorted(tables, key=lambda t: ("stages" in t, -t["dimensions"]))
 
     # -------------------------------------------------------------------------------- choosing
 
@@ -328,10 +302,17 @@ class Search:
         others = [c for c in held if c not in firsts]
         return [*firsts, *others][:_AT_ONCE] or near[:1]
 
+    def _affordable(self, chosen: Sequence[Candidate]) -> list[Candidate]:
+        """Return the first of them, as many as the time is enough for."""
+        usable = self.left - _SPREAD_SHARE * self.seconds
+        ends = itertools.accumulate(map(self._expected, chosen))
+        return [candidate for candidate, end in zip(chosen, ends, strict=True) if end <= usable]
+
     def _expected(self, candidate: Candidate) -> float:
         """Return the seconds that an index takes, by those alike; 0 if nothing tells."""
-        alike = [s for (_, place), s in self._taken.items() if place == candidate.place == DISK]
-        first = _READ_SECONDS * len(self.embeddings.query_ids) if candidate.place == DISK else 0.0
+        reads = candidate.place == DISK
+        alike = [s for (_, place), s in self._taken.items() if (place == DISK) == reads]
+        first = _READ_SECONDS * len(self.embeddings.query_ids) if reads else 0.0
         return self._taken.get((candidate.backend, candidate.place), min(alike, default=first))
 
     def _between(self) -> list[Candidate]:

@@ -46,8 +46,9 @@ def test_exhaustive_search_comes_before_the_surer_and_that_before_the_nearer():
         assert between(sequence_of(1000, 2), offered, lambda _: 0.97) == expected.candidate
 
 
-def test_the_sure_scan_is_the_cheapest_exhaustive_one_that_nobody_doubts():
-    index, doubtful = prospect(8, 2, SURER, "faiss-ivf"), prospect(16, 4)
+def test_the_sure_scan_is_the_cheapest_exhaustive_one_that_will_be_confirmed():
+    index = prospect(8, 2, SURER, "faiss-ivf")
+    doubtful = prospect(16, 4, Kept(1.0, 0.975, 1.025))
     sure, dearer = prospect(32, 8, SURER), prospect(64, 16, SURER)
     rescored = prospect(24, 6, SURER, shortlist=20)
     assert sure_scan([index, dearer, doubtful, sure, rescored]) == [sure.candidate]
