@@ -38,7 +38,7 @@ def measured_growth(search: Search) -> Mapping[str, Growth]:
         "corpus_sizes": [n // part for part in _PARTS],
         "configurations": [_table(name, search.full_dim) for name in search.names],
     }
-    deadline = search.begun + search.seconds - search.left + _SHARE * search.seconds
+    deadline = search.begun + search.seconds - search.left + _SHARE * search.measuring
     try:
         run(
             Study.model_validate(table),

@@ -38,7 +38,7 @@ from bench.advising.value import Value
 from bench.advising.wanted import Wanted
 from bench.analysis.at_size import AtSize, Change
 from bench.analysis.money import Prices
-from bench.analysis.sizing import Growth, growth, rescoring, slowed
+from bench.analysis.sizing import Growth, growth, outgrown, rescoring, slowed
 from bench.backends import REFERENCE
 from bench.embeddings import Embeddings, embed
 from bench.errors import UsageError
@@ -105,6 +105,8 @@ class Search:
         """Why the search ended before nothing was left to try; empty if nothing was."""
         self.frame = pd.DataFrame()
         self._changes: dict[str, Change] = {}
+        self.measuring = seconds
+        """Seconds that were left when the vectors and the reducers were there."""
         self.grown: Mapping[str, Growth] = growth(None)
         """How the latency of each backend grows with the corpus."""
         self._taken: dict[tuple[str, str], float] = {}
@@ -158,6 +160,7 @@ class Search:
             f"{n:,} documents, {q:,} queries, {self.full_dim} dimensions; "
             f"{len(self.reducers)} reducers at {len(self.dimensions)} dimensions, exactly"
         )
+        self.measuring = self.left
         self._measure([self._full_table()])
         rows = exact_rows(self.frame)
         shares = [self.evidence.searched(trial).share for trial in rows["trial_id"]]
@@ -166,7 +169,8 @@ class Search:
         tables = untimed_tables(rows, self.evidence, self.wanted.keep, self.is_large)
         if tables:
             self.say("precisions and rescores, exhaustively and without a clock")
-            self._measure(tables, self.begun + _UNTIMED_SHARE * self.seconds)
+            end = self.begun + self.seconds - (1 - _UNTIMED_SHARE) * self.measuring
+            self._measure(tables, end)
         if self.documents != n:
             self.say("how the indexes grow, in parts of the corpus")
             self.grown = measured_growth(self)
@@ -258,6 +262,7 @@ class Search:
         Their latencies are those at the size wanted.
         """
         slower = np.array([self.slower(backend) for backend in rows["backend"]], dtype=float)
+        slower *= outgrown(rows, self.documents)
         rescored = rescoring(rows)
         rows = rows.assign(
             **{
@@ -288,8 +293,7 @@ class Search:
 
     def _next(self) -> list[Candidate]:
         """Return the indexes to build next, the most promising first."""
-        usable = self.left - _SPREAD_SHARE * self.seconds
-        left = [(c, v) for c, v in self._worth_building() if self._expected(c) <= usable]
+        left = [(c, v) for c, v in self._worth_building() if self._expected(c) <= self._usable]
         # What a backend adds to its vectors shows in any index: first in one that is soon measured.
         tried = set(self.frame["backend"])
         if new := [c for c, _ in left if c.place != DISK and c.backend not in tried]:
@@ -302,9 +306,14 @@ class Search:
         others = [c for c in held if c not in firsts]
         return [*firsts, *others][:_AT_ONCE] or near[:1]
 
+    @property
+    def _usable(self) -> float:
+        """Seconds that are left for further indexes."""
+        return self.left - _SPREAD_SHARE * self.measuring
+
     def _affordable(self, chosen: Sequence[Candidate]) -> list[Candidate]:
         """Return the first of them, as many as the time is enough for."""
-        usable = self.left - _SPREAD_SHARE * self.seconds
+        usable = self._usable
         ends = itertools.accumulate(map(self._expected, chosen))
         return [candidate for candidate, end in zip(chosen, ends, strict=True) if end <= usable]
 
@@ -317,9 +326,8 @@ class Search:
 
     def _between(self) -> list[Candidate]:
         """Return an index to fall back on, if the time allows one and the sequence needs it."""
-        usable = self.left - _SPREAD_SHARE * self.seconds
         tests = worth_testing(self.rows(), self.evidence, self.need)
-        fit = [p for p in self._prospects() if self._expected(p.candidate) <= usable]
+        fit = [p for p in self._prospects() if self._expected(p.candidate) <= self._usable]
         chosen = between(tests, fit, self.need)
         return [chosen] if chosen else []
 

@@ -21,6 +21,7 @@ from bench.analysis.sizing import (
     at_size,
     bytes_text,
     digits,
+    outgrown,
     seconds_text,
 )
 from bench.errors import UsageError
@@ -235,8 +236,9 @@ def sizing(
     n, backend = float(row["n_corpus"]), str(row["backend"])
     latency, build = grown[LATENCY][backend], grown[BUILD][backend]
     rescored = float(row["rescore_ms_p50"]) if row["rescore_ms_p50"] > 0 else 0.0
+    cache = outgrown(pd.DataFrame([dict(row)]), documents)[0]
     p50, p95 = (
-        latency.at(max(0.0, row[c] - rescored), n, documents) + min(rescored, row[c])
+        latency.at(cache * max(0.0, row[c] - rescored), n, documents) + min(rescored, row[c])
         for c in ("latency_ms_p50", "latency_ms_p95")
     )
     disk = float(row["disk_bytes"]) / n if row["disk_bytes"] > 0 else 0.0

@@ -2,8 +2,8 @@
 
 Times grow by a power of the number of documents. The power of each backend is fitted to rows that
 differ in nothing but the size of the corpus (`corpus_sizes` in a study). Where no such rows are, it
-is assumed: exhaustive search reads everything, and a graph or cells a little more with every
-document.
+is assumed: a graph or cells read a little more with every document. Exhaustive search reads
+everything, from memory where the vectors no longer fit into a cache.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
-from bench.backends import backends
+from bench.backends import backends, exhaustive_backends
 from bench.results.rows import base_dataset, single_stage, timed
 from bench.results.schema import CONFIGURATION
 
@@ -24,9 +24,13 @@ _ASSUMED = {LATENCY: (1.0, 0.3), BUILD: (1.0, 1.08)}
 """Power of n if the search is exhaustive, and if it is not."""
 MOST_FITTED = 2
 """With more sizes, the largest shows how far the fit to the others is off."""
-_LEAST = (1.0, 0.0)
-"""Least power. A small corpus hides what a query costs besides, so exhaustive search seems to grow
-less than it does; and nothing gets faster with more documents."""
+_RANGE = {
+    LATENCY: ((1.0, 1.0), (0.0, np.inf)),
+    BUILD: ((1.0, np.inf), (0.0, np.inf)),
+}
+"""Least and greatest power if the search is exhaustive, and if it is not. Exhaustive search reads
+everything: that it seems to grow less is what a query costs besides, and more is the end of a
+cache, which comes once (`outgrown`). Nothing gets faster with more documents."""
 _AS_LATENCY = ("latency_ms_p", "latency_cold_ms_", "server_ms_")
 _AS_RATE = ("qps", "batch_qps")
 _IN_ALL = ("index_bytes", "memory_bytes", "disk_bytes", "peak_memory_bytes")
@@ -76,6 +80,7 @@ class Growth:
         return float(value * (documents / n) ** self.power)
 
 
+Bounds: TypeAlias = tuple[float, float]
 Growths: TypeAlias = Mapping[str, Mapping[str, Growth]]
 """What `growth` found for `LATENCY` and for `BUILD`."""
 
@@ -101,13 +106,13 @@ def growth(frame: pd.DataFrame | None, column: str = LATENCY) -> dict[str, Growt
     rows = rows.assign(base=base_dataset(rows))
     rows = rows[rows[column] > 0]
     for name, part in rows.groupby("backend"):
-        least = _LEAST[0 if exact[str(name)] else 1]
-        alone = _fitted(single_stage(part), column, least)
-        found[str(name)] = alone or _fitted(part, column, least) or found[str(name)]
+        bounds = _RANGE[column][0 if exact[str(name)] else 1]
+        alone = _fitted(single_stage(part), column, bounds)
+        found[str(name)] = alone or _fitted(part, column, bounds) or found[str(name)]
     return found
 
 
-def _fitted(rows: pd.DataFrame, column: str, least: float) -> Growth | None:
+def _fitted(rows: pd.DataFrame, column: str, bounds: Bounds) -> Growth | None:
     """Fit one power to all configurations measured at two sizes or more; None without any."""
     if rows["n_corpus"].nunique() < MOST_FITTED:
         return None
@@ -115,29 +120,30 @@ def _fitted(rows: pd.DataFrame, column: str, least: float) -> Growth | None:
     if rows.empty:
         return None
     sizes = tuple(sorted(rows["n_corpus"].unique().tolist()))
-    power, left = _power(rows, column, least)
+    power, left = _power(rows, column, bounds)
     error = float(np.sqrt(np.mean(left**2)))
     if len(sizes) > MOST_FITTED:
         earlier = rows[rows["n_corpus"] < sizes[-1]]
         last = rows[rows["n_corpus"] == sizes[-1]]
-        error = _missed(earlier, last, column, least)
+        error = _missed(earlier, last, column, bounds)
     return Growth(power, error, sizes)
 
 
-def _power(rows: pd.DataFrame, column: str, least: float) -> tuple[float, np.ndarray]:
-    """Return the common power, at least `least`, and what it leaves of each row's logarithm."""
+def _power(rows: pd.DataFrame, column: str, bounds: Bounds) -> tuple[float, np.ndarray]:
+    """Return the common power, within `bounds`, and what it leaves of each row's logarithm."""
     keys = _keys(rows)
     x, y = np.log(rows["n_corpus"].to_numpy(float)), np.log(rows[column].to_numpy(float))
     # A constant of its own for each configuration.
     x = x - pd.Series(x).groupby(keys.to_numpy()).transform("mean").to_numpy()
     y = y - pd.Series(y).groupby(keys.to_numpy()).transform("mean").to_numpy()
-    power = max(least, float((x * y).sum() / (x**2).sum()) if (x**2).sum() > 0 else 0.0)
+    free = float((x * y).sum() / (x**2).sum()) if (x**2).sum() > 0 else 0.0
+    power = float(np.clip(free, *bounds))
     return power, y - power * x
 
 
-def _missed(earlier: pd.DataFrame, last: pd.DataFrame, column: str, least: float) -> float:
+def _missed(earlier: pd.DataFrame, last: pd.DataFrame, column: str, bounds: Bounds) -> float:
     """Return how far the largest size lies from what the smaller ones foretell, in logarithms."""
-    power, _ = _power(earlier, column, least)
+    power, _ = _power(earlier, column, bounds)
     newest = earlier.assign(key=_keys(earlier)).sort_values("n_corpus").groupby("key").last()
     before = newest[["n_corpus", column]].add_suffix("_before")
     joined = last.assign(key=_keys(last)).join(before, "key")
@@ -171,6 +177,7 @@ def at_size(rows: pd.DataFrame, documents: float, grown: Growths) -> pd.DataFram
         )
         for column in (LATENCY, BUILD)
     }
+    factor[LATENCY] *= outgrown(rows, documents)
     found = rows.copy()
     for column in rows:
         if column.startswith(_AS_LATENCY):
@@ -185,6 +192,17 @@ def at_size(rows: pd.DataFrame, documents: float, grown: Growths) -> pd.DataFram
     found[BUILD] = rows[BUILD] * factor[BUILD]
     found["n_corpus"] = documents
     return found
+
+
+def outgrown(rows: pd.DataFrame, documents: float) -> np.ndarray:
+    """Return how many times as long a scan takes per vector at another number of documents (n,).
+
+    Above 1 if it reads faster than memory delivers: it is in a cache, which it may outgrow.
+    """
+    faster = rows["bandwidth_fraction"].astype(float).fillna(1.0).clip(lower=1.0)
+    most = (documents / rows["n_corpus"].astype(float)).clip(lower=1.0)
+    scans = rows["backend"].isin(exhaustive_backends())
+    return np.where(scans, np.minimum(faster, most), 1.0)
 
 
 def rescoring(rows: pd.DataFrame) -> pd.Series:

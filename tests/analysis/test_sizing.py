@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.analysis.money import load_prices
+from bench.analysis.serving import sizing
 from bench.analysis.sizing import (
     BUILD,
     LATENCY,
@@ -12,6 +14,7 @@ from bench.analysis.sizing import (
     digits,
     growth,
     growths,
+    outgrown,
     seconds_text,
     sizing_table,
 )
@@ -20,10 +23,9 @@ from tests.parts import with_parts
 
 
 def test_made_rows_give_back_their_powers(frame):
-    made = with_parts(frame, latency={"faiss-hnsw": 0.37, "faiss-flat": 1.3}, build=1.21)
+    made = with_parts(frame, latency={"faiss-hnsw": 0.37}, build=1.21)
     found = growth(made)
     assert found["faiss-hnsw"].power == pytest.approx(0.37)
-    assert found["faiss-flat"].power == pytest.approx(1.3)
     assert found["faiss-hnsw"].sizes == (100, 200, 600)
     assert found["faiss-hnsw"].error == pytest.approx(0, abs=1e-9)
     assert found["faiss-hnsw"].at(2.0, 600, 6_000) == pytest.approx(2 * 10**0.37)
@@ -45,13 +47,34 @@ def test_the_residual_is_that_of_the_largest_size_foretold_by_the_others(frame):
     assert "which leaves 0%" in two.basis
 
 
-def test_exhaustive_search_grows_at_least_like_the_corpus_and_nothing_shrinks(frame):
-    made = with_parts(frame, latency={"faiss-hnsw": -0.2, "faiss-flat": 0.5})
+@pytest.mark.parametrize("power", [0.5, 1.4])
+def test_exhaustive_search_grows_like_the_corpus_and_nothing_shrinks(frame, power):
+    made = with_parts(frame, latency={"faiss-hnsw": -0.2, "faiss-flat": power}, build=1.2)
     found = growth(made)
     assert found["faiss-flat"].power == 1
     assert found["faiss-hnsw"].power == 0
-    # From 200 to 600 documents the scan took 3 ** 0.5 times as long; with the power 1 it is 3.
-    assert found["faiss-flat"].error == pytest.approx(0.5 * np.log(3))
+    # From 200 to 600 documents the scan took 3 ** power times as long; with the power 1 it is 3.
+    assert found["faiss-flat"].error == pytest.approx(abs(power - 1) * np.log(3))
+    assert growth(made, BUILD)["faiss-flat"].power == pytest.approx(1.2)
+
+
+def test_a_scan_that_outgrows_a_cache_takes_as_long_as_memory_does(frame):
+    rows = timed(frame).assign(bandwidth_fraction=2.5)
+    n, scans = rows["n_corpus"].iloc[0], rows["backend"] == "faiss-flat"
+    assert scans.any()
+    assert not scans.all()
+    for documents, times in ((100 * n, 2.5), (1.5 * n, 1.5), (n / 2, 1.0)):
+        np.testing.assert_allclose(outgrown(rows, documents), np.where(scans, times, 1.0))
+    slow = rows.assign(bandwidth_fraction=[None if i % 2 else 0.3 for i in range(len(rows))])
+    assert (outgrown(slow, 100 * n) == 1).all()
+    grown = growths(frame)
+    there = [at_size(each, 100 * n, grown) for each in (rows, slow)]
+    own = (rows[LATENCY] - rows["rescore_ms_p50"].fillna(0)) * 100
+    np.testing.assert_allclose((there[0][LATENCY] - there[1][LATENCY])[scans], 1.5 * own[scans])
+    row = rows[scans].iloc[0]
+    assert sizing(row, 100 * n, grown, load_prices()).latency_ms_p50 == pytest.approx(
+        there[0].loc[row.name, LATENCY]
+    )
 
 
 def test_without_parts_the_power_is_assumed_even_of_a_backend_that_is_not_here(frame):
@@ -65,7 +88,7 @@ def test_without_parts_the_power_is_assumed_even_of_a_backend_that_is_not_here(f
 
 def test_figures_at_another_size_follow_the_powers_and_a_rescore_takes_as_long(frame):
     made = with_parts(frame, latency={"faiss-hnsw": 0.37, "faiss-flat": 1.0}, build=1.1)
-    rows = timed(frame).assign(encode_ms_p50=0.2)
+    rows = timed(frame).assign(encode_ms_p50=0.2, bandwidth_fraction=np.nan)
     rows["end_to_end_ms_p50"] = 0.2 + rows["latency_ms_p50"]
     found = at_size(rows, 60_000, growths(made))
     power = rows["backend"].map({"faiss-hnsw": 0.37, "faiss-flat": 1.0})

@@ -27,6 +27,7 @@ def foretold(frame: pd.DataFrame) -> pd.DataFrame:
     earlier, last = rows[rows["n_corpus"] < largest], rows[rows["n_corpus"] == largest]
     grown = growths(frame[frame["n_corpus"] < largest])
     newest = earlier.sort_values("n_corpus").drop_duplicates("key", keep="last")
+    newest = newest[newest["key"].isin(last["key"])]
     found = at_size(newest, largest, grown).set_index("key")
     last = last.set_index("key").loc[found.index]
     return pd.DataFrame(
