@@ -21,8 +21,9 @@ MOST_ROWS = 60
 _HOW = (
     "Bytes per vector are those of the index: so many times the bytes of the stored components, "
     "and a constant; after ± what the fit leaves (root mean square). Times grow by a power of the "
-    "number of documents n. After it stands by how much the largest corpus is off what the smaller "
-    "ones foretell."
+    "number of documents n; exhaustive search by n itself, and once by how much slower memory is "
+    "than a cache that it outgrows. After the power stands by how much the largest corpus is off "
+    "what the smaller ones foretell."
 )
 _ASSUMED = "“Assumed” is a power that was not measured: a study with corpus_sizes measures it."
 _COST = (
