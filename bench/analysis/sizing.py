@@ -145,6 +145,8 @@ def _missed(earlier: pd.DataFrame, last: pd.DataFrame, column: str, bounds: Boun
     """Return how far the largest size lies from what the smaller ones foretell, in logarithms."""
     power, _ = _power(earlier, column, bounds)
     newest = earlier.assign(key=_keys(earlier)).sort_values("n_corpus").groupby("key").last()
+    if column == LATENCY:
+        newest[column] *= outgrown(newest, last["n_corpus"].iloc[0])
     before = newest[["n_corpus", column]].add_suffix("_before")
     joined = last.assign(key=_keys(last)).join(before, "key")
     joined = joined[joined["n_corpus_before"].notna()]

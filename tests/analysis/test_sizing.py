@@ -49,13 +49,17 @@ def test_the_residual_is_that_of_the_largest_size_foretold_by_the_others(frame):
 
 @pytest.mark.parametrize("power", [0.5, 1.4])
 def test_exhaustive_search_grows_like_the_corpus_and_nothing_shrinks(frame, power):
-    made = with_parts(frame, latency={"faiss-hnsw": -0.2, "faiss-flat": power}, build=1.2)
+    rows = frame.assign(bandwidth_fraction=np.nan)
+    made = with_parts(rows, latency={"faiss-hnsw": -0.2, "faiss-flat": power}, build=1.2)
     found = growth(made)
     assert found["faiss-flat"].power == 1
     assert found["faiss-hnsw"].power == 0
     # From 200 to 600 documents the scan took 3 ** power times as long; with the power 1 it is 3.
     assert found["faiss-flat"].error == pytest.approx(abs(power - 1) * np.log(3))
     assert growth(made, BUILD)["faiss-flat"].power == pytest.approx(1.2)
+    cached = made.assign(bandwidth_fraction=1.1)
+    missed = (power - 1) * np.log(3) - np.log(1.1)
+    assert growth(cached)["faiss-flat"].error == pytest.approx(abs(missed))
 
 
 def test_a_scan_that_outgrows_a_cache_takes_as_long_as_memory_does(frame):
