@@ -11,14 +11,15 @@ from bench.embeddings import embed
 from bench.errors import UsageError
 from bench.reducers.adaptor import Adaptor
 
-_FOLDER = "adaptor"
+_FOLDER = "trained"
+"""Folder of an adaptor in that of the results; its name stands in labels."""
 
 
 def ready_adaptor(encoder: str, full_dim: int, out: Path) -> str | dict[str, Any] | None:
     """Return the adaptor that ships for an encoder, or that an earlier search left in `out`."""
     try:
         Adaptor(encoder).check(full_dim)
-        return _FOLDER
+        return Adaptor.name
     except UsageError:
         return _named(out / _FOLDER) if (out / _FOLDER / "adaptor.json").exists() else None
 

@@ -297,14 +297,20 @@ class Search:
         # What a backend adds to its vectors shows in any index: first in one that is soon measured.
         tried = set(self.frame["backend"])
         if new := [c for c, _ in left if c.place != DISK and c.backend not in tried]:
-            first = sure_scan(self._prospects()) if len(timed(self.frame)) == 1 else []
-            return [*first, *one_each(new)][:_AT_ONCE]
+            return [*self._first(), *one_each(new)][:_AT_ONCE]
         near = [c for c, value in left if value <= _APART * left[0][1]]
         # Reads from disk take long, and one index shows how long: it is measured alone.
         held = list(itertools.takewhile(lambda c: c.place != DISK, near))
         firsts = one_each(held)
         others = [c for c in held if c not in firsts]
         return [*firsts, *others][:_AT_ONCE] or near[:1]
+
+    def _first(self) -> list[Candidate]:
+        """Return an exhaustive search to fall back on, if only the full dimension was timed."""
+        if len(timed(self.frame)) > 1:
+            return []
+        least = _GAIN * self._best(self.rows(), ROOM[0])
+        return sure_scan([p for p in self._prospects() if p.value < least])
 
     @property
     def _usable(self) -> float:
