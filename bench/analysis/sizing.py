@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from bench.backends import backends, exhaustive_backends
+from bench.backends.precisions import FLOAT32
 from bench.results.rows import base_dataset, single_stage, timed
 from bench.results.schema import CONFIGURATION
 
@@ -31,6 +32,8 @@ _RANGE = {
 """Least and greatest power if the search is exhaustive, and if it is not. Exhaustive search reads
 everything: that it seems to grow less is what a query costs besides, and more is the end of a
 cache, which comes once (`outgrown`). Nothing gets faster with more documents."""
+_CACHE_BYTES = 32 * 2**20
+"""Last-level cache that a thread is taken to have, as on current servers."""
 _AS_LATENCY = ("latency_ms_p", "latency_cold_ms_", "server_ms_")
 _AS_RATE = ("qps", "batch_qps")
 _IN_ALL = ("index_bytes", "memory_bytes", "disk_bytes", "peak_memory_bytes")
@@ -199,12 +202,14 @@ def at_size(rows: pd.DataFrame, documents: float, grown: Growths) -> pd.DataFram
 def outgrown(rows: pd.DataFrame, documents: float) -> np.ndarray:
     """Return how many times as long a scan takes per vector at another number of documents (n,).
 
-    Above 1 if it reads faster than memory delivers: it is in a cache, which it may outgrow.
+    Above 1 if it reads faster than memory delivers: it is in a cache, and what no longer fits there
+    is read from memory.
     """
     faster = rows["bandwidth_fraction"].astype(float).fillna(1.0).clip(lower=1.0)
-    most = (documents / rows["n_corpus"].astype(float)).clip(lower=1.0)
+    bits = rows["component_bits"].astype(float).fillna(FLOAT32.bits)
+    outside = (1 - _CACHE_BYTES / (documents * rows["dim"] * bits / 8)).clip(lower=0.0)
     scans = rows["backend"].isin(exhaustive_backends())
-    return np.where(scans, np.minimum(faster, most), 1.0)
+    return np.where(scans, 1 + (faster - 1) * outside, 1.0)
 
 
 def rescoring(rows: pd.DataFrame) -> pd.Series:

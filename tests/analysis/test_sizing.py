@@ -57,26 +57,25 @@ def test_exhaustive_search_grows_like_the_corpus_and_nothing_shrinks(frame, powe
     # From 200 to 600 documents the scan took 3 ** power times as long; with the power 1 it is 3.
     assert found["faiss-flat"].error == pytest.approx(abs(power - 1) * np.log(3))
     assert growth(made, BUILD)["faiss-flat"].power == pytest.approx(1.2)
-    cached = made.assign(bandwidth_fraction=1.1)
-    missed = (power - 1) * np.log(3) - np.log(1.1)
-    assert growth(cached)["faiss-flat"].error == pytest.approx(abs(missed))
 
 
 def test_a_scan_that_outgrows_a_cache_takes_as_long_as_memory_does(frame):
-    rows = timed(frame).assign(bandwidth_fraction=2.5)
+    rows = timed(frame).assign(bandwidth_fraction=2.5, dim=64, component_bits=32)
     n, scans = rows["n_corpus"].iloc[0], rows["backend"] == "faiss-flat"
     assert scans.any()
     assert not scans.all()
-    for documents, times in ((100 * n, 2.5), (1.5 * n, 1.5), (n / 2, 1.0)):
-        np.testing.assert_allclose(outgrown(rows, documents), np.where(scans, times, 1.0))
+    fits = 32 * 2**20 / 256
+    for documents, times in ((n, 1.0), (fits, 1.0), (2 * fits, 1.75), (1e4 * fits, 2.5)):
+        found = outgrown(rows, documents)
+        np.testing.assert_allclose(found, np.where(scans, times, 1.0), rtol=1e-3)
     slow = rows.assign(bandwidth_fraction=[None if i % 2 else 0.3 for i in range(len(rows))])
-    assert (outgrown(slow, 100 * n) == 1).all()
+    assert (outgrown(slow, 2 * fits) == 1).all()
     grown = growths(frame)
-    there = [at_size(each, 100 * n, grown) for each in (rows, slow)]
-    own = (rows[LATENCY] - rows["rescore_ms_p50"].fillna(0)) * 100
-    np.testing.assert_allclose((there[0][LATENCY] - there[1][LATENCY])[scans], 1.5 * own[scans])
+    there = [at_size(each, 2 * fits, grown) for each in (rows, slow)]
+    own = (rows[LATENCY] - rows["rescore_ms_p50"].fillna(0)) * (2 * fits / n)
+    np.testing.assert_allclose((there[0][LATENCY] - there[1][LATENCY])[scans], 0.75 * own[scans])
     row = rows[scans].iloc[0]
-    assert sizing(row, 100 * n, grown, load_prices()).latency_ms_p50 == pytest.approx(
+    assert sizing(row, 2 * fits, grown, load_prices()).latency_ms_p50 == pytest.approx(
         there[0].loc[row.name, LATENCY]
     )
 
