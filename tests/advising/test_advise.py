@@ -15,7 +15,7 @@ from bench.analysis.money import load_prices
 from bench.errors import UsageError
 from bench.results.store import load
 
-SECONDS = 60.0
+SECONDS = 40.0
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +34,14 @@ def vectors(tmp_path_factory):
     return folder
 
 
-def asked(vectors, out):
+def asked(vectors, out, seconds=SECONDS):
     return bench.advise(
         f"vectors:{vectors}",
         None,
         Wanted(keep=0.95),
         out=out,
         backends=["faiss-flat", "faiss-ivf"],
-        seconds=SECONDS,
+        seconds=seconds,
         progress=False,
     )
 
@@ -108,7 +108,7 @@ def test_the_plan_is_a_study_that_measures_the_same_trials(advised):
 def test_the_same_call_again_keeps_what_was_measured_and_answers_the_same(advised, vectors):
     found, out = advised
     before = load(out)
-    again = asked(vectors, out)
+    again = asked(vectors, out, seconds=5)
     after = load(out)
     assert set(before["trial_id"]) <= set(after["trial_id"])
     # Of equals, that is chosen which happens to be timed faster.

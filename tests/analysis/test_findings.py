@@ -178,7 +178,7 @@ def test_bm25_is_compared_with_the_whole_vectors(frame, queries):
 def test_holm_rejects_what_statsmodels_rejects():
     rng = np.random.default_rng(2)
     for count in (1, 2, 5, 40):
-        for _ in range(50):
+        for _ in range(10):
             p_values = rng.choice([*rng.random(20) ** 4, 0.005, 0.01, 0.05], count)
             expected = multipletests(p_values, alpha=0.05, method="holm")[0]
             assert holm(p_values, 0.05).tolist() == expected.tolist()

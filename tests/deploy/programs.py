@@ -96,7 +96,7 @@ def compared(dataset: Path, tables: str, folder: Path) -> list[Outcome]:
     folder.mkdir(parents=True, exist_ok=True)
     study = folder / "study.toml"
     study.write_text(f'{_PREAMBLE}dataset = "vectors:{dataset}"\n{tables}')
-    frame = bench.run(study, folder / "results", progress=False)
+    frame = bench.run(study, folder / "results", progress=False, again=False)
     timed = frame[~frame["backend"].isin(["exact", "bm25"])]
     bad = timed[timed["status"] != "ok"]
     assert bad.empty, list(bad["error"])
