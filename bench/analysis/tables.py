@@ -10,6 +10,7 @@ from bench.results.rows import (
     UNCOMPRESSED,
     compressed,
     exact_rows,
+    exhaustive_rows,
     from_disk,
     pareto,
     plain,
@@ -148,10 +149,11 @@ def stored(frame: pd.DataFrame) -> pd.DataFrame:
 
     Columns: variant, kind, dim, precision, bits (per component), bytes (of the components alone),
     quality, low, high (95 % interval; empty where an index's misses are added back), retained.
-    float32 comes from the exact pass. A lower precision comes from timed single-stage trials, with
-    what the index missed added back; so without judgements only exhaustive indexes count.
+    It comes from the rows of quality alone. A lower precision without one comes from timed
+    single-stage trials, with what the index missed added back; so without judgements only
+    exhaustive indexes count.
     """
-    quality, exact = quality_of(frame), exact_rows(frame)
+    quality, exact = quality_of(frame), exhaustive_rows(frame)
     rows = single_stage(timed(frame))
     rows = rows[compressed(rows) & rows["loss_search"].notna()]
     both = pd.concat([exact, rows])
