@@ -109,7 +109,9 @@ def check(path: Path, ids: Sequence[str], what: str) -> tuple[Look, list[str]]:
         named = _named(look.zero, ids, what)
         notes.append(f"{named} encoded to an all-zero vector, similar to nothing")
     if what == "document" and (copies := look.copies()):
-        notes.append(f"{copies} of {len(vectors)} documents have the same vector as another")
+        have = "has" if copies == 1 else "have"
+        of = f"{copies:,} of {len(vectors):,} documents"
+        notes.append(f"{of} {have} the same vector as another")
     return look, notes
 
 
