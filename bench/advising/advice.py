@@ -162,5 +162,5 @@ def times_as(first: float, second: float, above: str, below: str, equal: str) ->
 
 
 def speed_as(first: float, second: float) -> str:
-    """Return how many times as fast the second latency is as the first, in words."""
+    """Return how many times as fast the second latency is as the first, in words; both in ms."""
     return times_as(first, second, "as fast", "as slow", "about as fast")

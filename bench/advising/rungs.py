@@ -44,7 +44,7 @@ class Prospect:
 
 
 def sure_scan(prospects: Sequence[Prospect]) -> list[Candidate]:
-    """Return the cheapest exhaustive search, without a rescore, that will be confirmed.
+    """Return the cheapest exhaustive search, without a rescore, that is all but sure.
 
     Built early, it is there to fall back on if the time ends soon. Empty if there is none.
     """

@@ -296,8 +296,9 @@ class Search:
         left = [(c, v) for c, v in self._worth_building() if self._expected(c) <= self._usable]
         # What a backend adds to its vectors shows in any index: first in one that is soon measured.
         tried = set(self.frame["backend"])
-        if new := [c for c, _ in left if c.place != DISK and c.backend not in tried]:
-            return [*self._first(), *one_each(new)][:_AT_ONCE]
+        new = [c for c, _ in left if c.place != DISK and c.backend not in tried]
+        if firsts := [*self._first(), *one_each(new)]:
+            return firsts[:_AT_ONCE]
         near = [c for c, value in left if value <= _APART * left[0][1]]
         # Reads from disk take long, and one index shows how long: it is measured alone.
         held = list(itertools.takewhile(lambda c: c.place != DISK, near))
