@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -64,47 +64,65 @@ class AtSize:
     (Caspari et al., CoRECT, 2025).
     """
 
-    def __init__(self, frame: pd.DataFrame, queries: pd.DataFrame, documents: int) -> None:
-        """`frame` holds trials of one dataset and encoder; `queries` their per-query rows."""
-        self.documents = documents
+    def __init__(
+        self, frame: pd.DataFrame, queries: pd.DataFrame, documents: int | Sequence[int]
+    ) -> None:
+        """`frame` holds trials of one dataset and encoder; `queries` their per-query rows.
+
+        `documents` are the sizes that will be asked for.
+        """
+        self.sizes = [documents] if isinstance(documents, int) else [*documents]
         self._exhaustive = exhaustive_rows(frame)
-        self.measured = int(frame["n_corpus"].max()) if len(frame) else documents
+        self.measured = int(frame["n_corpus"].max()) if len(frame) else self.sizes[0]
         self._queries = queries
         self._of = cache(self._projected)
 
-    def change(self, row: Mapping[Any, Any] | pd.Series) -> Change:
-        """Return the change for a row of the trials table."""
-        if self.documents == self.measured:
+    def change(self, row: Mapping[Any, Any] | pd.Series, documents: int | None = None) -> Change:
+        """Return the change for a row of the trials table, at the first size unless one is given.
+
+        Rows with the same `alike` change alike.
+        """
+        documents = self.sizes[0] if documents is None else documents
+        if documents == self.measured:
             return UNCHANGED
-        shortlist = int(parameters(row["stages"]).get(SHORTLIST, 0))
         is_full = row["reducer_kind"] == PREFIX and row["dim"] == row["full_dim"]
+        measure, *key = self.alike(row)
+        known = self._of(str(measure))[documents]
+        if is_full and (tuple(key) not in known or row["precision"] == UNCOMPRESSED):
+            return UNCHANGED
+        found = known.get(tuple(key)) or known.get((*key[:-1], UNCOMPRESSED))
+        return found or Change(float("nan"), 0.0, 0.0, "this dimension was not searched exactly")
+
+    @staticmethod
+    def alike(row: Mapping[Any, Any] | pd.Series) -> tuple[object, ...]:
+        """Return what of a row the change depends on: the measure, the vector, its precision."""
+        shortlist = int(parameters(row["stages"]).get(SHORTLIST, 0))
         measure = "ndcg_at_10"
         if shortlist:
             measure = f"recall_at_{max(s for s in _SHORTLISTS if s <= max(10, shortlist))}"
-        known, key = self._of(measure), (*_key(row), row["precision"])
-        if is_full and (key not in known or row["precision"] == UNCOMPRESSED):
-            return UNCHANGED
-        found = known.get(key) or known.get((*_key(row), UNCOMPRESSED))
-        return found or Change(float("nan"), 0.0, 0.0, "this dimension was not searched exactly")
+        return measure, *_key(row), row["precision"]
 
-    def _projected(self, measure: str) -> dict[tuple[object, ...], Change]:
-        sizes = [self.measured, self.documents]
+    def _projected(self, measure: str) -> dict[int, dict[tuple[object, ...], Change]]:
+        sizes = [self.measured, *self.sizes]
         table = project(self._exhaustive, self._queries, sizes, measure)
-        found = {}
+        found: dict[int, dict[tuple[object, ...], Change]] = {n: {} for n in self.sizes}
         for _, part in table.groupby("trial_id", sort=False):
-            here, there = (part[part["documents"] == n].iloc[-1] for n in sizes)
-            if there["refused"] or not here["kept"] > 0:
-                change = Change(float("nan"), 0.0, 0.0, there["refused"] or "it finds nothing")
-            else:
-                kept, low, high = (
-                    float(there[c] / here["kept"]) for c in ("kept", "kept_low", "kept_high")
-                )
-                change = Change(kept, low, high, caution=there["caution"])
-            row = part.iloc[0]
-            # Without ranks of its own, a precision is judged by those of float32.
-            if not change.refused or row["precision"] == UNCOMPRESSED:
-                found[*_key(row), row["precision"]] = change
+            by_size = part.drop_duplicates("documents", keep="last").set_index("documents")
+            here = by_size.loc[self.measured]
+            for n in self.sizes:
+                change = _change(here, by_size.loc[n])
+                # Without ranks of its own, a precision is judged by those of float32.
+                if not change.refused or here["precision"] == UNCOMPRESSED:
+                    found[n][*_key(here), here["precision"]] = change
         return found
+
+
+def _change(here: pd.Series, there: pd.Series) -> Change:
+    """Return the change between two sizes that were projected for one row."""
+    if there["refused"] or not here["kept"] > 0:
+        return Change(float("nan"), 0.0, 0.0, there["refused"] or "it finds nothing")
+    kept, low, high = (float(there[c] / here["kept"]) for c in ("kept", "kept_low", "kept_high"))
+    return Change(kept, low, high, caution=there["caution"])
 
 
 def _key(row: Mapping[Any, Any] | pd.Series) -> tuple[object, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import UsageError
@@ -96,4 +97,23 @@ def cost(
         processors=busy * processor_second * 3600 * _HOURS,
         per_million_queries=ms / 1e3 * processor_second * 1e6,
         currency=prices.currency,
+    )
+
+
+def cost_per_month(rows: pd.DataFrame, prices: Prices, queries_per_second: float) -> pd.Series:
+    """Return what each timed row costs per month with as many documents as it has."""
+    disk = (rows["disk_bytes"].fillna(0) / rows["n_corpus"]).astype(float)
+    return pd.Series(
+        [
+            cost(prices, n, size, more, ms, queries_per_second).monthly
+            for n, size, more, ms in zip(
+                rows["n_corpus"],
+                rows["bytes_per_vector"],
+                disk,
+                rows["latency_ms_p50"],
+                strict=True,
+            )
+        ],
+        index=rows.index,
+        dtype=float,
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.analysis.asked import KEPT, OBJECTIVES, VALUE, Asked
 from bench.analysis.certainty import Certainty, Queries, certainties, queries_text
 from bench.analysis.labels import label
 from bench.analysis.money import Prices, load_prices
@@ -23,16 +24,14 @@ from bench.analysis.serving import (
     Sizing,
     Target,
 )
-from bench.analysis.sizing import Growths, bytes_text, growths
+from bench.analysis.sizing import bytes_text, growths
 from bench.errors import NothingToShow, UsageError, near_miss
 from bench.results.derived import ALL_COLUMNS
 from bench.results.rows import Quality, groups, quality_of, timed, wholes
 
 RETAIN = 0.98
 _ALIKE = 1.1
-"""Sizes within this factor count as equal; then speed decides."""
-_KEPT = ["share", "low", "high"]
-"""Columns of `Certainty.kept`."""
+"""Values within this factor count as equal; then another figure decides."""
 _CAUTION, _QUALITY, _LIMIT = "caution", "quality", "limit"
 
 
@@ -78,39 +77,6 @@ class Recommendation:
         return found | ({"sizing": self.sizing.record()} if self.sizing else {})
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """What a configuration of one dataset and encoder must keep to."""
-
-    retain: float
-    limits: Mapping[str, float]
-    target: Target | None = None
-
-    def rows(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return timed rows where they will serve, with the columns `NEED` and `REFUSED`."""
-        if self.target:
-            return self.target.rows(rows, self.retain)
-        return rows.assign(**{NEED: self.retain, REFUSED: ""})
-
-    @property
-    def max_memory(self) -> float | None:
-        """Most memory for all documents, bytes."""
-        return self.target.served.max_memory if self.target else None
-
-    @property
-    def among(self) -> str:
-        """The number of documents if it is not the one measured, in words."""
-        beyond = self.target is not None and self.target.is_beyond
-        return f" among {self.target.documents:,} documents" if self.target and beyond else ""
-
-    def sizing(self, rows: pd.DataFrame, row: pd.Series) -> Sizing | None:
-        """Return what `row` takes; `rows` holds it as measured."""
-        if self.target is None:
-            return None
-        share, low, high = (float(row[c]) for c in _KEPT)
-        return self.target.sizing(rows.loc[row.name], (share, low, high), row[NEED])
-
-
 def recommend(
     frame: pd.DataFrame,
     queries: Queries,
@@ -123,6 +89,7 @@ def recommend(
     max_memory: float | None = None,
     prices: Prices | str | Path | None = None,
     queries_per_second: float | None = None,
+    objective: str = "memory",
 ) -> list[Recommendation]:
     """Return, for each dataset and encoder, the cheapest timed configuration that keeps `retain`.
 
@@ -131,9 +98,11 @@ def recommend(
     The bounds hold for all timed configurations at once, because the cheapest is chosen among them.
     A configuration with a `caution` is not chosen. Cheapest is the one with the fewest bytes per
     vector, the index and everything searched included; within a tenth of the fewest, the one with
-    the lowest median latency. `limits` gives the worst value allowed in a column, measured or
-    derived: the highest if lower is better, and the reverse. Rows of smaller parts of a corpus tell
-    how figures grow, and are not chosen for themselves.
+    the lowest median latency. With the `objective` ``latency`` it is the one with the lowest median
+    latency, within a tenth of that the smallest; with ``cost`` the one that costs least per month,
+    within a tenth of that the fastest. `limits` gives the worst value allowed in a column, measured
+    or derived: the highest if lower is better, and the reverse. Rows of smaller parts of a corpus
+    tell how figures grow, and are not chosen for themselves.
 
     `documents` is how many it will serve, those measured by default. At another number the limits
     hold for the figures there (`bench.analysis.sizing`), and so much more must be kept as that
@@ -142,10 +111,13 @@ def recommend(
     its TOML file, and `queries_per_second` are what the money is for. With any of the four the
     decision has a `sizing`.
 
-    Raises UsageError for a `retain` outside 0…1, a limit that no column has, or a number that is
-    not above 0; NothingToShow without a timed trial.
+    Raises UsageError for a `retain` outside 0…1, a limit that no column has, another objective, or
+    a number that is not above 0; NothingToShow without a timed trial.
     """
-    served = _served(documents, max_memory, prices, queries_per_second)
+    if objective not in OBJECTIVES:
+        raise UsageError(f"'{objective}' is none of the objectives {', '.join(OBJECTIVES)}")
+    priced = prices if prices or objective != "cost" else load_prices()
+    served = _served(documents, max_memory, priced, queries_per_second)
     if not 0 < retain <= 1:
         raise UsageError(f"--retain is a share between 0 and 1, not {retain}")
     named = {"latency_ms_p95": max_p95_ms, "bytes_per_vector": max_bytes_per_vector}
@@ -166,7 +138,13 @@ def recommend(
     grown = growths(frame) if served else {}
     table = queries if isinstance(queries, pd.DataFrame) else None
     return [
-        _recommend(part, held[key], _asked(retain, wanted, served, part, table, grown))
+        _recommend(
+            part,
+            held[key],
+            Asked(
+                retain, wanted, objective, Target(served, part, table, grown) if served else None
+            ),
+        )
         for key, part in parts
     ]
 
@@ -190,24 +168,14 @@ def _served(
     )
 
 
-def _asked(
-    retain: float,
-    limits: Mapping[str, float],
-    served: Served | None,
-    part: pd.DataFrame,
-    queries: pd.DataFrame | None,
-    grown: Growths,
-) -> _Asked:
-    return _Asked(retain, limits, Target(served, part, queries, grown) if served else None)
-
-
-def _recommend(frame: pd.DataFrame, certainty: Certainty, asked: _Asked) -> Recommendation:
+def _recommend(frame: pd.DataFrame, certainty: Certainty, asked: Asked) -> Recommendation:
     quality, retain = quality_of(frame), asked.retain
     order = ["bytes_per_vector", "latency_ms_p50", "trial_id"]
     measured = timed(frame).sort_values(order, kind="stable", ignore_index=True)
     kept = certainty.kept(measured)
     ordered = asked.rows(measured)
-    ordered[_KEPT] = kept
+    ordered[KEPT] = kept
+    ordered = ordered.sort_values(VALUE, kind="stable")
     needed = partial(certainty.needed, critical=kept.attrs["critical"])
     dataset, encoder = str(ordered["dataset"].iloc[0]), str(ordered["encoder"].iloc[0])
     basis = (
@@ -232,29 +200,30 @@ def _recommend(frame: pd.DataFrame, certainty: Certainty, asked: _Asked) -> Reco
             why += _power(needed(best["trial_id"], share=best[NEED])).capitalize() + "."
         sizing = asked.sizing(measured, best)
         return Recommendation(dataset, encoder, None, "", why, "", "", {}, basis, sizing)
-    least = fit["bytes_per_vector"].min()
-    near = fit[fit["bytes_per_vector"] <= _ALIKE * least]
+    column, preference = asked.otherwise
+    least = fit[VALUE].min()
+    near = fit[fit[VALUE] <= _ALIKE * least]
     near = fit if near.empty else near  # no server reports its size
-    chosen = near.loc[near["latency_ms_p50"].idxmin()]
+    chosen = near.loc[near[column].fillna(math.inf).idxmin()]
     why = (
         f"Use {_described(chosen, quality)}: {_size(chosen)}, "
         f"p50 {chosen['latency_ms_p50']:.3f} ms, p95 {chosen['latency_ms_p95']:.3f} ms"
         f"{_faster(chosen, ', {:.1f}× the speed of exact search at {} d')}{asked.among}."
     )
-    why_not = "No cheaper configuration was measured."
-    cheaper = ordered[ordered["bytes_per_vector"] < least]
+    why_not = f"No {asked.cheaper} configuration was measured."
+    cheaper = ordered[ordered[VALUE] < least]
     if len(cheaper):
         last = cheaper.iloc[-1]
         reason = _rejection(last, asked, needed)
         text = reason.text if reason else ""
-        why_not = f"Not the next cheaper one, {label(last)} ({_size(last)}): {text}."
-    quick = fit.loc[fit["latency_ms_p50"].idxmin()]
+        why_not = f"Not the next {asked.cheaper} one, {label(last)} ({_size(last)}): {text}."
+    other = fit.loc[fit[column].fillna(math.inf).idxmin()]
     fastest = ""
-    if quick["trial_id"] != chosen["trial_id"]:
+    if other["trial_id"] != chosen["trial_id"]:
         fastest = (
-            f"If speed matters more than memory: {_described(quick, quality)}, "
-            f"p50 {quick['latency_ms_p50']:.3f} ms"
-            f"{_faster(quick, ' ({:.1f}× exact search)')}, {_size(quick)}."
+            f"If {preference}: {_described(other, quality)}, "
+            f"p50 {other['latency_ms_p50']:.3f} ms"
+            f"{_faster(other, ' ({:.1f}× exact search)')}, {_size(other)}."
         )
     return Recommendation(
         dataset=dataset,
@@ -276,7 +245,7 @@ def _faster(row: pd.Series, text: str) -> str:
     return "" if pd.isna(speedup) else text.format(speedup, row["full_dim"])
 
 
-def _fits(rows: pd.DataFrame, asked: _Asked) -> pd.Series:
+def _fits(rows: pd.DataFrame, asked: Asked) -> pd.Series:
     """Return which rows have no `_rejection`, bool."""
     fit = (rows["caution"].fillna("") == "") & (rows["low"] >= rows[NEED])
     for column, limit in asked.limits.items():
@@ -287,12 +256,12 @@ def _fits(rows: pd.DataFrame, asked: _Asked) -> pd.Series:
 
 def _rejection(
     row: pd.Series,
-    asked: _Asked,
+    asked: Asked,
     needed: Callable[..., int | None],
 ) -> Rejection | None:
     if isinstance(row["caution"], str) and row["caution"]:
         return Rejection(_CAUTION, row["caution"])
-    kept, low, high = (row[c] for c in _KEPT)
+    kept, low, high = (row[c] for c in KEPT)
     if pd.isna(low):
         return Rejection(_QUALITY, "its results per query are missing, so nothing can be shown")
     if row[REFUSED]:
@@ -331,7 +300,7 @@ def _power(needed: int | None, before: str = " ") -> str:
 
 
 def _described(row: pd.Series, quality: Quality) -> str:
-    kept, low, high = (row[c] for c in _KEPT)
+    kept, low, high = (row[c] for c in KEPT)
     if low == high == 1:
         return f"{label(row)} (exact search, nothing cut)"
     return f"{label(row)} (keeps {kept:.1%} [{low:.1%}, {high:.1%}] of {quality.label})"
@@ -344,7 +313,7 @@ def _size(row: pd.Series) -> str:
     return f"{size:,.0f} bytes per vector"
 
 
-def _limits_text(asked: _Asked) -> str:
+def _limits_text(asked: Asked) -> str:
     words = [
         f"{column} {'at least' if ALL_COLUMNS[column].better == 'higher' else 'at most'} {value:g}"
         for column, value in asked.limits.items()

@@ -13,6 +13,7 @@ from bench.cli.options import (
     json_option,
     max_memory_option,
     max_p95_option,
+    objective_option,
     prices_option,
     print_json,
 )
@@ -28,13 +29,7 @@ from bench.cli.options import (
     show_default=True,
     help="Least share of the full dimension's quality.",
 )
-@click.option(
-    "--objective",
-    type=click.Choice(["memory", "latency", "cost"]),
-    default="memory",
-    show_default=True,
-    help="What to minimise: bytes per vector, median latency, or money per month.",
-)
+@objective_option
 @max_p95_option
 @max_memory_option
 @documents_option

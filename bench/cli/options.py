@@ -100,6 +100,13 @@ retain_option = click.option(
 )
 
 
+objective_option = click.option(
+    "--objective",
+    type=click.Choice(["memory", "latency", "cost"]),
+    default="memory",
+    show_default=True,
+    help="What to minimise: bytes per vector, median latency, or money per month.",
+)
 max_p95_option = click.option("--max-p95-ms", type=float, help="Highest p95 latency allowed, ms.")
 max_memory_option = click.option(
     "--max-memory", type=SIZE, help="Most memory for all documents, as in 32GiB."

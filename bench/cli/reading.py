@@ -14,6 +14,7 @@ from bench.cli.options import (
     margin_option,
     max_memory_option,
     max_p95_option,
+    objective_option,
     prices_option,
     print_json,
     results_argument,
@@ -82,6 +83,7 @@ def report_command(results: Path, retain: float, margin: float) -> None:
 @max_memory_option
 @prices_option
 @click.option("--qps", type=float, help="Queries per second that it will serve.  [default: 10]")
+@objective_option
 @json_option
 def recommend_command(
     results: Path,
@@ -93,6 +95,7 @@ def recommend_command(
     max_memory: float | None,
     prices: Path | None,
     qps: float | None,
+    objective: str,
     as_json: bool,
 ) -> None:
     """Print the cheapest configuration with enough quality, and why no cheaper one qualifies.
@@ -117,6 +120,7 @@ def recommend_command(
         max_memory=max_memory,
         prices=prices,
         queries_per_second=qps,
+        objective=objective,
     )
     if as_json:
         print_json([decision.record() for decision in decisions])

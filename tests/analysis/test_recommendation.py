@@ -86,3 +86,28 @@ def test_limits_are_kept_and_what_cannot_be_is_said(frame, queries):
         recommend(frame, queries, 98)
     with pytest.raises(UsageError, match="no timed trial"):
         recommend(frame[frame["backend"] == "exact"], queries)
+
+
+@pytest.mark.parametrize("objective", ["latency", "cost"])
+def test_another_objective_takes_the_least_of_it_and_within_a_tenth_the_other(
+    objective, frame, queries
+):
+    for retain in (0.3, 0.7, 0.9):
+        found = recommend(frame, queries, retain, objective=objective)[0]
+        rows = timed(frame)
+        fit = rows[Certainty(frame, queries).kept(rows)["low"] >= retain]
+        memory = 3.5 * fit["bytes_per_vector"] * fit["n_corpus"] / 2**30
+        disk = 0.1 * fit["disk_bytes"].fillna(0) / 2**30
+        busy = 10 * fit["latency_ms_p50"] / 1e3 / 0.5 * 0.04 * 730
+        value, other = fit["latency_ms_p50"], fit["bytes_per_vector"]
+        if objective == "cost":
+            value, other = memory + disk + busy, fit["latency_ms_p50"]
+        near = fit[value <= 1.1 * value.min()]
+        assert found.trial_id in set(
+            near.loc[other[near.index] == other[near.index].min(), "trial_id"]
+        )
+
+
+def test_an_unknown_objective_is_bad_input(frame, queries):
+    with pytest.raises(UsageError, match="none of the objectives memory, latency, cost"):
+        recommend(frame, queries, objective="speed")
