@@ -19,6 +19,7 @@ from bench.results.schema import (
     HISTORY,
     QUERY_COLUMNS,
     RANKING_COLUMNS,
+    TEXT_COLUMNS,
     STATUSES,
     TRIAL_COLUMNS,
 )
@@ -56,6 +57,7 @@ def columns_tables() -> str:
         parts.append(f"\n### {title}\n{_columns(columns)}")
     parts.append(f"\n### `queries.parquet`: one row per trial and query\n{_columns(QUERY_COLUMNS)}")
     parts.append(f"\n### `rankings/TRIAL.parquet`: one row per query\n{_columns(RANKING_COLUMNS)}")
+    parts.append(f"\n### `texts.parquet`: one row per query\n{_columns(TEXT_COLUMNS)}")
     return "".join(parts)
 
 

@@ -35,7 +35,9 @@ from bench.files import cache_folder, whole
 
 _SAMPLE_TEXTS = 50
 """Query texts kept with the vectors, to time the encoding of single queries later."""
-_SET_LAYOUT = "4"
+_LETTERS = 300
+"""Of each query's text, kept to be shown."""
+_SET_LAYOUT = "5"
 """Of the sets, which name matrices: a newer one encodes nothing again."""
 META, IDS, _TRUTH = "meta.json", "doc_ids.arrow", "truth.npy"
 
@@ -70,6 +72,8 @@ class Embeddings:
     groups: list[str] | None
     """The group of each query, (q,); None where unknown."""
     sample_texts: tuple[str, ...]
+    query_texts: tuple[str, ...] = ()
+    """Beginnings of the queries' texts, (q,), for people to read; empty for ready vectors."""
     truth: np.ndarray | None = None
     """(q, k) int64: the exact results at the full dimension, best first, if they came ready."""
 
@@ -234,6 +238,7 @@ def open_embeddings(folder: Path, max_queries: int | None = None, seed: int = 0)
         own=None if meta["own"] is None else np.array(meta["own"], dtype=np.int64)[asked],
         groups=None if meta["groups"] is None else [meta["groups"][i] for i in asked],
         sample_texts=tuple(meta["sample_texts"]),
+        query_texts=tuple(meta["query_texts"][i] for i in asked) if meta["query_texts"] else (),
         truth=None if truth is None else np.asarray(truth[asked]),
     )
 
@@ -355,6 +360,7 @@ def _write(folder: Path, data: Dataset, fingerprint: str, meta: dict[str, Any]) 
         "own": None if data.own is None else np.asarray(data.own).tolist(),
         "groups": None if data.groups is None else list(data.groups),
         "sample_texts": list(islice(data.queries or (), _SAMPLE_TEXTS)),
+        "query_texts": [text[:_LETTERS] for text in data.queries or ()],
     }
     with whole(folder / META) as partial:
         partial.write_text(json.dumps(meta), encoding="utf-8")

@@ -101,4 +101,5 @@ def _meta(found: Embeddings, kept: np.ndarray, key: str) -> dict[str, object]:
         "own": own,
         "groups": found.groups,
         "sample_texts": list(found.sample_texts),
+        "query_texts": list(found.query_texts),
     }

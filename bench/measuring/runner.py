@@ -53,8 +53,9 @@ from bench.reducers import PLAIN
 from bench.results.schema import NOT_TIMED
 from bench.results.spread import with_process
 from bench.results.store import Store, load
+from bench.results.texts import write_texts
 from bench.study.plan import BM25, EXACT, Trial
-from bench.study.reader import load_study
+from bench.study.reader import load_study, write_study
 from bench.study.schema import BISECT, PARETO, Study
 
 _ANSWERS: dict[str, float] = {}
@@ -79,9 +80,10 @@ def run(
     ``results/NAME``. A trial is not measured again if configuration, data, library versions and
     machine are the same; `retry` repeats those that did not end ok. Nothing is begun after
     `deadline`, a time of `time.monotonic`, and no row is written of what did not end by then.
-    `again`: build the first index of each backend in further processes too.
-    Raises UsageError on bad input, before anything is measured.
+    `again`: build the first index of each backend in further processes too. The study is written to
+    ``studies/`` in the folder. Raises UsageError on bad input, before anything is measured.
     """
+    ready = isinstance(study, Study)
     if not isinstance(study, Study):
         study = load_study(study, overrides)
     store = Store(out or Path("results") / study.name)
@@ -93,6 +95,8 @@ def run(
             f"{store.folder} is being written by another run; wait for it or choose another --out"
         ) from error
     with held:
+        if not ready:
+            write_study(study, store.folder)
         _Run(study, store, progress, retry, deadline).go(again)
     return load(store.folder)
 
@@ -141,6 +145,7 @@ class _Run:
     def _embed(self, dataset: str, encoder: str | None) -> None:
         seed, show, begun = self.study.seed, self.show, time.time()
         found = embed(dataset, encoder, max_queries=self.study.queries, seed=seed, progress=show)
+        write_texts(self.store.folder, dataset, found.query_ids, found.query_texts)
         self.store.log("embed", dataset, begun)
         for part in sizes(found, self.study.corpus_sizes):
             self.remaining.add(part)
@@ -148,8 +153,7 @@ class _Run:
     def _foretell(self) -> None:
         """Say what the rest of the study takes; keep the probes, to leave out what cannot fit."""
         left = [(work, groups) for work, groups in self.remaining.sets if groups]
-        large = any(not work.is_small for work, _ in left)
-        if not left or not (self.show or large):
+        if not left or not (self.show or any(not work.is_small for work, _ in left)):
             return
         self.progress.now("small probes")
         begun = time.time()
@@ -365,8 +369,8 @@ class _Run:
             row["error"] = without_secrets(row["error"])
         columns, rankings = None, None
         if event.queries is not None:
-            found = event.queries.found
-            rankings = work.named(work.exact_ids(trial) if found is None else np.array(found))
+            ids = event.queries.found
+            rankings = work.named(work.exact_ids(trial) if ids is None else np.array(ids))
             columns = event.queries.columns()
             if (named := work.embeddings.groups) is not None:
                 group = dict(zip(work.embeddings.query_ids, named, strict=True))

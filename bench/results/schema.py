@@ -357,6 +357,13 @@ RANKING_COLUMNS = (
 )
 """``rankings/TRIAL.parquet``: ids of the documents found, one row per query."""
 
+TEXT_COLUMNS = (
+    Column("dataset", "text", "query", "the dataset as the study names it"),
+    Column("query_id", "text", "query", "the query's id in the dataset"),
+    Column("text", "text", "query", "its text, the first 300 letters"),
+)
+"""``texts.parquet``: the queries of text datasets."""
+
 COLUMNS = {each.name: each for column in TRIAL_COLUMNS for each in column.all()}
 """Every column of the trials table by name, bounds of intervals included, in the table's order."""
 CONFIGURATION = tuple(c.name for c in TRIAL_COLUMNS if c.group == "configuration")

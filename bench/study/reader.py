@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from bench.backends import SERVER, Backend
@@ -16,6 +17,8 @@ from bench.errors import StudyError, UsageError, near_miss
 from bench.study.plan import index_class, reducer_grid
 from bench.study.schema import Configuration, Stages, Study
 
+STUDIES = "studies"
+"""Folder of the study files in a results folder."""
 _SHIPPED = resources.files("bench.study") / "shipped"
 
 
@@ -47,6 +50,14 @@ def load_study(path: str | Path, overrides: Iterable[str] = ()) -> Study:
     except UsageError as error:
         raise StudyError(f"{path}: {error}") from error
     return study
+
+
+def write_study(study: Study, folder: Path) -> None:
+    """Write a study as ``studies/NAME.toml`` in a results folder, to be run again."""
+    table = study.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    path = folder / STUDIES / f"{study.name}.toml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(tomli_w.dumps(table), encoding="utf-8")
 
 
 def shipped() -> list[str]:

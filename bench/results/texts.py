@@ -1,0 +1,58 @@
+"""The texts of the queries, kept beside the tables so that a page can show which are lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from bench.errors import DamagedFile
+from bench.files import whole
+from bench.parquet import read_table
+from bench.results.schema import TEXT_COLUMNS
+
+TEXTS = "texts.parquet"
+"""Their file in a results folder."""
+_SCHEMA = pa.schema({column.name: pa.string() for column in TEXT_COLUMNS})
+
+
+def write_texts(folder: Path, dataset: str, ids: Sequence[str], texts: Sequence[str]) -> None:
+    """Add the texts of a dataset's queries to a results folder, in place of earlier ones.
+
+    `texts` may be empty, as those of ready vectors are. Raises OSError if the disk is full.
+    """
+    if not texts:
+        return
+    new = {"dataset": [dataset] * len(ids), "query_id": list(ids), "text": list(texts)}
+    tables = [pa.table(new, schema=_SCHEMA)]
+    path = folder / TEXTS
+    if path.exists():
+        held = _read(path)
+        if held.filter(pc.equal(held["dataset"], dataset)).equals(tables[0]):
+            return
+        tables.insert(0, held.filter(pc.not_equal(held["dataset"], dataset)))
+    with whole(path) as partial:
+        pq.write_table(pa.concat_tables(tables), partial, write_page_checksum=True)
+
+
+def load_texts(folder: str | Path, dataset: str) -> dict[str, str]:
+    """Return the text of each query of a dataset by its id; empty where none was kept.
+
+    Raises DamagedFile.
+    """
+    path = Path(folder) / TEXTS
+    if not path.exists():
+        return {}
+    held = _read(path)
+    own = held.filter(pc.equal(held["dataset"], dataset))
+    return dict(zip(own["query_id"].to_pylist(), own["text"].to_pylist(), strict=True))
+
+
+def _read(path: Path) -> pa.Table:
+    try:
+        return read_table(path).select(_SCHEMA.names).cast(_SCHEMA)
+    except (ValueError, KeyError, pa.ArrowException) as error:
+        raise DamagedFile(f"{path} is damaged; delete it: {error}") from error
