@@ -19,8 +19,8 @@ from bench.results.schema import (
     HISTORY,
     QUERY_COLUMNS,
     RANKING_COLUMNS,
-    TEXT_COLUMNS,
     STATUSES,
+    TEXT_COLUMNS,
     TRIAL_COLUMNS,
 )
 from bench.study.plan import EXACT, plan

@@ -32,7 +32,7 @@ _RANGE = {
 """Least and greatest power if the search is exhaustive, and if it is not. Exhaustive search reads
 everything: that it seems to grow less is what a query costs besides, and more is the end of a
 cache, which comes once (`outgrown`). Nothing gets faster with more documents."""
-_CACHE_BYTES = 32 * 2**20
+CACHE_BYTES = 32 * 2**20
 """Last-level cache that a thread is taken to have, as on current servers."""
 _AS_LATENCY = ("latency_ms_p", "latency_cold_ms_", "server_ms_")
 _AS_RATE = ("qps", "batch_qps")
@@ -207,7 +207,7 @@ def outgrown(rows: pd.DataFrame, documents: float) -> np.ndarray:
     """
     faster = rows["bandwidth_fraction"].astype(float).fillna(1.0).clip(lower=1.0)
     bits = rows["component_bits"].astype(float).fillna(FLOAT32.bits)
-    outside = (1 - _CACHE_BYTES / (documents * rows["dim"] * bits / 8)).clip(lower=0.0)
+    outside = (1 - CACHE_BYTES / (documents * rows["dim"] * bits / 8)).clip(lower=0.0)
     scans = rows["backend"].isin(exhaustive_backends())
     return np.where(scans, 1 + (faster - 1) * outside, 1.0)
 

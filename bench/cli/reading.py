@@ -57,14 +57,42 @@ def figures_command(results: Path, out: Path | None) -> None:
 
 
 @click.command("report")
-@results_argument
+@click.argument("results", type=FOLDER, nargs=-1, required=True)
+@click.option("--out", type=FOLDER, help="File of the page.  [default: RESULTS/report.html]")
+@click.option("--into", type=FOLDER, help="Folder for a page of each, and an index of them.")
+@click.option("--no-texts", is_flag=True, help="Leave out the texts of queries.")
 @retain_option
 @margin_option
-def report_command(results: Path, retain: float, margin: float) -> None:
-    """Write one self-contained HTML page: recommendation, figures, tables, provenance."""
-    from bench.report.writing import write_report
+@json_option
+def report_command(
+    results: tuple[Path, ...],
+    out: Path | None,
+    into: Path | None,
+    no_texts: bool,
+    retain: float,
+    margin: float,
+    as_json: bool,
+) -> None:
+    """Write one self-contained HTML page that answers, explores and exports.
 
-    print(write_report(results, retain=retain, margin=margin))
+    Several RESULTS, or a folder of several, get one page with a switch. With --into each gets a
+    page of its own, and index.html names them. With --json the data of the page are printed;
+    bench/report/README.md describes them.
+    """
+    from bench.report.writing import report_data, write_pages, write_report
+
+    if into is not None and (out is not None or as_json):
+        raise UsageError("--into writes pages: leave out --out and --json")
+    if as_json:
+        click.echo(
+            report_data(results, retain=retain, margin=margin, texts=not no_texts).model_dump_json()
+        )
+    elif into is not None:
+        print(
+            *write_pages(results, into, retain=retain, margin=margin, texts=not no_texts), sep="\n"
+        )
+    else:
+        print(write_report(results, out, retain=retain, margin=margin, texts=not no_texts))
 
 
 @click.command("recommend")

@@ -6,7 +6,8 @@ the projection of `score_model`. A results folder suffices: no vectors are read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -93,31 +94,29 @@ def project(
             parts.append(_projected(found, rows, sizes, measure))
         parts += [
             _refused(row, sizes, _why_unknown(row))
-            for _, row in rows[~rows["trial_id"].isin(known)].iterrows()
+            for row in rows[~rows["trial_id"].isin(known)].to_dict("records")
         ]
     if not parts:
         return pd.DataFrame(columns=list(COLUMNS))
     return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
 
 
-def _why_unknown(row: pd.Series) -> str:
+def _why_unknown(row: Mapping[Any, Any]) -> str:
     if pd.isna(row["ndcg_at_10"]):
         return "there are no judgements, and fidelity is not projected"
     return "the table does not hold the rank of every relevant document: measure again"
 
 
-def _refused(row: pd.Series, sizes: list[int], why: str) -> pd.DataFrame:
-    return _frame(row, sizes).assign(refused=why)
+def _refused(row: Mapping[Any, Any], sizes: list[int], why: str) -> pd.DataFrame:
+    return pd.DataFrame([_record(row, n) | {"refused": why} for n in sizes])
 
 
-def _frame(row: pd.Series, sizes: list[int]) -> pd.DataFrame:
-    """Return a row per size without figures."""
-    named = {c: row[c] for c in _SETTING} | {"trial_id": row["trial_id"]}
+def _record(row: Mapping[Any, Any], n: int) -> dict[str, Any]:
+    """Return a row at one size, without figures."""
+    named = {c: row[c] for c in (*_SETTING, "trial_id")}
     empty = dict.fromkeys(_FIGURES, np.nan)
-    times = [n / row["n_corpus"] for n in sizes]
-    return pd.DataFrame(
-        {**named, "documents": sizes, **empty, "times_beyond": times, "refused": "", "caution": ""}
-    )
+    at = {"documents": n, "times_beyond": n / row["n_corpus"], "refused": "", "caution": ""}
+    return named | empty | at
 
 
 def _projected(found: Judged, rows: pd.DataFrame, sizes: list[int], measure: str) -> pd.DataFrame:
@@ -141,23 +140,23 @@ def _projected(found: Judged, rows: pd.DataFrame, sizes: list[int], measure: str
             decades = np.log10(n / ranks.n_documents)
             of_queries = _bounds(model.values[:, i], full, bootstrap)
             figures[n] = _widened(of_queries, missed, decades, full)
-    tables = []
-    for t, (_, row) in enumerate(rows.iterrows()):
-        table = _frame(row, sizes)
-        for i, n in enumerate(sizes):
+    records = []
+    for t, row in enumerate(rows.to_dict("records")):
+        for n in sizes:
+            record = _record(row, n)
+            records.append(record)
             if n in beyond and (n not in defended or abs(missed[t]) > MOST_MISSED):
-                table.loc[i, "refused"] = why or _too_far(n, ranks, missed[t])
+                record["refused"] = why or _too_far(n, ranks, missed[t])
                 continue
-            table.loc[i, list(_FIGURES)] = figures[n][t]
+            record |= dict(zip(_FIGURES, figures[n][t].tolist(), strict=True))
             if n in beyond:
-                table.loc[i, "caution"] = _CAUTION.format(
+                record["caution"] = _CAUTION.format(
                     times=n / ranks.n_documents,
                     documents=ranks.n_documents,
                     missed="overstates" if points[t] > 0 else "understates",
                     points=abs(points[t]),
                 )
-        tables.append(table)
-    return pd.concat(tables, ignore_index=True)
+    return pd.DataFrame(records)
 
 
 def _reference(rows: pd.DataFrame) -> int | None:
