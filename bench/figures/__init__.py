@@ -16,15 +16,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 import pandas as pd
-from matplotlib.figure import Figure
-from rich.console import Console
 
 from bench import registry
 from bench.errors import NothingToShow, UsageError
 from bench.results.rows import wholes
+
+# matplotlib is imported where something is drawn: a page that only asks for a colour of the
+# palette does without.
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ORDER = (
     "quality_vs_dimension",
@@ -53,7 +56,8 @@ def figures() -> dict[str, ModuleType]:
 
     Raises UsageError if an entry point cannot be loaded or its name is taken.
     """
-    found = dict(registry.modules("figures"))
+    own = registry.modules("figures")
+    found = {name: module for name, module in own.items() if hasattr(module, "draw")}
     offered = registry.plugged_in("figures")
     if taken := sorted(found.keys() & offered.keys()):
         raise UsageError(f"two figures are called '{taken[0]}'")
@@ -74,6 +78,8 @@ def draw_all(
     figure of other sizes of the corpus is drawn. Names each figure left out on standard error, with
     the reason. Raises NothingToShow if every figure is left out.
     """
+    import matplotlib as mpl
+
     drawn, left_out, whole = {}, {}, wholes(frame)
     # Only the width counts: each figure chooses its height.
     with mpl.rc_context({"figure.figsize": (width, width)}):
@@ -105,6 +111,8 @@ def save_all(
 
     `projected` as for `draw_all`. Raises NothingToShow if `frame` has the data for no figure.
     """
+    from rich.console import Console
+
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     with Console(stderr=True).status("drawing") as status:
@@ -118,6 +126,8 @@ def save_all(
 
 def svg(figure: Figure) -> str:
     """Return a figure as SVG, the same text for the same figure."""
+    import matplotlib as mpl
+
     text = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": "matryoshka-bench"}):
         figure.savefig(text, format="svg", metadata={"Date": None})

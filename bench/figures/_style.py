@@ -19,16 +19,23 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from bench.analysis.tables import SYNTHETIC
-from bench.backends.precisions import USUAL
 from bench.errors import NothingToShow
-from bench.reducers import PLAIN, PREFIX
+from bench.figures.palette import (
+    BACKENDS,
+    COLOURS,
+    PRECISIONS,
+    REDUCERS,
+    backend_colour,
+    place,
+    precision_colour,
+    reducer_colour,
+)
+from bench.reducers import PREFIX
 from bench.results.rows import is_synthetic
 
 Look = dict[str, Any]
 """Arguments of ``Axes.plot``: color, marker, linestyle, fillstyle, or some of them."""
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-"""Okabe & Ito 2008: colours that differ under every common colour blindness."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 OTHER_MARKERS = ("<", ">", "p", "h", "d", "8")
 """Markers of names without a declared place, so that they never look like a name that has one."""
@@ -44,56 +51,6 @@ DASHES = (
 )
 """Lines of the precisions, most bits first."""
 FILLS = ("full", "none", "left", "right", "top", "bottom")
-BACKENDS = (
-    "faiss-flat",
-    "faiss-hnsw",
-    "faiss-ivf",
-    "annoy",
-    "adanns-ivf",
-    "adanns-ivf-opq",
-    "hnswlib",
-    "usearch",
-    "faiss-ivf-pq",
-    "faiss-ivf-rabitq",
-    "voyager",
-    "scann",
-    "pgvector-hnsw",
-    "pgvector-ivfflat",
-    "svs-vamana",
-    "ngt",
-    "faiss-refine",
-    "duckdb",
-    "sqlite-vec",
-    "lancedb",
-    "chroma",
-    "qdrant-edge",
-    "qdrant-local",
-    "milvus-lite",
-    "pynndescent",
-    "faiss-pq",
-    "faiss-factory",
-    "qdrant",
-    "milvus",
-    "weaviate",
-    "elasticsearch",
-    "opensearch",
-)
-"""Backends by the place of their colour; append new ones, so that no colour changes.
-
-Names close together are told apart best. A backend that is not listed gets its look from its name,
-so a new one needs no entry here.
-"""
-_REDUCERS = (
-    PLAIN,
-    "adaptor",
-    "pca",
-    "random_subset",
-    "random_projection",
-    "variance_order",
-    "trailing",
-)
-"""Reducers by the place of their colour, as above."""
-_PRECISIONS = tuple(precision.name for precision in USUAL)
 SMALL = 8.5
 """Points; the smallest text. At 96 pixels per inch it is 11 pixels high."""
 MOST_SHAPES = 2_000
@@ -146,13 +103,13 @@ def panels(
 
 def backend_look(name: str) -> Look:
     """Return colour and marker of a backend."""
-    return _look(name, BACKENDS)
+    return {"color": backend_colour(name), "marker": _marker(name, BACKENDS)}
 
 
 def reducer_look(variant: str) -> Look:
     """Return the look of a variant: ``pca whiten`` has the colour and marker of ``pca``."""
     name, _, chosen = variant.partition(" ")
-    look = _look(name, _REDUCERS)
+    look: Look = {"color": reducer_colour(variant), "marker": _marker(name, REDUCERS)}
     if not chosen:
         return look | variant_look(0)
     number = zlib.crc32(chosen.encode())
@@ -170,40 +127,32 @@ def variant_look(position: int) -> Look:
 
 def precision_line(precision: str) -> Any:
     """Return the line style of a precision, solid for float32."""
-    return DASHES[_place(precision, _PRECISIONS) % len(DASHES)]
+    return DASHES[place(precision, PRECISIONS) % len(DASHES)]
 
 
 def precision_points(precision: str) -> Look:
     """Return line, fill and marker size of a precision, where even single points must differ."""
-    place = _place(precision, _PRECISIONS) % len(DASHES)
+    own = place(precision, PRECISIONS) % len(DASHES)
     return {
-        "linestyle": DASHES[place],
-        "fillstyle": FILLS[place % len(FILLS)],
-        "markersize": 5 + 3 * (place // len(FILLS)),
+        "linestyle": DASHES[own],
+        "fillstyle": FILLS[own % len(FILLS)],
+        "markersize": 5 + 3 * (own // len(FILLS)),
     }
 
 
 def precision_look(precision: str) -> Look:
-    """Return colour and marker of a precision, where the colour is free: dark for many bits."""
-    place = _place(precision, _PRECISIONS) % len(_PRECISIONS)
-    # A sequential map, so that no precision takes the colour of a backend or a reducer.
-    shade = mpl.colormaps["plasma"](0.88 * place / (len(_PRECISIONS) - 1))
-    return {"color": shade, "marker": MARKERS[place]}
+    """Return colour and marker of a precision, where the colour is free."""
+    marker = MARKERS[place(precision, PRECISIONS) % len(PRECISIONS)]
+    return {"color": precision_colour(precision), "marker": marker}
 
 
-def _look(name: str, declared: Sequence[str]) -> Look:
-    place = _place(name, declared)
-    again = place // len(COLOURS)
+def _marker(name: str, declared: Sequence[str]) -> str:
+    own = place(name, declared)
+    # Names that share a colour are so many places apart that this shifts their markers.
+    again = own // len(COLOURS)
     if name in declared:
-        marker = MARKERS[(place + again) % len(MARKERS)]
-    else:
-        marker = OTHER_MARKERS[again % len(OTHER_MARKERS)]
-    return {"color": COLOURS[place % len(COLOURS)], "marker": marker}
-
-
-def _place(name: str, declared: Sequence[str]) -> int:
-    """Return the declared place, or a number that depends on nothing but the name."""
-    return declared.index(name) if name in declared else zlib.crc32(name.encode())
+        return MARKERS[(own + again) % len(MARKERS)]
+    return OTHER_MARKERS[again % len(OTHER_MARKERS)]
 
 
 def reducer_name(variant: str, kind: str) -> str:
