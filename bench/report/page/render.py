@@ -20,6 +20,10 @@ from bench.report.growing import growing
 from bench.report.page.build import Folder
 from bench.report.page.document import Document
 
+_SCRIPTS = (
+    "decide", "data", "state", "verdict", "tables", "explorer", "figures", "export", "page",
+)  # fmt: skip
+"""In the order in which they are loaded."""
 _ASSETS = resources.files("bench.report.page") / "assets"
 
 
@@ -43,8 +47,7 @@ def render(shown: list[Shown], data: Document) -> str:
         css=Markup(_asset("page.css")),
         data=packed(data),
         vega=Markup(_script(_vega())),
-        decide=Markup(_script(_asset("decide.js"))),
-        script=Markup(_script(_asset("page.js"))),
+        scripts=[Markup(_script(_asset(f"{name}.js"))) for name in _SCRIPTS],
     )
 
 
