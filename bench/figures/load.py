@@ -7,12 +7,12 @@ from matplotlib.figure import Figure
 
 from bench.analysis.labels import labels
 from bench.figures._style import (
-    SMALL,
     backend_look,
     needed,
     panels,
     plain_log,
     set_titles,
+    small,
     variant_look,
 )
 from bench.results.rows import groups, loads
@@ -35,7 +35,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     # The number of clients stands beside each point, so the names leave it out.
     named = labels(rows.assign(clients=1))
     parts = [part for _, part in groups(rows)]
-    with panels(len(parts), columns=2, height=4) as (figure, axes):
+    with panels(len(parts), columns=2, height=4, at_ends=True) as (figure, axes):
         for axis, part in zip(axes, parts, strict=True):
             for name, line in part.groupby(named.loc[part.index], sort=False):
                 backend = line["backend"].iloc[0]
@@ -46,7 +46,7 @@ def draw(frame: pd.DataFrame) -> Figure:
                 for _, point in ordered.iterrows():
                     axis.annotate(
                         f"{point['clients']}", (point["qps"], point["latency_ms_p99"]),
-                        xytext=(5, -10), textcoords="offset points", fontsize=SMALL,
+                        xytext=(5, -10), textcoords="offset points", fontsize=small(),
                     )  # fmt: skip
             plain_log(axis, "y")
             axis.margins(x=0.1)
