@@ -180,15 +180,17 @@ def _ends(axis: Axes) -> list[_End] | None:
             colour: Any = handle.get_color()
         elif isinstance(handle, PolyCollection):
             at = handle.get_transform().transform(handle.get_paths()[0].vertices)
-            last = at[:, 0] >= at[:, 0].max() - 0.5
-            at = at[last].mean(axis=0, keepdims=True)
+            edge = at[:, 0] >= at[:, 0].max() - 0.5
+            at = at[edge].mean(axis=0, keepdims=True)
             colour = tuple(np.asarray(handle.get_facecolor())[0])
         else:
             return None
         at = at[np.isfinite(at).all(axis=1)]
         if not len(at):
             continue
-        x, y = axis.transAxes.inverted().transform(at[np.argmax(at[:, 0])])
+        # Of several points at the right end, the last drawn: a line may turn upwards there.
+        last = np.flatnonzero(at[:, 0] == at[:, 0].max())[-1]
+        x, y = axis.transAxes.inverted().transform(at[last])
         found[name] = _End(name, min(max(x, 0), 1), min(max(y, 0), 1), mpl.colors.to_hex(colour))
     return list(found.values())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bench.analysis.labels import labels
 from bench.figures._style import (
@@ -15,6 +16,7 @@ from bench.figures._style import (
     small,
     variant_look,
 )
+from bench.figures._ticks import plain
 from bench.results.rows import groups, loads
 
 TITLE = "Throughput of a server against its p99 latency, by number of clients"
@@ -51,6 +53,8 @@ def draw(frame: pd.DataFrame) -> Figure:
             plain_log(axis, "y")
             axis.margins(x=0.1)
             axis.set_xlim(left=0)
+            axis.xaxis.set_major_locator(MaxNLocator(5))
+            axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
             axis.set_xlabel("QPS of all clients together")
             axis.set_ylabel("p99 latency of one query (ms)")
         set_titles(figure, axes, parts)
