@@ -43,11 +43,12 @@ test-all: test .venv/.all ## run the fast tests, then the rest: slow ones, torch
 coverage: .venv/.test ## run the fast tests, show the lines they miss, fail below the floor
 	$(PYTEST) $(FAST) --cov --cov-report=term-missing:skip-covered $(TESTS)
 
-figures: .venv/.core ## redraw the README's figures, measuring what is not measured yet
+figures: .venv/.core ## redraw the figures of results/README.md, measuring what is not measured yet
 	$(BENCH) run quickstart --quiet
 	$(BENCH) figures results/quickstart --out results/figures
 	$(BENCH) run design-space --quiet
 	$(BENCH) figures results/design-space --out results/figures/design-space
+	.venv/bin/python -m bench.docs
 
 regress: .venv/.core ## measure the regression study, compare it with results/baseline, fail on a regression
 	rm -rf results/regress
@@ -73,7 +74,7 @@ format: .venv/.lint ## format the code and mend what ruff can mend
 	.venv/bin/ruff check --fix bench tests
 	.venv/bin/ruff format bench tests
 
-docs: .venv/.lint ## write the generated parts of the pages and the JSON schema of studies anew
+docs: .venv/.lint ## write the generated parts of the pages, the gallery and the JSON schema of studies
 	.venv/bin/python -m bench.docs
 	.venv/bin/cog -r $(PAGES)
 

@@ -1,12 +1,14 @@
-"""Tables of the documentation, generated from the code. `cog` writes them into the READMEs.
+"""Tables and the gallery of the documentation, generated from the code.
 
-They depend on the code alone, not on which extras are installed or on their versions.
+`cog` writes the tables into the READMEs. They depend on the code alone, not on which extras are
+installed or on their versions.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -85,6 +87,26 @@ def studies_table() -> str:
     return markdown_table(("study", "timed", "dimensions", "dataset"), rows)
 
 
+def gallery() -> str:
+    """Return a page of the figures in ``results/figures``: title, caption and image of each.
+
+    They stand in reading order, those of the quick start first.
+    """
+    from bench.figures import figures
+
+    known = figures()
+    parts = [_GALLERY_HEAD]
+    for folder, (title, text) in _GALLERIES.items():
+        parts.append(f"## {title}\n\n{textwrap.fill(text, 110)}\n")
+        there = {path.stem for path in (RESULTS / folder).glob("*.png")}
+        for name in [*(n for n in known if n in there), *sorted(there - known.keys())]:
+            heading = getattr(known.get(name), "TITLE", name)
+            caption = textwrap.fill(getattr(known.get(name), "CAPTION", ""), 110)
+            image = f"![{heading}]({folder}/{name}.png)"
+            parts.append(f"### {heading}\n\n{image}\n\n{caption}".rstrip() + "\n")
+    return "\n".join(parts)
+
+
 def study_schema() -> str:
     """Return the JSON schema of study files, for completion in editors."""
     schema = Study.model_json_schema(mode="validation")
@@ -92,6 +114,26 @@ def study_schema() -> str:
 
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+RESULTS = Path(__file__).parents[1] / "results"
+GALLERY_FILE = RESULTS / "README.md"
+_GALLERY_HEAD = """# Figures
+
+`make figures` draws them and writes this page.
+[How to read them](../README.md#how-to-read-the-figures).
+`matryoshka-bench figures DIR` draws those of your own results, also for a paper or slides.
+"""
+_GALLERIES = {
+    "figures": (
+        "The quick start",
+        "WordLlama on the documentation of Python and of its packages, four indexes. "
+        "The same numbers as [tables](figures/tables) in Markdown and LaTeX.",
+    ),
+    "figures/design-space": (
+        "The design space",
+        "The same vectors, more precisions and searches in several stages.",
+    ),
+}
+"""Folders of figures, each with its title and what was measured."""
 SCHEMA_FILE = Path(__file__).parent / "study" / "study.schema.json"
 _GROUPS = {
     "identity": "Identity",
@@ -123,3 +165,4 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 if __name__ == "__main__":
     SCHEMA_FILE.write_text(study_schema(), encoding="utf-8")
+    GALLERY_FILE.write_text(gallery(), encoding="utf-8")

@@ -33,8 +33,11 @@ def test_commands_end_to_end(measured, tmp_path):
         "trial_id"
     ]
     paths = bench("figures", measured, "--out", tmp_path / "f").stdout.splitlines()
-    assert {Path(path).stem for path in paths} <= set(figures())
-    assert {Path(path) for path in paths} == set((tmp_path / "f").iterdir()) != set()
+    tables = {"quality_by_dimension", "recommended", "front"}
+    assert {Path(path).stem for path in paths} - tables <= set(figures())
+    assert {Path(path).name for path in paths} >= {"front.md", "front.tex"}
+    written = {path for path in (tmp_path / "f").rglob("*") if path.is_file()}
+    assert {Path(path) for path in paths} == written != set()
     assert (measured / "report.html").samefile(bench("report", measured).stdout.strip())
     assert "no regression" in bench("compare", measured, measured).stdout
     assert json.loads(bench("list", "backends", "--json").stdout)

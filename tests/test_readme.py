@@ -16,7 +16,12 @@ from bench.study.schema import Study
 ROOT = Path(__file__).parents[1]
 READMES = sorted(
     path
-    for path in (ROOT / "README.md", *ROOT.glob("bench/**/README.md"), *ROOT.glob(".github/*.md"))
+    for path in (
+        ROOT / "README.md",
+        ROOT / "results" / "README.md",
+        *ROOT.glob("bench/**/README.md"),
+        *ROOT.glob(".github/*.md"),
+    )
 )
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PLUG_INS = {"backends", "datasets", "encoders", "reducers", "figures"}
@@ -95,6 +100,14 @@ def test_the_json_schema_of_studies_is_current():
     for part in (described, *described["$defs"].values()):
         for key, value in part.get("properties", {}).items():
             assert value.get("description"), key
+
+
+def test_the_gallery_shows_every_figure_there_is_and_is_current():
+    text = docs.GALLERY_FILE.read_text(encoding="utf-8")
+    assert text == docs.gallery(), "make docs"
+    shown = re.findall(r"\]\((figures/[^)]+\.png)\)", text)
+    there = {str(p.relative_to(docs.RESULTS)) for p in docs.RESULTS.glob("figures/**/*.png")}
+    assert sorted(shown) == sorted(there)
 
 
 def test_every_column_is_in_the_readme_of_the_tables():

@@ -76,6 +76,42 @@ class Count(click.ParamType):  # type: ignore[type-arg]
         return int(number)
 
 
+class Width(click.ParamType):  # type: ignore[type-arg]
+    """The width of a figure: ``column``, ``page`` or inches."""
+
+    name = "column|page|INCHES"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        from bench.figures import WIDTHS
+
+        try:
+            inches = WIDTHS.get(value) or float(value)
+        except ValueError:
+            inches = math.nan
+        if not 2 <= inches <= 40:
+            self.fail(f"'{value}' is not column, page or 2 to 40 inches", param, ctx)
+        return inches
+
+
+class Formats(click.ParamType):  # type: ignore[type-arg]
+    """Comma-separated formats of figures."""
+
+    name = "png,svg,pdf"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[str]:
+        from bench.figures import FORMATS
+
+        names = [part.strip() for part in str(value).split(",")]
+        if unknown := [name for name in names if name not in FORMATS]:
+            self.fail(f"'{unknown[0]}' is none of {', '.join(FORMATS)}", param, ctx)
+        return list(dict.fromkeys(names))
+
+
+WIDTH, FORMATS = Width(), Formats()
 SIZE = Scaled("SIZE", _BYTES, "a size such as 32GiB")
 """Bytes: ``32GiB``, ``500 MB`` or ``1e9``."""
 BUDGET = Scaled("TIME", _SECONDS, "a time such as 10m", least=10.0)

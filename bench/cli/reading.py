@@ -9,6 +9,8 @@ import click
 
 from bench.cli.options import (
     FOLDER,
+    FORMATS,
+    WIDTH,
     documents_option,
     json_option,
     margin_option,
@@ -43,16 +45,42 @@ def show_command(results: Path, margin: float, as_json: bool) -> None:
 @click.command("figures")
 @results_argument
 @click.option("--out", type=FOLDER, help="Folder of the figures.  [default: RESULTS/figures]")
-def figures_command(results: Path, out: Path | None) -> None:
-    """Draw every figure as PNG and SVG."""
-    from bench.analysis.summary import folder_of
-    from bench.figures import save_all
+@click.option(
+    "--style",
+    type=click.Choice(["screen", "paper", "slides"]),
+    default="screen",
+    show_default=True,
+    help="Sizes of texts and lines.",
+)
+@click.option(
+    "--width",
+    type=WIDTH,
+    help="Of a paper's column or page, or inches.  [default: 8, paper 3.3, slides 10]",
+)
+@click.option("--format", "formats", type=FORMATS, default="png,svg", show_default=True)
+def figures_command(
+    results: Path, out: Path | None, style: str, width: float | None, formats: list[str]
+) -> None:
+    """Draw every figure; write tables with intervals, for a paper, into the folder `tables`."""
+    from bench.analysis.summary import folder_of, summary_of
+    from bench.figures import ranks, save_all
     from bench.projection import project_folder
-    from bench.results.store import load
+    from bench.report.paper_tables import write_tables
+    from bench.results.store import load, load_quality
 
-    frame = load(results)
-    projected = project_folder(results, frame)
-    for path in save_all(frame, out or folder_of(results) / "figures", projected=projected):
+    frame, folder = load(results), folder_of(results)
+    target = out or folder / "figures"
+    drawn = save_all(
+        frame,
+        target,
+        width,
+        project_folder(results, frame),
+        ranks(results, frame),
+        style,
+        formats,
+    )
+    found = summary_of(frame, load_quality(folder))
+    for path in [*drawn, *write_tables(found, target / "tables")]:
         print(path)
 
 

@@ -12,6 +12,7 @@ from bench.figures._style import (
     Look,
     backend_look,
     dimension_axis,
+    marker_size,
     needed,
     panels,
     plain_log,
@@ -45,7 +46,7 @@ def draw_by_dimension(frame: pd.DataFrame, column: str, unit: str, with_rescore:
     if len(keys[["backend", "build", "precision", "rescored"]].drop_duplicates()) > MOST_LINES:
         builds = builds.mask(builds != "", _ANY_BUILD)
     parts = [part for _, part in groups(rows)]
-    with panels(len(parts), columns=2, height=4) as (figure, axes):
+    with panels(len(parts), columns=2, height=4, at_ends=True) as (figure, axes):
         for axis, part in zip(axes, parts, strict=True):
             keys = [part["backend"], builds.loc[part.index], part["precision"], two_stage(part)]
             for (backend, build, precision, rescored), line in part.groupby(keys, sort=False):
@@ -71,7 +72,7 @@ def _line_look(backend: str, build: int, precision: str, rescored: bool) -> Look
         "linestyle": precision_line(precision),
         "fillstyle": FILLS[fill % len(FILLS)],
         # A backend built in many ways runs out of fills; larger markers tell the rest apart.
-        "markersize": 5 + 2 * (fill // len(FILLS)),
+        "markersize": marker_size(2 * (fill // len(FILLS))),
     }
 
 

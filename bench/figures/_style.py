@@ -1,4 +1,4 @@
-"""Set what the figures share: text sizes, panels, axes, and one look per backend and reducer.
+"""Set what the figures share: styles, panels, axes, and one look per backend and reducer.
 
 A colour and a marker stand for a backend or a reducer, the same in every figure of every study.
 The line stands for a precision, and the fill of the marker for a variant.
@@ -6,20 +6,24 @@ The line stands for a precision, and the fill of the marker for a variant.
 
 from __future__ import annotations
 
-import textwrap
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from bench.analysis.tables import SYNTHETIC
 from bench.errors import NothingToShow
+from bench.figures._naming import name_lines
+from bench.figures._text import LINE, wrapped
+from bench.figures._ticks import Decades, Dimensions, plain
 from bench.figures.palette import (
     BACKENDS,
     COLOURS,
@@ -51,54 +55,122 @@ DASHES = (
 )
 """Lines of the precisions, most bits first."""
 FILLS = ("full", "none", "left", "right", "top", "bottom")
-SMALL = 8.5
-"""Points; the smallest text. At 96 pixels per inch it is 11 pixels high."""
 MOST_SHAPES = 2_000
 """Most points that a panel draws one by one; a page of more is slow, and they hide each other."""
 MOST_LINES = 60
 """Most lines that a legend can tell apart."""
-_NARROWEST = 2.6
-"""Inches; panels that would be narrower move to the next row."""
-_RC: Any = {
-    "font.size": 9,
-    "axes.titlesize": 9,
-    "axes.labelsize": 9,
-    "xtick.labelsize": SMALL,
-    "ytick.labelsize": SMALL,
-    "legend.fontsize": SMALL,
-    "figure.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "grid.linewidth": 0.5,
-    "lines.markersize": 5,
-    "lines.linewidth": 1.3,
-    "legend.frameon": False,
-    "svg.fonttype": "path",
+
+
+@dataclass(frozen=True)
+class Style:
+    """Sizes that suit where a figure is read; texts and lines in points, lengths in inches."""
+
+    width: float
+    """Of a figure, unless another is asked for."""
+    text: float
+    small: float
+    """The smallest text."""
+    title: float
+    line: float
+    marker: float
+    height: float
+    """What the heights of panels are multiplied by."""
+    narrowest: float
+    """Panels that would be narrower move to the next row."""
+    dpi: int
+    """Of a PNG file."""
+
+
+STYLES = {
+    # At 96 pixels per inch the smallest text is 11 pixels high.
+    "screen": Style(8.0, 9, 8.5, 10, 1.3, 5, 1.0, 2.6, 200),
+    "paper": Style(3.3, 7, 6.5, 7.5, 1.0, 3.2, 0.65, 2.2, 300),
+    "slides": Style(10.0, 15, 13.5, 16, 2.4, 9, 1.15, 4.4, 192),
 }
+_style: ContextVar[Style] = ContextVar("style", default=STYLES["screen"])
+
+
+@contextmanager
+def styled(name: str) -> Iterator[Style]:
+    """Draw in one of `STYLES` until the end of the block; a figure alone is of ``screen``."""
+    token = _style.set(STYLES[name])
+    try:
+        yield STYLES[name]
+    finally:
+        _style.reset(token)
+
+
+def small() -> float:
+    """Return the points of the smallest text."""
+    return _style.get().small
+
+
+def marker_size(larger: float = 0) -> float:
+    """Return the points of a marker, by `larger` fifths of the usual size larger."""
+    return _style.get().marker * (1 + larger / 5)
+
+
+def figure_width() -> float:
+    """Return the inches that the next figure is wide."""
+    return float(mpl.rcParams["figure.figsize"][0])
+
+
+def lines_high(lines: float) -> float:
+    """Return the height to ask `panels` for, so that so many lines of the smallest text fit."""
+    style = _style.get()
+    return lines * LINE * style.small / 72 / style.height
+
+
+def _rc(style: Style) -> Any:
+    return {
+        "font.size": style.text,
+        "axes.titlesize": style.text,
+        "axes.labelsize": style.text,
+        "xtick.labelsize": style.small,
+        "ytick.labelsize": style.small,
+        "legend.fontsize": style.small,
+        "figure.titlesize": style.title,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.linewidth": 0.6 * style.line,
+        "grid.alpha": 0.25,
+        "grid.linewidth": 0.4 * style.line,
+        "lines.markersize": style.marker,
+        "lines.linewidth": style.line,
+        "legend.frameon": False,
+        "svg.fonttype": "path",
+    }
 
 
 @contextmanager
 def panels(
-    count: int, columns: int = 1, height: float = 3.8
+    count: int, columns: int = 1, height: float = 3.8, at_ends: bool = False
 ) -> Iterator[tuple[Figure, list[Axes]]]:
     """Yield a figure of `count` panels, at most `columns` per row, each `height` inches high.
 
-    The width is that of matplotlib's ``figure.figsize``. What is labelled inside the panels is
-    named in one legend below them.
+    The width is that of matplotlib's ``figure.figsize``; the style scales the height. What is
+    labelled inside the panels is named in one legend below them. With `at_ends` few lines are named
+    at their right ends instead, where there is room.
     """
-    width = mpl.rcParams["figure.figsize"][0]
-    rows = -(-count // max(1, min(columns, int(width / _NARROWEST))))
+    style = _style.get()
+    width = figure_width()
+    rows = -(-count // max(1, min(columns, int(width / style.narrowest))))
     columns = -(-count // rows)
-    with mpl.rc_context(_RC):
-        figure = Figure(figsize=(width, height * rows), layout="constrained")
+    with mpl.rc_context(_rc(style)):
+        figure = Figure(figsize=(width, style.height * height * rows), layout="constrained")
+        pad = 0.7 * style.text / 72
+        engine: Any = figure.get_layout_engine()
+        engine.set(w_pad=pad, h_pad=pad)
         grid = list(figure.subplots(rows, columns, squeeze=False).ravel())
         axes, unused = grid[:count], grid[count:]
         for axis in unused:
             axis.set_axis_off()
         yield figure, axes
-        _legend_below(figure, axes)
+        for axis in axes:
+            # Title and numbers take a fifth of a panel's height.
+            axis.set_ylabel(wrapped(axis.get_ylabel(), 0.8 * style.height * height, style.text))
+        name_lines(figure, axes, style.small, at_ends)
 
 
 def backend_look(name: str) -> Look:
@@ -136,7 +208,7 @@ def precision_points(precision: str) -> Look:
     return {
         "linestyle": DASHES[own],
         "fillstyle": FILLS[own % len(FILLS)],
-        "markersize": 5 + 3 * (own // len(FILLS)),
+        "markersize": marker_size(3 * (own // len(FILLS))),
     }
 
 
@@ -164,14 +236,9 @@ def dimension_axis(axes: Axes, dimensions: Sequence[int]) -> None:
     """Make the x axis one of dimensions: logarithmic, with those measured as its ticks."""
     ticks = sorted(set(dimensions))
     axes.set_xscale("log", base=2)
-    shown = [
-        d
-        for i, d in enumerate(ticks)
-        if i in (0, len(ticks) - 1) or (ticks[-1] / d > 1.25 and d / ticks[i - 1] > 1.2)
-    ]
-    axes.xaxis.set_major_locator(FixedLocator(shown))
     # Every measured dimension has a tick; those too close to a neighbour have no number.
-    axes.xaxis.set_minor_locator(FixedLocator([d for d in ticks if d not in shown]))
+    axes.xaxis.set_major_locator(Dimensions(ticks))
+    axes.xaxis.set_minor_locator(Dimensions(ticks, numbered=False))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_xlabel("dimension")
@@ -184,20 +251,9 @@ def plain_log(axes: Axes, axis: str, wide: float = 300) -> None:
     """
     getattr(axes, f"set_{axis}scale")("log")
     which = getattr(axes, f"{axis}axis")
-    low, high = getattr(axes, f"get_{axis}lim")()
-    which.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < wide else (1,)))
+    which.set_major_locator(Decades(wide))
     which.set_minor_locator(NullLocator())
-    which.set_major_formatter(
-        FuncFormatter(
-            lambda value, _: (
-                f"{value / 1_000_000:,g}M"
-                if value >= 1_000_000
-                else f"{value / 1000:,g}k"
-                if value >= 10_000
-                else f"{value:,.10g}"
-            )
-        )
-    )
+    which.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
 
 
 def set_titles(
@@ -207,12 +263,24 @@ def set_titles(
 
     A dataset and encoder that all panels share become the title of the figure.
     """
-    headings = [heading(part) for part in parts]
+    style, headings = _style.get(), [heading(part) for part in parts]
     shared = len(set(headings)) == 1
     if shared:
-        figure.suptitle(headings[0])
+        figure.suptitle(wrapped(headings[0], figure.get_figwidth() - 0.4, style.title))
     for axis, above, text in zip(axes, headings, texts or [""] * len(headings), strict=True):
-        axis.set_title("\n".join(filter(None, ["" if shared else above, text])))
+        set_title(axis, "\n".join(filter(None, ["" if shared else above, text])))
+
+
+def set_title(axis: Axes, text: str) -> None:
+    """Title a panel in lines that fit its width."""
+    axis.set_title(wrapped(text, panel_width(axis) - 0.4, _style.get().text))
+
+
+def panel_width(axis: Axes) -> float:
+    """Return the inches that a panel has with its numbers and labels."""
+    place = axis.get_subplotspec()
+    columns = place.get_gridspec().ncols if place else 1
+    return float(axis.figure.get_figwidth() / columns)  # type: ignore[union-attr]
 
 
 def heading(part: pd.DataFrame) -> str:
@@ -223,10 +291,10 @@ def heading(part: pd.DataFrame) -> str:
 
 
 def fitted(title: str) -> str:
-    """Return a title in at most two lines that fit a panel."""
+    """Return the end of a title that is too long, as that of a path tells most."""
     title = title if len(title) < 76 else f"…{title[-74:]}"
     # A path may hold a dollar sign, which would begin a formula.
-    return textwrap.fill(title, 44).replace("$", r"\$")
+    return title.replace("$", r"\$")
 
 
 def needed(frame: pd.DataFrame, what: str) -> pd.DataFrame:
@@ -234,24 +302,3 @@ def needed(frame: pd.DataFrame, what: str) -> pd.DataFrame:
     if frame.empty:
         raise NothingToShow(f"the table has {what}, so there is nothing to draw")
     return frame
-
-
-def _legend_below(figure: Figure, axes: Sequence[Axes]) -> None:
-    handles: dict[str, Any] = {}
-    for axis in axes:
-        for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
-            handles.setdefault(name, handle)
-    if not handles:
-        return
-    width, height = figure.get_size_inches()
-    # Inches of the longest entry: the handle, and letters of about half the text's size.
-    entry = 0.75 + max(map(len, handles)) * 0.54 * SMALL / 72
-    rows = -(-len(handles) // max(1, int(width / entry)))
-    figure.legend(
-        handles.values(),
-        handles.keys(),
-        loc="outside lower center",
-        ncols=-(-len(handles) // rows),
-        handlelength=4,
-    )
-    figure.set_figheight(height + 0.1 + 1.5 * rows * SMALL / 72)

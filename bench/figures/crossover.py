@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from bench.analysis.crossing import MOST_TIMES, RECALL, Crossing, crossings
 from bench.backends import REFERENCE
 from bench.errors import NothingToShow
-from bench.figures._style import SMALL, backend_look, panels, plain_log, set_titles
+from bench.figures._style import backend_look, marker_size, panels, plain_log, set_titles, small
 from bench.results.rows import base_dataset
 
 TITLE = "From how many documents on an index beats the exhaustive scan, per dimension"
@@ -26,6 +27,7 @@ CAPTION = (
 )
 PARTS = True
 MOST_PANELS = 8
+REFERENCE_NAME = f"{REFERENCE} (exhaustive scan)"
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -44,7 +46,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         places = np.linspace(0, len(keys) - 1, MOST_PANELS).round().astype(int)
         keys = [keys[place] for place in places]
     base = base_dataset(frame)
-    with panels(len(keys), columns=4, height=2.8) as (figure, axes):
+    with panels(len(keys), columns=4, height=2.8, at_ends=True) as (figure, axes):
         for axis, key in zip(axes, keys, strict=True):
             _draw(axis, found[key])
         parts = [
@@ -57,7 +59,7 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 def _draw(axis: Axes, found: list[Crossing]) -> None:
     scan = found[0].scan
-    _line(axis, scan, REFERENCE, f"{REFERENCE} (exhaustive scan)")
+    _line(axis, scan, REFERENCE, REFERENCE_NAME)
     reach = [each for each in found if each.is_beyond]
     if reach:
         last = max(reach, key=lambda each: each.documents)
@@ -81,7 +83,8 @@ def _line(axis: Axes, line: pd.Series, backend: str, name: str) -> None:
 
 def _onward(axis: Axes, line: pd.Series, documents: float, ms: float, backend: str) -> None:
     ends = [line.index[-1], documents], [line.iloc[-1], ms]
-    axis.plot(*ends, color=backend_look(backend)["color"], linestyle="--")
+    name = f"_{REFERENCE_NAME if backend == REFERENCE else backend}"
+    axis.plot(*ends, color=backend_look(backend)["color"], linestyle="--", label=name)
 
 
 def _ring(axis: Axes, each: Crossing, above: bool) -> None:
@@ -89,7 +92,7 @@ def _ring(axis: Axes, each: Crossing, above: bool) -> None:
         [each.documents],
         [each.ms],
         marker="o",
-        markersize=11,
+        markersize=marker_size(6),
         fillstyle="none",
         linestyle="none",
         color=backend_look(each.backend)["color"],
@@ -102,6 +105,7 @@ def _ring(axis: Axes, each: Crossing, above: bool) -> None:
         textcoords="offset points",
         ha="center",
         va="bottom" if above else "top",
-        fontsize=SMALL,
+        fontsize=small(),
         color=backend_look(each.backend)["color"],
+        path_effects=[withStroke(linewidth=2, foreground="white")],
     )

@@ -19,6 +19,7 @@ from bench.figures._style import (
     precision_look,
     reducer_look,
     reducer_name,
+    set_title,
     variant_look,
 )
 from bench.reducers import LEARNED, PREFIX
@@ -51,7 +52,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     ]
     if not drawn:
         raise NothingToShow("the table has one reducer and one precision, so nothing to compare")
-    with panels(len(drawn), columns=2, height=4) as (figure, axes):
+    with panels(len(drawn), columns=2, height=4, at_ends=True) as (figure, axes):
         for axis, (part, text, lines) in zip(axes, drawn, strict=True):
             for name, line, style in lines:
                 _draw_line(axis, line, name, style)
@@ -59,7 +60,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             axis.set_ylim(bottom=0)
             axis.set_xlabel("bytes per vector")
             axis.set_ylabel(quality_of(part).label)
-            axis.set_title(f"{fitted(str(part['dataset'].iloc[0]))}\n{text}")
+            set_title(axis, f"{fitted(str(part['dataset'].iloc[0]))}\n{text}")
     return figure
 
 

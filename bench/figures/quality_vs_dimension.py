@@ -36,7 +36,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     """
     needed(exact_rows(frame), "no row of the exact pass")
     parts = [part for _, part in groups(frame) if len(exact_rows(part))]
-    with panels(len(parts), columns=2, height=4) as (figure, axes):
+    with panels(len(parts), columns=2, height=4, at_ends=True) as (figure, axes):
         for axis, part in zip(axes, parts, strict=True):
             table = dimension_table(part)
             own = truncation(table)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,23 +11,27 @@ from matplotlib.figure import Figure
 from bench.analysis.labels import labels
 from bench.figures._style import (
     MOST_SHAPES,
-    SMALL,
     backend_look,
     needed,
+    panel_width,
     panels,
     plain_log,
     set_titles,
+    small,
 )
+from bench.figures._text import high, inches, wrapped
 from bench.results.rows import groups, pareto, quality_of, timed, two_stage
 
 TITLE = "Quality against latency, with the Pareto front"
 CAPTION = (
     "Up and to the left is better. Points on the front are undominated: "
     "no configuration is both better and faster. "
-    "The list at the right names the numbered points. "
+    "The list beside the points, or below them, names the numbered ones. "
     "Points of the front that nearly coincide share a number."
 )
 _MOST_NUMBERS = 12
+_MOST_BESIDE = 0.45
+"""Share of the panel's width that the list of names may take beside it."""
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -78,14 +84,29 @@ def _front(axis: Axes, part: pd.DataFrame, column: str) -> None:
             xytext=(-4, 5),
             textcoords="offset points",
             ha="right",
-            fontsize=SMALL,
+            fontsize=small(),
             fontweight="bold",
         )
-    names = "\n".join(f"{number}  {named[i]}" for number, i in enumerate(numbered.index, 1))
-    axis.text(
-        1.01, 1.0, names, transform=axis.transAxes, va="top", fontsize=SMALL, linespacing=1.4,
-        parse_math=False,
+    _list(axis, [f"{number}  {named[i]}" for number, i in enumerate(numbered.index, 1)])
+
+
+def _list(axis: Axes, names: list[str]) -> None:
+    """Write the names right of the panel, or below it if they would take too much of its width."""
+    width = panel_width(axis)
+    if max(inches(name, small()) for name in names) < _MOST_BESIDE * width:
+        axis.text(
+            1.01, 1.0, "\n".join(names), transform=axis.transAxes, va="top", fontsize=small(),
+            linespacing=1.4, parse_math=False,
+        )  # fmt: skip
+        return
+    text = "\n".join(wrapped(name, 0.8 * width, small()) for name in names)
+    axis.annotate(
+        text, xy=(0, 0), xycoords=("axes fraction", axis.xaxis.label), xytext=(0, -5),
+        textcoords="offset points", va="top", fontsize=small(), linespacing=1.25,
+        annotation_clip=False, parse_math=False,
     )  # fmt: skip
+    figure: Any = axis.figure
+    figure.set_figheight(figure.get_figheight() + high(text, small()))
 
 
 def _apart(front: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from bench.figures._style import (
     MOST_SHAPES,
@@ -49,7 +50,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         shown = {dims[place] for place in places}
         parts = [(dim, part) for dim, part in parts if dim in shown]
         said = f"one of {len(shown)} shown of {len(dims)}; "
-    with panels(len(parts), columns=4, height=2.4) as (figure, axes):
+    with panels(len(parts), columns=4, height=2.4, at_ends=True) as (figure, axes):
         for axis, (_, part) in zip(axes, parts, strict=True):
             for (backend, precision), points in part.groupby(["backend", "precision"], sort=False):
                 style = backend_look(str(backend)) | precision_points(str(precision))
@@ -66,6 +67,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             axis.set_xlim(low, high)
             plain_log(axis, "x", wide=30)
             axis.set_ylim(min(0.0, rows["ann_recall_at_10"].min()), 1.06)
+            axis.yaxis.set_major_locator(MaxNLocator(4, steps=[2, 2.5, 5, 10], min_n_ticks=3))
             axis.set_xlabel("QPS, one client")
             axis.set_ylabel("ANN recall@10")
         set_titles(

@@ -57,7 +57,7 @@ _HELD_SECONDS = 1.0
 _DICTIONARIES = ["trial_id", "query_id", "query_group"]
 """Texts of the queries table that repeat in many rows."""
 _OF_QUALITY = [*_DICTIONARIES, "ndcg_at_10", "fidelity_at_10"]
-_OF_RELEVANT = [*_DICTIONARIES, "relevant_ranks", "relevant_grades"]
+_OF_RELEVANT = [*_DICTIONARIES, "first_relevant_rank", "relevant_ranks", "relevant_grades"]
 _SAME = [*CONFIGURATION, "dataset_fingerprint", "n_queries", "machine"]
 """Rows equal in these measured the same thing; the newest counts."""
 
