@@ -97,6 +97,13 @@ def test_a_selection_that_means_nothing_is_one_line_and_exit_status_2(measured):
     assert len(error.strip().splitlines()) == 1
 
 
+def test_diff_tells_what_changed_and_judges_nothing(measured):
+    assert "nothing differs" in bench("diff", measured, measured).stdout
+    found = json.loads(inside("diff", measured, measured, "--json"))
+    assert found["nothing"] is True
+    assert found["only_a"] == found["only_b"] == []
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_script_of_each_shell_is_printed(shell):
     text = bench("completion", shell).stdout
@@ -116,6 +123,7 @@ def test_the_script_of_each_shell_is_printed(shell):
         ("list back", "backends"),
         ("list studies reg", "regress"),
         ("list figures los", "loss"),
+        ("dif", "diff"),
     ],
 )
 def test_a_shell_is_offered_what_a_value_may_be(words, offered):
@@ -147,6 +155,7 @@ def test_standard_output_holds_the_answer_alone(measured, tmp_path):
     for verb in (
         ["verdict", measured],
         ["compare", measured, measured],
+        ["diff", measured, measured],
     ):
         assert json.loads(inside(*verb, "--json"))
     exported = inside("export", measured, "--format", "trec", "--out", tmp_path / "t")
