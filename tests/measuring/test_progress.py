@@ -29,6 +29,8 @@ def test_the_best_is_the_smallest_then_the_fastest_that_keeps_enough():
     assert best.text == "cheapest so far that keeps 98%: faiss-hnsw 3 d ef=16, 100 B, 0.500 ms"
     best.offer(row(size=50, latency=9), trial(4, precision="int8"))
     assert "faiss-hnsw 4 d int8 ef=16, 50 B" in best.text
+    best.offer(row(size=60, latency=0.1), trial(5))
+    assert "faiss-hnsw 4 d int8" in best.text
 
 
 @pytest.mark.parametrize(
