@@ -15,6 +15,7 @@ from pathlib import Path
 from bench import registry
 from bench.backends import DATABASE, LIBRARY, SERVER, Backend
 from bench.backends._servers import Server
+from bench.report.listing import listing
 from bench.results.columns import Column
 from bench.results.derived import DERIVED
 from bench.results.schema import (
@@ -25,8 +26,6 @@ from bench.results.schema import (
     TEXT_COLUMNS,
     TRIAL_COLUMNS,
 )
-from bench.study.plan import EXACT, plan
-from bench.study.reader import load_study, shipped
 from bench.study.schema import Study
 
 
@@ -76,14 +75,7 @@ def history_table() -> str:
 
 def studies_table() -> str:
     """Return the studies that ship, with their size, as a Markdown table."""
-    rows = []
-    for name in shipped():
-        study = load_study(name)
-        trials = [trial for trial in plan(study) if trial.backend != EXACT]
-        backends = len({trial.backend for trial in trials})
-        timed = f"{len(trials)} configurations of {backends} backends"
-        dims = ", ".join(map(str, study.all_dimensions))
-        rows.append((f"`{name}`", timed, dims, ", ".join(study.dataset)))
+    rows = [(f"`{row['name']}`", *[*row.values()][1:]) for row in listing("studies")]
     return markdown_table(("study", "timed", "dimensions", "dataset"), rows)
 
 

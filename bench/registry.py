@@ -13,6 +13,7 @@ import inspect
 import pkgutil
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -32,6 +33,13 @@ def modules(family: str) -> dict[str, ModuleType]:
         for m in pkgutil.iter_modules(package.__path__)
         if not m.name.startswith("_")
     }
+
+
+def file_names(family: str) -> list[str]:
+    """Return the names of the files of ``bench/<family>`` and of its entry points; import none."""
+    folder = str(Path(__file__).parent / family)
+    ours = (m.name for m in pkgutil.iter_modules([folder]) if not m.name.startswith("_"))
+    return sorted({*ours, *entry_points(group=f"matryoshka_bench.{family}").names})
 
 
 def plugged_in(family: str) -> dict[str, Any]:

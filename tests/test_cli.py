@@ -1,6 +1,7 @@
 """The command line: every command, and one line for bad input."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +9,11 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from bench.cli import commands
 from bench.cli.options import BUDGET, COUNT, SIZE
+from bench.errors import UsageError
 from bench.figures import figures
 
 
@@ -23,6 +27,13 @@ def bench(*arguments, code=0):
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     return done
+
+
+def inside(*arguments):
+    """Return the standard output of a command that is run in this process."""
+    result = CliRunner().invoke(commands, [*map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    return result.stdout
 
 
 def test_commands_end_to_end(measured, tmp_path):
@@ -41,6 +52,127 @@ def test_commands_end_to_end(measured, tmp_path):
     assert (measured / "report.html").samefile(bench("report", measured).stdout.strip())
     assert "no regression" in bench("compare", measured, measured).stdout
     assert json.loads(bench("list", "backends", "--json").stdout)
+
+
+def test_trials_are_chosen_sorted_and_printed_in_five_forms(measured):
+    from bench.results.store import load
+
+    frame = load(measured)
+    chosen = ("--where", 'backend == "faiss-flat" and dim <= 8', "--sort", "-dim,trial_id")
+    rows = frame[(frame["backend"] == "faiss-flat") & (frame["dim"] <= 8)]
+    rows = rows.sort_values(["dim", "trial_id"], ascending=[False, True])
+    columns = ("--columns", "trial_id,dim")
+    found = json.loads(inside("show", measured, *chosen, "--json", *columns))
+    assert found == rows[["trial_id", "dim"]].to_dict("records") != []
+    whole = json.loads(inside("show", measured, *chosen, "--json"))
+    assert [each["trial_id"] for each in whole] == list(rows["trial_id"])
+    assert {"label", "pareto", *frame} == set(whole[0])
+    lines = inside("show", measured, *chosen, "--csv", *columns).splitlines()
+    assert lines == ["trial_id,dim", *(f"{i},{d}" for i, d in rows[["trial_id", "dim"]].to_numpy())]
+    table = inside("show", measured, *chosen, *columns)
+    assert all(trial in table for trial in rows["trial_id"])
+    assert f"{len(rows)} of {len(frame)} trials, by -dim, trial_id" in table
+    assert inside("show", measured, *chosen, "--markdown").count("\n") == len(rows) + 2
+    assert "\\toprule" in inside("show", measured, *chosen, "--latex")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--where", "dimm<8"], "did you mean 'dim'"),
+        (["--where", "dim.x"], "not allowed"),
+        (["--sort", "-latency_p50"], "no column is called 'latency_p50'"),
+        (["--columns", "dim,,k"], "not a list of comma-separated columns"),
+        (["--columns", "precison", "--csv"], "did you mean 'precision'"),
+    ],
+)
+def test_a_selection_that_means_nothing_is_named(measured, arguments, says):
+    result = CliRunner().invoke(commands, ["show", str(measured), *arguments])
+    error = result.exception
+    message = result.stderr if isinstance(error, SystemExit) else str(error)
+    assert isinstance(error, SystemExit | UsageError)
+    assert says in message
+
+
+def test_a_selection_that_means_nothing_is_one_line_and_exit_status_2(measured):
+    error = bench("show", measured, "--where", "dim.x == 3", code=2).stderr
+    assert "'dim.x' is not allowed" in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_diff_tells_what_changed_and_judges_nothing(measured):
+    assert "nothing differs" in bench("diff", measured, measured).stdout
+    found = json.loads(inside("diff", measured, measured, "--json"))
+    assert found["nothing"] is True
+    assert found["only_a"] == found["only_b"] == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_of_each_shell_is_printed(shell):
+    text = bench("completion", shell).stdout
+    assert "matryoshka-bench" in text
+    assert f"_MATRYOSHKA_BENCH_COMPLETE={shell}_complete" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("show x --sort latency_ms_p5", "latency_ms_p50"),
+        ("show x --columns dim,-preci", "dim,-precision"),
+        ("show x --columns end_to", "end_to_end_ms_p50"),
+        ("recommend x --limit build_s", "build_seconds="),
+        ("run quick", "quickstart"),
+        ("check faiss-h", "faiss-hnsw"),
+        ("list back", "backends"),
+        ("list studies reg", "regress"),
+        ("list figures los", "loss"),
+        ("dif", "diff"),
+    ],
+)
+def test_a_shell_is_offered_what_a_value_may_be(words, offered):
+    asked = f"matryoshka-bench {words}"
+    environment = {
+        "COMP_WORDS": asked,
+        "COMP_CWORD": str(len(words.split())),
+        "_MATRYOSHKA_BENCH_COMPLETE": "bash_complete",
+    }
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "bench"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )
+    assert f"plain,{offered}" in done.stdout.splitlines()
+    # A key press waits for it: what is slow to import is left out.
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not {"pandas", "matplotlib", "faiss", "torch", "scipy"} & loaded
+
+
+def test_standard_output_holds_the_answer_alone(measured, tmp_path):
+    study = measured.parent / "study.toml"
+    again = bench("run", study, "--out", measured)
+    assert again.stdout.lstrip().startswith("vectors:")
+    assert "measured already" in again.stderr
+    assert "measured already" not in again.stdout
+    for verb in (
+        ["verdict", measured],
+        ["compare", measured, measured],
+        ["diff", measured, measured],
+    ):
+        assert json.loads(inside(*verb, "--json"))
+    exported = inside("export", measured, "--format", "trec", "--out", tmp_path / "t")
+    assert exported.endswith(f" files in {tmp_path / 't'}\n")
+    assert exported.count("\n") == 1
+
+
+def test_what_a_library_prints_goes_to_standard_error(capsys):
+    from bench.cli.options import answer_alone
+
+    with answer_alone():
+        print("noise")
+    print("answer")
+    assert capsys.readouterr() == ("answer\n", "noise\n")
 
 
 def test_a_regression_is_exit_status_1(measured, tmp_path, frame):

@@ -89,7 +89,7 @@ def compare(
     trial that `head` lacks, or that no longer ends ok, is missing. Raises UsageError if the two
     have no configuration in common, or if the data behind a name differ.
     """
-    before, after = _by_configuration(base), _by_configuration(head)
+    before, after = by_configuration(base), by_configuration(head)
     common = before.keys() & after.keys()
     if not common:
         raise UsageError(
@@ -114,7 +114,7 @@ def compare(
     for key, was in before.items():
         if was["status"] != "ok":
             continue
-        now, name = after.get(key), _name(was)
+        now, name = after.get(key), configuration_name(was)
         if now is None:
             found.missing.append(Missing(name, "not measured"))
         elif now["status"] != "ok":
@@ -124,8 +124,11 @@ def compare(
     return found
 
 
-def _by_configuration(frame: pd.DataFrame) -> dict[tuple[Any, ...], dict[str, Any]]:
-    return {tuple(row[c] for c in CONFIGURATION): row for row in frame.to_dict("records")}
+def by_configuration(frame: pd.DataFrame) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """Return the trials as records by the columns of their configuration, missing texts empty."""
+    plain = frame[list(CONFIGURATION)].astype(object)
+    keys = plain.where(plain.notna(), "").itertuples(index=False, name=None)
+    return dict(zip(keys, frame.to_dict("records"), strict=True))
 
 
 def _compare_trial(
@@ -156,7 +159,8 @@ def _compare_trial(
         found.improvements.append(change)
 
 
-def _name(configuration: dict[str, Any]) -> str:
+def configuration_name(configuration: dict[str, Any]) -> str:
+    """Return the dataset, the encoder and what is not the usual choice of a configuration."""
     parts = [
         configuration["dataset"],
         configuration["encoder"],
@@ -166,4 +170,4 @@ def _name(configuration: dict[str, Any]) -> str:
     shown = ["reducer", "reducer_params", "precision", "build_params", "search_params", "stages"]
     usual = {"reducer": PLAIN, "precision": UNCOMPRESSED}
     parts += [configuration[c] for c in shown if configuration[c] != usual.get(c, "")]
-    return " ".join(str(part) for part in parts if part)
+    return " ".join(str(part) for part in parts if part and not pd.isna(part))

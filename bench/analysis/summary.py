@@ -37,9 +37,20 @@ from bench.results.store import load_of_last_machine, load_quality
 
 MOST_OF_FRONT = 200
 """Most rows of the Pareto front on the page."""
-_LATENCIES = ("latency_ms_p50", "latency_ms_p95")
-_OPTIONAL = ("ann_recall_at_10", "ann_recall_at_10_worst_tenth")
-"""Columns of the front that a narrow terminal leaves out, with the bounds of intervals."""
+_SPARE = (
+    "latency_ms_p95",
+    "ann_recall_at_10_worst_tenth",
+    "qps",
+    "latency_ms_p50",
+    "ann_recall_at_10",
+    "speedup_vs_exact",
+    "ann_recall_at_10",
+    "latency_ms_p95",
+    "speedup_vs_exact",
+)
+"""What a narrow terminal leaves out of the front, as in `Table.leave_out`."""
+LEAVE_OUT = tuple(ALL_COLUMNS[name].heading for name in _SPARE)
+"""The same as headings."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,9 @@ class Table:
     title: str
     headings: tuple[str, ...]
     rows: list[tuple[str, ...]]
+    leave_out: tuple[str, ...] = ()
+    """Headings of what a narrow terminal leaves out, in that order: a column with intervals loses
+    them first, and goes where it is named again."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +112,14 @@ class Section:
     def tables(self, wide: bool = True, most: int | None = None) -> list[Table]:
         """Return the tables: quality by dimension, other reducers, equal quality, Pareto front.
 
-        `wide` adds columns and intervals; `most` is how many rows of the front are shown.
+        `wide` adds intervals and settings to equal quality; `most` is how many rows of the front
+        are shown.
         """
         found = [*_dimensions(self.frame)] if len(exact_rows(self.frame)) else []
         equal, best = equal_quality(self.frame, self.kept), front(self.frame)
         if len(equal):
             found.append(_equal_quality(self.frame, self.kept, equal, wide))
-        return [*found, *([_front(self.frame, best, wide, most)] if len(best) else [])]
+        return [*found, *([_front(self.frame, best, most)] if len(best) else [])]
 
     def published(self) -> list[Table]:
         """Return the share kept beside published ones, of other models and benchmarks."""
@@ -210,23 +225,25 @@ def _dimensions(frame: pd.DataFrame) -> list[Table]:
     for dim, row in own.iterrows():
         cells = [
             str(dim),
-            _interval(row["quality"], row["low"], row["high"]),
-            _share(row["retained"], row["retained_low"], row["retained_high"]),
+            interval(row["quality"], row["low"], row["high"]),
+            share(row["retained"], row["retained_low"], row["retained_high"]),
         ]
         if len(subsets):
             found = subsets.loc[dim] if dim in subsets.index else None
-            cells.append("–" if found is None else _interval(*found[["median", "low", "high"]]))
+            cells.append("–" if found is None else interval(*found[["median", "low", "high"]]))
         for control in controls.values():
             found = control.loc[dim] if dim in control.index else None
             cells.append("–" if found is None else _range(found))
         rows.append((*cells, f"{row['bytes']:,.0f}"))
     for _, row in bm25_rows(frame).tail(1).iterrows():
-        shown = _interval(row[quality.column], row[quality.low], row[quality.high])
+        shown = interval(row[quality.column], row[quality.low], row[quality.high])
         kept = (row[c] for c in (quality.retained, quality.retained_low, quality.retained_high))
         blank = ["–"] * (len(headings) - 3)
-        rows.append(("BM25", shown, _share(*kept), *blank, "–"))
+        rows.append(("BM25", shown, share(*kept), *blank, "–"))
     title = f"What a dimension costs: {quality.label} of exact search"
-    tables = [Table(title, (*headings, "bytes"), rows)]
+    # Bytes are four per dimension; of a control the interval is the least interesting.
+    spare = ("bytes", *headings[:2:-1])
+    tables = [Table(title, (*headings, "bytes"), rows, spare)]
     others = curves(table, ROTATION, LEARNED)
     if others:
         lines = []
@@ -235,7 +252,7 @@ def _dimensions(frame: pd.DataFrame) -> list[Table]:
             lines.append((str(dim), number(row["quality"]), *map(number, values)))
         names = [name.replace("_", " ") for name in others]
         title = f"Other ways to shorten a vector: {quality.label} of exact search"
-        tables.append(Table(title, ("dim", "truncation", *names), lines))
+        tables.append(Table(title, ("dim", "truncation", *names), lines, tuple(names[::-1])))
     return tables
 
 
@@ -262,7 +279,10 @@ def _equal_quality(
         "Equal quality: the fastest that is shown to keep so much, "
         f"bounds for {kept.attrs['among']} configurations at once"
     )
-    return Table(title, ("index", *(f"{level:.0%} kept" for level in LEVELS)), rows)
+    levels = [f"{level:.0%} kept" for level in LEVELS]
+    columns = zip(levels, zip(*(row[1:] for row in rows), strict=True), strict=True)
+    empty = [level for level, cells in columns if {*cells} == {"–"}]
+    return Table(title, ("index", *levels), rows, (*empty, levels[-1], levels[0]))
 
 
 def _cost(row: pd.Series, name: str, wide: bool) -> str:
@@ -278,29 +298,29 @@ def _cost(row: pd.Series, name: str, wide: bool) -> str:
     return f"{text} ({settings})" if settings else text
 
 
-def _front(frame: pd.DataFrame, best: pd.DataFrame, wide: bool, most: int | None) -> Table:
+def _front(frame: pd.DataFrame, best: pd.DataFrame, most: int | None) -> Table:
     quality, shown = quality_of(frame), worth_showing(best)
     # Evenly along the front, both ends included: the fastest alone do not show what quality costs.
     shown = evenly(shown, most or MOST_OF_FRONT)
     named = labels(frame, shown.index)
-    listed = [c for c in ALL_COLUMNS.values() if c.heading and (wide or c.name not in _OPTIONAL)]
+    listed = [c for c in ALL_COLUMNS.values() if c.heading]
     rows = []
     for i, row in shown.iterrows():
         kept = (row[c] for c in (quality.retained, quality.retained_low, quality.retained_high))
-        cells = [named[i], number(row[quality.column]), _share(*kept)]
+        cells = [named[i], number(row[quality.column]), share(*kept)]
         for column in listed:
-            value = number(row[column.name], column.form)
-            # A terminal has no room for every interval: times have theirs on the page.
-            if column.interval and wide and not (most and column.name in _LATENCIES):
-                bounds = (row[f"{column.name}_low"], row[f"{column.name}_high"])
-                value += f" [{', '.join(number(bound, column.form) for bound in bounds)}]"
-            cells.append(value)
+            if column.interval:
+                low, high = (row[f"{column.name}_{side}"] for side in ("low", "high"))
+                cells.append(interval(row[column.name], low, high, column.form))
+            else:
+                cells.append(number(row[column.name], column.form))
         rows.append(tuple(cells))
     some = f" ({len(shown)} of {len(best)} shown)" if len(best) > len(shown) else ""
     return Table(
         f"Pareto-optimal in {quality.label}, latency and bytes per vector{some}",
         ("configuration", quality.label, "keeps % [95 %]", *(c.heading for c in listed)),
         rows,
+        LEAVE_OUT,
     )
 
 
@@ -309,16 +329,18 @@ def number(value: float, form: str = ".3f") -> str:
     return "–" if pd.isna(value) else format(value, form)
 
 
-def _interval(value: float, low: float, high: float) -> str:
-    return f"{number(value)} [{number(low)}, {number(high)}]"
+def interval(value: float, low: float, high: float, form: str = ".3f") -> str:
+    """Return a figure with its bounds as text: ``0.316 [0.282, 0.349]``."""
+    return "{} [{}, {}]".format(*(number(x, form) for x in (value, low, high)))
 
 
-def _share(value: float, low: float, high: float) -> str:
+def share(value: float, low: float, high: float) -> str:
+    """Return a share with its bounds in per cent, as text: ``97.8 [94.9, 101.0]``."""
     values = (number(100 * x, ".1f") for x in (value, low, high))
     return "{} [{}, {}]".format(*values)
 
 
 def _range(row: pd.Series) -> str:
     if row["seeds"] == 1:
-        return _interval(row["quality"], row["low"], row["high"])
+        return interval(row["quality"], row["low"], row["high"])
     return f"{number(row['quality'])}, {number(row['low'])}–{number(row['high'])}"

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from bench import __version__
-from bench.cli import deciding, measuring, reading
+from bench.cli import comparing, completing, deciding, measuring, reading, showing
 from bench.errors import UsageError
 
 
@@ -20,7 +20,7 @@ def main() -> None:
     # A large table makes millions of objects and no cycles: the collector would take a tenth.
     gc.set_threshold(200_000, 1_000, 1_000)
     try:
-        code = commands(standalone_mode=False, prog_name="matryoshka-bench")
+        code = commands(standalone_mode=False, prog_name=completing.PROGRAM)
     except UsageError as error:
         if "--debug" in sys.argv[1:]:
             traceback.print_exc()
@@ -74,7 +74,7 @@ def commands(debug: bool) -> None:
 for verb in (
     measuring.run_command,
     deciding.advise_command,
-    reading.show_command,
+    showing.show_command,
     reading.figures_command,
     reading.report_command,
     reading.recommend_command,
@@ -83,7 +83,9 @@ for verb in (
     reading.deploy_command,
     measuring.train_command,
     measuring.check_command,
-    reading.compare_command,
+    comparing.compare_command,
+    comparing.diff_command,
     reading.list_command,
+    completing.completion_command,
 ):
     commands.add_command(verb)

@@ -9,6 +9,7 @@ import click
 from bench.cli.options import (
     BUDGET,
     FOLDER,
+    answer_alone,
     documents_option,
     json_option,
     max_memory_option,
@@ -79,16 +80,17 @@ def advise_command(
         queries_per_second=qps,
     )
     names = [name.strip() for name in backends.split(",")] if backends else None
-    found = advise(
-        dataset,
-        encoder,
-        wanted,
-        out=out,
-        backends=names,
-        seconds=budget,
-        prices=prices,
-        progress=not quiet,
-    )
+    with answer_alone():
+        found = advise(
+            dataset,
+            encoder,
+            wanted,
+            out=out,
+            backends=names,
+            seconds=budget,
+            prices=prices,
+            progress=not quiet,
+        )
     if as_json:
         print_json(found.to_json())
     else:

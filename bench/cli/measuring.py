@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 
-from bench.cli.options import FOLDER, Numbers, json_option, print_json
+from bench.cli.completing import complete_backend, complete_study
+from bench.cli.options import FOLDER, Numbers, answer_alone, json_option, print_json
 from bench.errors import NotInstalled, UsageError
 
 
 @click.command("run")
-@click.argument("study", metavar="STUDY.toml")
+@click.argument("study", metavar="STUDY.toml", shell_complete=complete_study)
 @click.option("--out", type=FOLDER, help="Results folder.  [default: results/NAME]")
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a key of the study."
@@ -37,9 +38,12 @@ def run_command(
     from bench.measuring.runner import run
 
     if dry_run:
-        print("\n".join(foretell(study, out, overrides).lines()))
+        with answer_alone():
+            told = foretell(study, out, overrides)
+        print("\n".join(told.lines()))
         return
-    frame = run(study, out, overrides, progress=not quiet, retry=retry)
+    with answer_alone():
+        frame = run(study, out, overrides, progress=not quiet, retry=retry)
     if not quiet:
         from bench.analysis.summary import summarise
         from bench.report.terminal import show
@@ -112,27 +116,32 @@ def train_command(
                 f"--{min(unfit)} is for adaptors; "
                 "--form model uses the loss of sentence-transformers"
             )
-        print(
-            "\n".join(
-                train_model(
-                    dataset, encoder, out, own_corpus=own_corpus, progress=progress, **given
-                )
+        with answer_alone():
+            lines = train_model(
+                dataset, encoder, out, own_corpus=own_corpus, progress=progress, **given
             )
-        )
+        print("\n".join(lines))
     else:
         from bench.training.adaptor import train
         from bench.training.fitting import Settings
 
         dense = given.pop("dense", None)
         settings = Settings(form=form, **given)
-        trained = train(
-            dataset, encoder, out, settings, own_corpus=own_corpus, dense=dense, progress=progress
-        )
+        with answer_alone():
+            trained = train(
+                dataset,
+                encoder,
+                out,
+                settings,
+                own_corpus=own_corpus,
+                dense=dense,
+                progress=progress,
+            )
         print("\n".join(trained.lines()))
 
 
 @click.command("check")
-@click.argument("backend")
+@click.argument("backend", shell_complete=complete_backend)
 @json_option
 def check_command(backend: str, as_json: bool) -> None:
     """Check a backend against the rules for all backends; exit status 1 if it breaks one."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +156,13 @@ documents_option = click.option(
 prices_option = click.option(
     "--prices", type=FOLDER, help="Price list, TOML.  [default: an example]"
 )
+
+
+@contextlib.contextmanager
+def answer_alone() -> Iterator[None]:
+    """Send what libraries print to standard error, so that standard output holds the answer."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
 
 
 def print_json(value: Any) -> None:

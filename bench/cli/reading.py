@@ -1,12 +1,12 @@
-"""The verbs that read results: show, figures, report, recommend, verdict, export, compare; list."""
+"""The verbs that read results: figures, report, recommend, verdict, export, deploy; list."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from bench.cli.completing import complete_limit, complete_member
 from bench.cli.options import (
     FOLDER,
     FORMATS,
@@ -24,22 +24,6 @@ from bench.cli.options import (
 )
 from bench.errors import UsageError, near_miss
 from bench.report.listing import KINDS, listing, print_rows
-
-
-@click.command("show")
-@results_argument
-@margin_option
-@json_option
-def show_command(results: Path, margin: float, as_json: bool) -> None:
-    """Print the quality at each dimension and the Pareto-optimal configurations."""
-    from bench.analysis.summary import summarise
-    from bench.report.terminal import as_records, show
-    from bench.results.store import load
-
-    if as_json:
-        print_json(as_records(load(results)))
-    else:
-        show(summarise(results, margin=margin))
 
 
 @click.command("figures")
@@ -133,6 +117,7 @@ def report_command(
     "limits",
     multiple=True,
     metavar="COLUMN=VALUE",
+    shell_complete=complete_limit,
     help="Worst value allowed in a column of the table, as in build_seconds=60.",
 )
 @documents_option
@@ -259,37 +244,9 @@ def deploy_command(results: Path, trial_id: str, out: Path | None) -> None:
     print(deploy(results, trial_id, out or folder_of(results) / "deploy" / trial_id))
 
 
-@click.command("compare")
-@click.argument("baseline", type=FOLDER)
-@click.argument("head", type=FOLDER)
-@json_option
-def compare_command(baseline: Path, head: Path, as_json: bool) -> None:
-    """List regressions from a baseline; exit status 1 if there is one or a trial is missing."""
-    from bench.analysis.regression import compare
-    from bench.results.store import load
-
-    found = compare(load(baseline), load(head))
-    if as_json:
-        print_json({"ok": found.ok, **asdict(found)})
-    else:
-        for title, entries in (
-            ("regressions", found.regressions),
-            ("missing", found.missing),
-            ("improvements", found.improvements),
-        ):
-            if entries:
-                lines = (entry.text for entry in entries)
-                print(f"{title} ({len(entries)}):", *lines, sep="\n  ")
-        print(*found.notes, sep="\n", end="\n" if found.notes else "")
-        verdict = "no regression" if found.ok else "REGRESSION"
-        print(f"{found.compared} trials compared: {verdict}")
-    if not found.ok:
-        raise click.exceptions.Exit(1)
-
-
 @click.command("list")
 @click.argument("kind", type=click.Choice(KINDS))
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_member)
 @click.option("--long", "as_blocks", is_flag=True, help="Print every fact of each entry.")
 @json_option
 def list_command(kind: str, name: str | None, as_blocks: bool, as_json: bool) -> None:

@@ -1,20 +1,31 @@
-"""Progress of a run: the trial under way, how many are left, and the estimated time."""
+"""Progress of a run: the trial under way, how many are left, the best so far."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import TracebackType
+from typing import Any
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from rich.table import Column
+from rich.text import Text
+
+from bench.measuring.best import Best
+from bench.study.plan import Trial
+
+
+class _Bar(Bar):
+    """A bar with a line of its own for the best so far, which has no room beside it."""
+
+    best = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        if self.best:
+            yield Text(self.best, no_wrap=True, overflow="ellipsis", style="dim")
 
 
 class Progress:
@@ -24,17 +35,22 @@ class Progress:
         self.total = total
         self.label = ""
         self.counts = Counter[str]()
+        self.best = Best()
         self.console = Console(stderr=True, quiet=not show)
         if held:
             self.console.print(f"{held} trials are measured already, {total} are left")
-        self.bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
+        # What runs gives way to the figures in a narrow terminal.
+        label = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+        whole = Column(no_wrap=True)
+        self.bar = _Bar(
+            TextColumn("{task.description}", table_column=label, markup=False),
+            BarColumn(bar_width=12),
+            TextColumn("{task.completed:.0f} of {task.total:.0f}", table_column=whole),
+            TextColumn("· {task.remaining:.0f} left in", table_column=whole),
+            TimeRemainingColumn(elapsed_when_finished=True),
             TextColumn("·"),
             TimeElapsedColumn(),
-            TextColumn("· left"),
-            TimeRemainingColumn(elapsed_when_finished=True),
+            expand=True,
             console=self.console,
             disable=not (show and self.console.is_terminal),
         )
@@ -68,16 +84,19 @@ class Progress:
         """Show how much of the work under way is done."""
         self.bar.update(self.task, description=f"{self.label}, {done / max(total, 1):.0%}")
 
-    def finished(self, status: str) -> None:
-        """Count one trial."""
+    def finished(self, row: Mapping[str, Any], trial: Trial) -> None:
+        """Count one trial, of which `row` is the row in the table."""
         before = self.counts.total()
-        self.counts[status] += 1
+        self.counts[row["status"]] += 1
+        self.best.offer(row, trial)
+        self.bar.best = self.best.text
         self.bar.advance(self.task)
         if (
             not self.console.is_terminal
             and before * 10 // self.total != (before + 1) * 10 // self.total
         ):
-            self.console.print(f"{before + 1} of {self.total} trials: {self._summary()}")
+            told = f"{before + 1} of {self.total} trials: {self._summary()}"
+            self.say(["; ".join(filter(None, [told, self.best.text]))])
 
     def _summary(self) -> str:
         return (

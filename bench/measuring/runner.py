@@ -381,7 +381,7 @@ class _Run:
         brief = trial.backend == EXACT or row["status"] in NOT_TIMED
         self.store.add(row, columns, rankings, hold=brief)
         self.rows[event.trial_id] = row
-        self.progress.finished(row["status"])
+        self.progress.finished(row, trial)
 
     def _leave_out(self, work: Workload, group: dict[str, Trial], status: str, reason: str) -> None:
         for trial_id, trial in group.items():

@@ -2,76 +2,118 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+import re
+import textwrap
+from collections.abc import Iterable
 
 import pandas as pd
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from bench.analysis import summary
-from bench.analysis.labels import labels
-from bench.analysis.summary import Summary
-from bench.analysis.tables import front
-from bench.results.rows import groups
+from bench.analysis.labels import dims_text
+from bench.analysis.summary import Section, Summary, Table, number
+from bench.analysis.tables import curves, dimension_table, subset_band, truncation
+from bench.report.console import stdout_console
+from bench.report.fitting import print_table
+from bench.results.rows import exact_rows, quality_of
 
 ROWS = 16
 """Most rows of the Pareto front."""
-WIDTH = 124
-"""Columns if the output is not a terminal."""
 ROOMY = 120
-"""Columns needed for recall and intervals beside the rest."""
+"""Columns needed for settings and intervals in the table of equal quality."""
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_NUMBER_AND_UNIT = re.compile(r"(\d[%.)]*) (d|ms|MB|%|bytes)\b")
+"""What stays on one line."""
+_TIED = "\u00a0"
 
 
 def show(found: Summary, console: Console | None = None) -> None:
-    """Print a summary as tables and sentences, one block per dataset and encoder."""
-    console = console or Console()
-    if not console.is_terminal:
-        console.width = max(console.width, WIDTH)
-    wide = console.width >= ROOMY
+    """Print a summary as tables and sentences, one block per dataset and encoder.
+
+    Nothing is wider than the console; what that leaves out is said at the end.
+    """
+    console = console or stdout_console()
+    left_out: list[str] = []
     for section in found.sections:
         encoder = f" with [bold]{escape(section.encoder)}[/bold]" if section.encoder else ""
         console.print(
             f"\n[bold]{escape(section.dataset)}[/bold]{encoder}: {section.size}", highlight=False
         )
         console.print(f"[dim]{escape(section.machine)}[/dim]", highlight=False)
-        for table in section.tables(wide, ROWS):
-            console.print(_table(table, wide))
-        for sentence in section.sentences:
-            console.print(f"• {escape(sentence)}", highlight=False)
+        for table in (*spark_lines(section), *section.tables(console.width >= ROOMY, ROWS)):
+            left_out += print_table(table, console)
+        if section.sentences:
+            console.print()
+            _print_sentences(section.sentences, console)
     for table in found.side_by_side():
-        console.print(_table(table, wide))
+        left_out += print_table(table, console)
     for machine in found.other_machines:
         text = f"left out: trials measured on another machine ({escape(machine)})"
         console.print(f"[yellow]{text}[/yellow]", highlight=False)
+    say_left_out(left_out, console)
 
 
-def as_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the trials as JSON-ready records, each with `label` and `pareto`; unknown is None."""
-    best = {i for _, part in groups(frame) for i in front(part).index}
-    named = pd.concat([labels(part) for _, part in groups(frame)])
-    plain = frame.astype(object).where(frame.notna(), None)
-    values = zip(*(plain[column].tolist() for column in plain), strict=True)
+def spark(values: Iterable[float], top: float) -> str:
+    """Return values from 0 to `top` as blocks, one character each; a gap where one is unknown."""
+    steps = len(_BLOCKS) - 1
+    return "".join(
+        " "
+        if math.isnan(value)
+        else _BLOCKS[min(steps, max(0, round(value / top * steps)) if top > 0 else 0)]
+        for value in values
+    )
+
+
+def spark_lines(section: Section) -> list[Table]:
+    """Return the quality of exact search over the dimensions as one line per reducer.
+
+    Empty if fewer than two dimensions were searched.
+    """
+    frame = section.frame
+    if exact_rows(frame).empty:
+        return []
+    table = dimension_table(frame)
+    found = {"truncation": truncation(table)["quality"]}
+    if len(band := subset_band(frame)):
+        found["random subsets"] = band["median"]
+    found |= {name.replace("_", " "): part["quality"] for name, part in curves(table).items()}
+    dims = sorted({dim for values in found.values() for dim in values.index})
+    top = max(values.max() for values in found.values())
+    if len(dims) < 2:
+        return []
+    rows: list[tuple[str, ...]] = [
+        (name, spark(values.reindex(dims), top), _ends(values.dropna()))
+        for name, values in found.items()
+    ]
     return [
-        {"label": named[i], "pareto": i in best, **dict(zip(plain, row, strict=True))}
-        for i, row in zip(frame.index, values, strict=True)
+        Table(
+            f"{quality_of(frame).label} at {dims_text(dims)}, from 0 to {top:.3f}",
+            ("", "", ""),
+            rows,
+        )
     ]
 
 
-def _table(table: summary.Table, wide: bool) -> Table:
-    drawn = Table(
-        title=escape(table.title),
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-        padding=(0, 1) if wide else (0, 1, 0, 0),
-        header_style="bold",
-        title_style="italic",
-    )
-    first, *others = table.headings
-    drawn.add_column(first, overflow="fold", min_width=3 if first == "dim" else 20)
-    for heading in others:
-        drawn.add_column(heading, justify="right", overflow="fold")
-    for row in table.rows:
-        drawn.add_row(*map(escape, row))
-    return drawn
+def say_left_out(left_out: Iterable[str], console: Console) -> None:
+    """Say what tables lack for want of width, if anything."""
+    names = dict.fromkeys(left_out)
+    if names:
+        text = f"Left out at {console.width} columns: {', '.join(names)}. "
+        text += f"COLUMNS={max(160, console.width + 40)} shows more."
+        console.print(f"\n[dim]{escape(text)}[/dim]", highlight=False)
+
+
+def _ends(values: pd.Series) -> str:
+    if values.empty:
+        return ""
+    return f"{number(values.iloc[0])} → {number(values.iloc[-1])}"
+
+
+def _print_sentences(sentences: Iterable[str], console: Console) -> None:
+    for sentence in sentences:
+        text = _NUMBER_AND_UNIT.sub(rf"\1{_TIED}\2", f"• {sentence}")
+        lines = textwrap.fill(
+            text, console.width, subsequent_indent="  ", break_on_hyphens=False
+        ).replace(_TIED, " ")
+        console.print(escape(lines), highlight=False, soft_wrap=True)

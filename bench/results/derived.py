@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from bench.results.columns import Column
 from bench.results.schema import COLUMNS
 from bench.results.spread import widened
+
+if TYPE_CHECKING:  # the completion of a shell needs the names alone
+    import pandas as pd
 
 
 @dataclass(frozen=True)

@@ -236,16 +236,7 @@ def load_quality(folder: str | Path) -> pd.DataFrame:
 
 def load_relevant(folder: str | Path, trial_ids: Iterable[str]) -> pd.DataFrame:
     """Return what `load_queries` holds of the ranks of relevant documents, for some trials."""
-    return _of_trials(folder, trial_ids, _OF_RELEVANT)
-
-
-def load_ranks(folder: str | Path, trial_ids: Iterable[str]) -> pd.DataFrame:
-    """Return the rank of the best relevant document of each query, for some trials."""
-    return _of_trials(folder, trial_ids, [*_DICTIONARIES, "first_relevant_rank"])
-
-
-def _of_trials(folder: str | Path, trial_ids: Iterable[str], columns: list[str]) -> pd.DataFrame:
-    table = _gather(Path(folder), "queries", columns, _DICTIONARIES).unify_dictionaries()
+    table = _gather(Path(folder), "queries", _OF_RELEVANT, _DICTIONARIES).unify_dictionaries()
     asked = pc.is_in(table["trial_id"].cast(pa.string()), pa.array([*trial_ids], pa.string()))
     return table.filter(asked).to_pandas()
 

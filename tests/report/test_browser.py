@@ -191,7 +191,7 @@ def test_any_two_axes_and_what_a_mark_says(page):
     page.wait_for_function(
         "document.querySelector('#plot svg').textContent.includes('cost per month')"
     )
-    mark = page.locator("#plot svg path[aria-roledescription='point']").last
+    mark = page.locator("#plot svg path[aria-label^=faiss]").last
     mark.hover()
     page.wait_for_selector("#tip:not([hidden])")
     text = page.inner_text("#tip")
@@ -210,7 +210,7 @@ def test_up_to_four_are_pinned_and_compared(page):
     assert page.locator("#pins tbody tr:last-child td").all_inner_texts() == held
     page.locator("#pins thead button").first.click()
     page.wait_for_function("state.pins.length === 3")
-    point = page.locator("#plot svg path[aria-roledescription='point']").first
+    point = page.locator("#plot svg path[aria-label^=faiss]").first
     point.click(force=True)
     page.wait_for_function("state.pins.length !== 3")
 

@@ -7,7 +7,9 @@ from click.testing import CliRunner
 
 from bench.backends import backends
 from bench.cli import commands
-from bench.report.listing import KINDS
+from bench.report.listing import KINDS, listing, names
+from bench.study.plan import EXACT, plan
+from bench.study.reader import load_study
 
 WIDTH = 80
 
@@ -46,6 +48,26 @@ def test_the_table_of_backends_has_one_or_two_lines_each():
         assert set(cls.precision_names()) <= set(shown.replace(",", " ").split())
 
 
+def test_a_wide_terminal_also_says_what_each_backend_is():
+    wide = CliRunner().invoke(commands, ["list", "backends"], env={"COLUMNS": "160"}).output
+    assert wide.splitlines()[0].split() == ["name", "is", "kind", "precisions", "runs", "here"]
+    assert "exhaustive (faiss IndexFlatIP" in wide
+    assert max(map(len, wide.splitlines())) <= 160
+
+
+def test_studies_say_what_they_time():
+    rows = {row["name"]: row for row in json.loads(listed("studies", "--json"))}
+    study = load_study("regress")
+    trials = [trial for trial in plan(study) if trial.backend != EXACT]
+    assert rows["regress"]["timed"].startswith(f"{len(trials)} configurations of ")
+    assert rows["regress"]["dimensions"] == ", ".join(map(str, study.all_dimensions))
+    assert rows["regress"]["timed"] in listed("studies")
+
+
+def test_a_single_fact_stands_without_its_name():
+    assert "\n  any MTEB retrieval task" in listed("datasets", "mteb")
+
+
 def test_one_backend_is_shown_with_every_fact():
     shown = listed("backends", "faiss-hnsw")
     (row,) = json.loads(listed("backends", "faiss-hnsw", "--json"))
@@ -63,3 +85,8 @@ def test_a_dataset_is_found_by_what_stands_before_the_colon():
 def test_an_unknown_name_is_offered_the_near_miss():
     result = CliRunner().invoke(commands, ["list", "studies", "quickstrat"])
     assert "no study is called 'quickstrat'; did you mean 'quickstart'" in str(result.exception)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_names_that_a_shell_completes_are_those_listed(kind):
+    assert sorted(names(kind)) == sorted(row["name"].partition(":")[0] for row in listing(kind))

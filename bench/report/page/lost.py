@@ -11,7 +11,7 @@ import pandas as pd
 from bench.analysis.certainty import Certainty
 from bench.report.page.document import LostQuery
 from bench.results.rows import exact_rows, plain
-from bench.results.store import load_ranks
+from bench.results.store import load_relevant
 
 MOST = 20
 """Queries that are listed for each dimension."""
@@ -24,7 +24,7 @@ def ranks_of(frame: pd.DataFrame, folder: Path) -> pd.DataFrame:
     without judgements.
     """
     rows = _truncated(frame)
-    ranks = load_ranks(folder, rows["trial_id"])
+    ranks = load_relevant(folder, rows["trial_id"])
     ranks = ranks.dropna(subset="first_relevant_rank")
     if ranks.empty:
         return pd.DataFrame()
