@@ -101,7 +101,7 @@ def _is_results(path: Path) -> bool:
 
 
 def _names(folders: Sequence[Folder]) -> list[str]:
-    names = [folder.path.resolve().name for folder in folders]
+    names = [folder.path.absolute().name for folder in folders]
     if len(set(names)) < len(names):
         raise UsageError(
             "two results folders have the same name: rename one, so that each has a page"

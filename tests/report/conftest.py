@@ -17,20 +17,26 @@ def answers(tmp_path_factory, collection) -> Path:
         name = "answers"
         dataset = "beir:{collection}"
         encoder = "wordllama"
-        dimensions = [32, 64, 128, 256]
+        dimensions = [32, 128, 256]
         reducers = ["truncate", "pca"]
         repeats = 1
         subsets = 19
         [[configurations]]
         backend = "faiss-flat"
-        precision = ["float32", "int8", "binary"]
-        reducer = ["truncate", "pca"]
+        precision = ["float32", "int8"]
         [[configurations]]
         backend = "faiss-flat"
-        precision = ["binary", "int8"]
+        reducer = "pca"
+        dimensions = [32]
+        precision = "binary"
         stages = {{ shortlist = [20, 50], vectors = ["memory", "disk"] }}
         [[configurations]]
-        backend = ["faiss-hnsw", "faiss-ivf"]
+        backend = "faiss-hnsw"
+        build = {{ M = 8, ef_construction = 40 }}
+        search = {{ ef = [10, 40] }}
+        [[configurations]]
+        backend = "faiss-ivf"
+        search = {{ nprobe = [2, 16] }}
         """
     )
     from bench.measuring.runner import run
@@ -60,6 +66,7 @@ def visit(chromium):
     def opened(path: Path, fragment: str = "", **settings):
         context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}} | settings)
         contexts.append(context)
+        context.set_default_timeout(10_000)
         page = context.new_page()
         page.on(
             "console", lambda m: seen.append(m.text) if m.type in ("error", "warning") else None

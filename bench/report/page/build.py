@@ -95,7 +95,7 @@ def _result(folder: Folder, with_texts: bool) -> Result:
             )
         )
     return Result(
-        name=folder.path.resolve().name,
+        name=folder.path.absolute().name,
         retain=folder.retain,
         prices=load_prices(),
         queries_per_second=QUERIES_PER_SECOND,

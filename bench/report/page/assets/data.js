@@ -11,7 +11,7 @@ const COLOURED = { backend: "backend", reducer: "reducer", precision: "precision
 const RAMP = ["#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39"];
 const LIMITS = { p95: 1, bytes: 1, memory: GIB };
 
-let data = null, result = null, state = null, plotted = null;
+let raw = "", data = null, result = null, state = null, plotted = null;
 const drawn = new Set();
 
 /** An element with properties and children; texts become text, never markup. */
@@ -30,7 +30,7 @@ function make(tag, properties = {}, ...children) {
 async function unpacked(id) {
   const packed = Uint8Array.from(atob($(id).textContent.trim()), (c) => c.charCodeAt(0));
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return JSON.parse(await new Response(stream).text());
+  return new Response(stream).text();
 }
 
 /** Gives a result the ways in which it is read. */

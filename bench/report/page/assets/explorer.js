@@ -124,7 +124,7 @@ async function showExplorer(found) {
 }
 
 const EMBED = {
-  renderer: "svg", actions: false, logLevel: vega.Error, mode: "vega-lite", ast: false,
+  renderer: "svg", actions: false, logLevel: 1, mode: "vega-lite", ast: false,
   config: {
     background: null, font: "system-ui, sans-serif", view: { stroke: null },
     axis: { labelColor: "currentColor", titleColor: "currentColor", domainColor: "currentColor", tickColor: "currentColor", gridColor: "currentColor", gridOpacity: 0.13, labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", labelOverlap: "greedy" },

@@ -52,7 +52,7 @@ function listen() {
   for (const button of document.querySelectorAll("[data-copies]")) button.addEventListener("click", () => copy($(button.dataset.copies).textContent, button));
   $("link").addEventListener("click", (event) => copy(location.href, event.target));
   $("csv").addEventListener("click", () => save(`${result.name}.csv`, csv(plotted.rows), "text/csv"));
-  $("json").addEventListener("click", () => save("page.json", JSON.stringify(data), "application/json"));
+  $("json").addEventListener("click", () => save("page.json", raw, "application/json"));
   $("svg").addEventListener("click", () => savePicture(plotted.view, "svg", "explorer"));
   $("png").addEventListener("click", () => savePicture(plotted.view, "png", "explorer"));
   $("more").addEventListener("click", () => { state.shown += 100; showRows(); });
@@ -104,7 +104,8 @@ async function enter(next) {
 }
 
 async function start() {
-  data = await unpacked("data");
+  raw = await unpacked("data");
+  data = JSON.parse(raw);
   data.results.forEach(readable);
   listen();
   await enter(stateOf(location.hash));
