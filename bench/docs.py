@@ -16,6 +16,7 @@ from bench import registry
 from bench.backends import DATABASE, LIBRARY, SERVER, Backend
 from bench.backends._servers import Server
 from bench.report.listing import listing
+from bench.report.page.document import Document
 from bench.results.columns import Column
 from bench.results.derived import DERIVED
 from bench.results.schema import (
@@ -105,6 +106,12 @@ def study_schema() -> str:
     return json.dumps({"$schema": _DIALECT, **schema}, indent=2, ensure_ascii=False) + "\n"
 
 
+def page_schema() -> str:
+    """Return the JSON schema of a page's data (`bench.report.page.document`)."""
+    schema = Document.model_json_schema(mode="serialization")
+    return json.dumps({"$schema": _DIALECT, **schema}, indent=2, ensure_ascii=False) + "\n"
+
+
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 RESULTS = Path(__file__).parents[1] / "results"
 GALLERY_FILE = RESULTS / "README.md"
@@ -127,6 +134,7 @@ _GALLERIES = {
 }
 """Folders of figures, each with its title and what was measured."""
 SCHEMA_FILE = Path(__file__).parent / "study" / "study.schema.json"
+PAGE_SCHEMA_FILE = Path(__file__).parent / "report" / "page.schema.json"
 _GROUPS = {
     "identity": "Identity",
     "configuration": "Configuration",
@@ -157,4 +165,5 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 if __name__ == "__main__":
     SCHEMA_FILE.write_text(study_schema(), encoding="utf-8")
+    PAGE_SCHEMA_FILE.write_text(page_schema(), encoding="utf-8")
     GALLERY_FILE.write_text(gallery(), encoding="utf-8")

@@ -1,33 +1,53 @@
-"""The page shows the numbers of the table and needs nothing from outside."""
+"""The page's data and tables are those of the results; nothing comes from outside."""
 
+import base64
+import gzip
 import html
+import json
 import re
 
+import altair as alt
+import jsonschema
+import numpy as np
 import pandas as pd
 import pytest
+import vl_convert
 
+from bench import recommend
+from bench.analysis.at_size import AtSize
+from bench.analysis.certainty import Certainty
 from bench.analysis.labels import labels
 from bench.analysis.sizing import sizing_table
-from bench.analysis.summary import summary_of
+from bench.analysis.summary import summarise, summary_of
 from bench.analysis.tables import curves, dimension_table, front, truncation, worth_showing
-from bench.figures import draw_all
+from bench.docs import PAGE_SCHEMA_FILE, page_schema
+from bench.errors import UsageError
 from bench.projection import project_folder
 from bench.report.at_size import at_size
-from bench.report.drawing import FIGURE_WIDTH, figures_of
-from bench.report.page import MOST_TRIALS, render
-from bench.report.writing import write_report
-from bench.results.rows import exact_rows, timed
-from bench.results.store import load_queries
+from bench.report.page.build import Folder, document
+from bench.report.page.charts.bars import RANKS
+from bench.report.page.render import Shown, render
+from bench.report.page.thinning import MOST_ROWS, thinned
+from bench.report.writing import report_data, write_report
+from bench.results.rows import exact_rows, pareto, plain, timed
+from bench.results.store import load, load_queries
 from tests.parts import with_parts
 
 
-@pytest.fixture
-def page(frame):
-    return page_of(summary_of(frame, load_queries("nowhere")))
+@pytest.fixture(scope="module")
+def page(measured):
+    return page_of(measured, summarise(measured))
 
 
-def page_of(found):
-    return render(found, figures_of(found.frame))
+def page_of(folder, found):
+    read = Folder(folder, found, project_folder(folder, found.frame))
+    return render([Shown(read)], document([read]))
+
+
+@pytest.fixture(scope="module")
+def result(answers):
+    (found,) = report_data([answers]).results
+    return found
 
 
 def table_of(page, title):
@@ -35,12 +55,28 @@ def table_of(page, title):
     found = re.search(rf"<h3>{re.escape(title)}.*?</h3>.*?<table>(.*?)</table>", page, re.DOTALL)
     assert found, title
     rows = re.findall(r"<tr>(.*?)</tr>", found[1], re.DOTALL)
-    return [[html.unescape(c) for c in re.findall(r"<t[hd]>(.*?)</t[hd]>", row)] for row in rows]
+    return [
+        [html.unescape(c) for c in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)] for row in rows
+    ]
 
 
 def numbers(cell):
     """Return the numbers of a cell: of ``0.344 [0.320, 0.368]`` three."""
     return [float(text.replace(",", "")) for text in re.findall(r"\d[\d,]*\.?\d*(?<!,)", cell)]
+
+
+def column(result, name):
+    """Return a column of numbers of the page's rows, with NaN for null."""
+    return np.array([np.nan if v is None else v for v in result.runs.numbers[name]], dtype=float)
+
+
+def texts(result, name):
+    """Return a column of texts of the page's rows."""
+    held = result.runs.texts[name]
+    return [held.values[code] for code in held.codes]
+
+
+# ------------------------------------------------------------------------------- static tables
 
 
 def test_the_dimension_table_has_the_values_of_the_frame(frame, page):
@@ -60,7 +96,7 @@ def test_the_dimension_table_has_the_values_of_the_frame(frame, page):
         }
         shown = dict(zip(heads, cells, strict=True))
         for head, values in expected.items():
-            digits = 0.0501 if "%" in head and "keeps" in head else 0.000501
+            digits = 0.0501 if "keeps" in head else 0.000501
             assert numbers(shown[head]) == pytest.approx(values, abs=digits), (dim, head)
 
 
@@ -78,33 +114,24 @@ def test_the_front_has_the_values_of_the_frame(frame, page):
     }
     for (_, *cells), (_, trial) in zip(rows, best.iterrows(), strict=True):
         shown = dict(zip(heads, cells, strict=True))
-        for head, (column, digits) in columns.items():
-            assert numbers(shown[head])[0] == pytest.approx(trial[column], abs=digits), head
+        for head, (name, digits) in columns.items():
+            assert numbers(shown[head])[0] == pytest.approx(trial[name], abs=digits), head
         kept = [100 * trial[f"retained_ndcg_at_10{end}"] for end in ("", "_low", "_high")]
         assert numbers(shown["keeps % [95 %]"]) == pytest.approx(kept, abs=0.0501)
 
 
-def test_every_trial_is_listed_once(frame, page):
-    (body,) = re.findall(r"<tbody>(.*?)</tbody>", page, re.DOTALL)
-    listed = re.findall(r"<td>([^<]*)</td></tr>", body)
-    assert sorted(listed) == sorted(frame["trial_id"])
-
-
-def test_the_page_is_whole_and_safe(frame):
-    hostile = frame.assign(dataset="<script>alert(1)</script>")
-    page = page_of(summary_of(hostile, load_queries("nowhere")))
-    assert "<script>alert" not in page
-    assert "&lt;script&gt;alert" in page
+def test_nothing_comes_from_outside(page):
     assert not re.search(r'(src|href)\s*=\s*"(https?:)?//', page)
-    assert not re.search(r"<(link|img|iframe)\b|<script[^>]+src|@import", page)
+    head = page[: page.index("<script")]
+    assert not re.search(r"<(img|iframe)\b|<script[^>]+src|@import|url\(", head)
+    assert re.findall(r"<link[^>]+>", page) == ['<link rel="icon" href="data:,">']
 
 
-def test_the_page_says_what_is_kept_at_other_sizes_and_why_not_beyond(measured, frame):
+def test_the_page_says_what_is_kept_at_other_sizes_and_why_not_beyond(measured, frame, page):
     projected = project_folder(measured, frame)
     found = at_size(frame, projected)
     assert found.table is None  # too few queries to go on from 600 documents
     assert "40 queries are too few" in found.text
-    page = render(summary_of(frame, load_queries("nowhere")), [], projected)
     assert found.text in page
     larger = projected.assign(documents=projected["documents"] * 100, refused="")
     larger.loc[larger["times_beyond"] > 1, ["kept", "kept_low", "kept_high"]] = 0.5, 0.4, 0.6
@@ -117,12 +144,11 @@ def test_the_page_says_what_is_kept_at_other_sizes_and_why_not_beyond(measured, 
     assert "projected" in found.text
 
 
-def test_growth_and_cost_have_the_values_of_the_fits(frame):
+def test_growth_and_cost_have_the_values_of_the_fits(measured, frame):
     made = with_parts(frame, latency={"faiss-hnsw": 0.37, "faiss-flat": 1.0}, build=1.21)
     found = summary_of(made, load_queries("nowhere"))
     assert [section.dataset for section in found.sections] == [frame["dataset"].iloc[0]]
-    page = page_of(found)
-    assert page.count("<h2>") == page_of(summary_of(frame, load_queries("nowhere"))).count("<h2>")
+    page = page_of(measured, found)
     heads, *rows = table_of(page, "How each index grows")
     table = sizing_table(made)
     assert len(rows) == len(table)
@@ -143,7 +169,8 @@ def test_the_cost_of_the_configuration_chosen_is_that_at_each_size(measured, fra
     made = with_parts(frame, latency={"faiss-hnsw": 0.37, "faiss-flat": 1.0})
     found = summary_of(made, load_queries(measured), retain=0.7)
     (decision,) = found.recommendations
-    heads, *rows = table_of(page_of(found), f"What {decision.configuration} costs at other sizes")
+    title = f"What {decision.configuration} costs at other sizes"
+    heads, *rows = table_of(page_of(measured, found), title)
     assert [numbers(row[0])[0] for row in rows] == [10_000 * 10**i for i in range(5)]
     for cells in rows:
         shown = dict(zip(heads, cells, strict=True))
@@ -154,67 +181,172 @@ def test_the_cost_of_the_configuration_chosen_is_that_at_each_size(measured, fra
         money = 3.5 * n * decision.trial["bytes_per_vector"] / 2**30
         money += 10 * ms / 1e3 / 0.5 * 0.04 * 730
         assert numbers(shown["$ per month"])[0] == pytest.approx(money, rel=0.01, abs=0.0051)
-    nothing = summary_of(frame[frame["dim"] < 32], load_queries("nowhere"))
-    assert "costs at other sizes" not in page_of(nothing)
 
 
-def test_without_sizes_the_page_says_that_growth_is_assumed(frame, page):
+def test_without_sizes_the_page_says_that_growth_is_assumed(page):
     _, *rows = table_of(page, "How each index grows")
     assert all(cell.endswith(", assumed") for row in rows for cell in row[2:])
     assert "corpus_sizes measures it" in page
 
 
-def test_every_figure_is_drawn_for_the_width_of_the_page(frame, page):
-    assert re.findall(r'<figure id="(\w+)">', page) == list(draw_all(frame))
-    widths = {float(w) for w in re.findall(r'<svg[^>]* width="([\d.]+)pt"', page)}
-    assert widths == {72 * FIGURE_WIDTH}
-    (rem,) = re.findall(r"max-width: (\d+)rem; margin: 0 auto", page)
-    padding = 2
-    assert min(16 * float(rem), 1200) - 16 * padding >= 96 * FIGURE_WIDTH
+# ---------------------------------------------------------------------------------- the data
 
 
-def repeated(frame, times):
-    """Return the frame with its timed rows repeated, slower and worse each time."""
-    rows = timed(frame)
-    copies = [
-        rows.assign(
-            trial_id=rows["trial_id"] + f"-{i}",
-            latency_ms_p50=rows["latency_ms_p50"] * (1 + i / times),
-            ndcg_at_10=rows["ndcg_at_10"] * (1 - i / times / 10),
-            build_params=f'{{"copy": {i}}}',
+def test_the_data_of_the_page_are_those_of_its_schema(answers, tmp_path):
+    data = report_data([answers])
+    page = write_report(answers, tmp_path / "page.html").read_text()
+    packed = re.search(r'id="data">([^<]+)</script>', page)[1]
+    held = json.loads(gzip.decompress(base64.b64decode(packed)))
+    assert held == json.loads(data.model_dump_json())
+    jsonschema.validate(held, json.loads(PAGE_SCHEMA_FILE.read_text()))
+    assert page_schema() == PAGE_SCHEMA_FILE.read_text(), "make docs writes it"
+
+
+def test_every_row_has_the_figures_of_its_trial(answers, result):
+    frame = load(answers).set_index("trial_id")
+    ids = texts(result, "trial_id")
+    assert len(ids) == len(set(ids)) == result.runs.total
+    rows = frame.loc[ids]
+    assert set(timed(load(answers))["trial_id"]) <= set(ids)
+    for name in ("latency_ms_p50", "bytes_per_vector", "ann_recall_at_10", "dim", "qps"):
+        assert column(result, name) == pytest.approx(
+            rows[name].to_numpy(float), rel=1e-5, nan_ok=True
         )
-        for i in range(1, times + 1)
-    ]
+    assert column(result, "quality") == pytest.approx(rows["ndcg_at_10"].to_numpy(float), rel=1e-5)
+    assert texts(result, "backend") == rows["backend"].tolist()
+
+
+def test_the_bounds_of_timed_rows_hold_for_all_at_once(answers, result):
+    frame = load(answers)
+    kept = Certainty(frame, load_queries(answers)).kept(timed(frame))
+    by_trial = kept.set_index(timed(frame)["trial_id"])
+    low = dict(zip(texts(result, "trial_id"), column(result, "low"), strict=True))
+    assert {t: low[t] for t in by_trial.index} == by_trial["low"].to_dict()
+
+
+def test_what_is_kept_at_other_sizes_is_what_recommend_uses(answers, result):
+    frame, queries = load(answers), load_queries(answers)
+    (group,) = result.groups
+    assert {1_000, 10_000, 1_000_000, group.n_corpus} <= set(group.sizes)
+    places = dict(zip(texts(result, "trial_id"), result.runs.numbers["alike"], strict=True))
+    for size in (1_000, 20_000, 10**9):
+        at, known = AtSize(frame, queries, size), 0
+        for row in timed(frame).to_dict("records"):
+            factor = at.change(row).factor
+            shown = group.factors[places[row["trial_id"]]][group.sizes.index(size)]
+            if factor > 0:
+                assert shown == pytest.approx(min(1.0, factor), rel=1e-12)
+                known += 1
+            else:
+                assert shown is None
+        assert known
+
+
+def test_the_queries_that_lose_most_come_first(answers, result):
+    (group,) = result.groups
+    for dim, lost in group.lost.items():
+        assert dim < group.full_dim
+        losses = [each.quality - each.quality_short for each in lost]
+        assert losses == sorted(losses, reverse=True)
+        assert min(losses) > 0
+        assert all(each.text for each in lost)
+    (without,) = report_data([answers], texts=False).results
+    assert not any(each.text for lost in without.groups[0].lost.values() for each in lost)
+
+
+def test_the_chart_of_ranks_counts_queries(answers, result):
+    frame, queries = load(answers), load_queries(answers)
+    chart = next(c for c in result.groups[0].charts if c.name == "rank_shift")
+    exact = plain(exact_rows(frame))
+    for dim, trial in zip(exact["dim"], exact["trial_id"], strict=True):
+        ranks = queries.loc[queries["trial_id"] == trial, "first_relevant_rank"]
+        bins = pd.cut(ranks, [0, 1, 3, 10, 100, np.inf], labels=[*RANKS])
+        shown = {r["series"]: r["share"] for r in chart.rows if r["dim"] == dim}
+        expected = bins.value_counts(normalize=True).to_dict()
+        assert shown == pytest.approx(expected, rel=1e-5)
+
+
+def test_every_chart_is_a_specification_that_draws_its_rows(result):
+    charts = result.groups[0].charts
+    assert len(charts) >= 5
+    for chart in charts:
+        spec = chart.spec | {"datasets": chart.spec.get("datasets", {}) | {"rows": chart.rows}}
+        assert alt.Chart.from_dict(spec | {"width": 400})
+        drawn = vl_convert.vegalite_to_svg(json.dumps(spec | {"width": 400}))
+        assert drawn.count("<path") > len(chart.rows) / 4
+        assert set(chart.headings) <= set(chart.rows[0])
+        assert chart.title in chart.spec["description"]
+
+
+def test_the_codes_are_those_that_deploy_writes(answers, result):
+    frame = load(answers)
+    decision = recommend(frame, load_queries(answers))[0]
+    assert decision.trial_id in result.programs
+    assert len(result.programs) >= 5
+    for code in result.programs.values():
+        compile(code, "search.py", "exec")
+        assert "import bench" not in code
+
+
+def test_the_study_travels_with_the_page(result):
+    assert 'name = "answers"' in result.studies["answers.toml"]
+
+
+# ----------------------------------------------------------------------------- large results
+
+
+def enlarged(frame, times):
+    """Return the trials with the timed ones repeated, each time with figures of their own."""
+    rows, rng = timed(frame), np.random.default_rng(0)
+    copies = []
+    for i in range(times):
+        slower = rng.lognormal(0.2, 0.5, len(rows))
+        copies.append(
+            rows.assign(
+                trial_id=rows["trial_id"] + f"-{i}",
+                latency_ms_p50=rows["latency_ms_p50"] * slower,
+                latency_ms_p95=rows["latency_ms_p95"] * slower,
+                bytes_per_vector=rows["bytes_per_vector"] * rng.lognormal(0.1, 0.2, len(rows)),
+                search_params=f'{{"copy": {i}}}',
+            )
+        )
     return pd.concat([frame, *copies], ignore_index=True)
 
 
-def test_a_large_table_is_cut_to_the_best_and_says_so(frame):
-    large = repeated(frame, 200)
-    page = page_of(summary_of(large, load_queries("nowhere")))
-    (body,) = re.findall(r"<tbody>(.*?)</tbody>", page, re.DOTALL)
-    listed = re.findall(r"<td>([^<]*)</td></tr>", body)
-    assert len(large) > MOST_TRIALS >= len(listed) == len(set(listed))
-    assert set(front(large)["trial_id"]) <= set(listed)
-    assert set(exact_rows(large)["trial_id"]) <= set(listed)
-    for _, part in timed(large).groupby(["backend", "dim"]):
-        assert part.loc[part["latency_ms_p50"].idxmin(), "trial_id"] in listed
-        assert part["ndcg_at_10"].max() in set(part[part["trial_id"].isin(listed)]["ndcg_at_10"])
-    assert f"{len(listed):,} of {len(large):,} trials" in page
-    assert f"{len(large) - len(listed):,} others are not" in page
-    assert len(page.encode()) < 3e6
+def test_a_large_table_loses_no_front_and_no_recommendation(answers, monkeypatch):
+    frame, queries = load(answers), load_queries(answers)
+    large = enlarged(frame, 60)
+    copied = queries[queries["trial_id"].isin(timed(frame)["trial_id"])]
+    more = [copied.assign(trial_id=copied["trial_id"] + f"-{i}") for i in range(60)]
+    all_queries = pd.concat([queries, *more], ignore_index=True)
+    monkeypatch.setattr("bench.report.page.thinning.MOST_ROWS", 300)
+    read = Folder(answers, summary_of(large, all_queries), project_folder(answers, frame))
+    monkeypatch.setattr("bench.report.page.build.load_quality", lambda _: all_queries)
+    (result,) = document([read]).results
+    ids = set(texts(result, "trial_id"))
+    assert len(large) > 900 > 500 > len(ids)
+    assert result.runs.total > len(ids)
+    for facet in ("backend", "precision", "dim"):
+        for _, part in timed(large).groupby(facet):
+            best = part[pareto(part, ["ndcg_at_10"], ["latency_ms_p50", "bytes_per_vector"])]
+            assert set(best["trial_id"]) <= ids
+    for objective in ("memory", "latency", "cost"):
+        for retain in (0.3, 0.8, 0.95):
+            for documents in (None, 1_000, 50_000):
+                (found,) = recommend(
+                    large, all_queries, retain, documents=documents, objective=objective,
+                    max_p95_ms=float(timed(large)["latency_ms_p95"].quantile(0.7)),
+                )  # fmt: skip
+                assert found.trial_id is None or found.trial_id in ids
 
 
-def test_figures_drawn_beside_are_the_same_page(measured, tmp_path, monkeypatch):
-    alone = write_report(measured, tmp_path / "alone.html").read_text()
-    monkeypatch.setattr("bench.report.beside.LEAST_TRIALS", 1)
-    monkeypatch.setattr("bench.report.drawing.figures_of", None)  # not drawn in this process
-    assert write_report(measured, tmp_path / "beside.html").read_text() == alone
+def test_few_rows_are_all_kept():
+    runs = pd.DataFrame({"timed": [1] * 10})
+    assert len(thinned(runs, np.zeros((10, 1)))) == 10 < MOST_ROWS
 
 
-def test_if_the_process_beside_fails_the_figures_are_drawn_here(measured, tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.report.beside.LEAST_TRIALS", 1)
-    monkeypatch.setattr("sys.executable", "/bin/false")
-    assert (
-        '<figure id="quality_vs_dimension">'
-        in write_report(measured, tmp_path / "page.html").read_text()
-    )
+def test_bad_input_is_one_line(tmp_path):
+    with pytest.raises(UsageError, match="there is no results folder"):
+        write_report(tmp_path / "nowhere")
+    with pytest.raises(UsageError):
+        write_report(tmp_path)

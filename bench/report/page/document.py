@@ -12,7 +12,7 @@ VERSION = 1
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
 class Texts(_Part):
@@ -43,7 +43,7 @@ class Runs(_Part):
     """Rows of the results; above the number of rows here, dominated ones are left out."""
     texts: dict[str, Texts]
     """trial_id, label, dataset, encoder, backend, reducer, precision, stages, caution, settings."""
-    numbers: dict[str, list[float | None]]
+    numbers: dict[str, list[int | float | None]]
     """The columns of ``trials.parquet`` of these names. Besides: ``group`` (place in
     `Result.groups`), ``alike`` (place in `Group.factors`), ``timed`` (1 or 0), ``quality`` with its
     bounds, ``kept`` with ``kept_low`` and ``kept_high``: the share of the full dimension's quality,

@@ -156,9 +156,9 @@ def _texts(column: pd.Series) -> Texts:
     return Texts(values=list(values), codes=codes.tolist())
 
 
-def _written(column: pd.Series, exactly: bool) -> list[float | None]:
+def _written(column: pd.Series, exactly: bool) -> list[int | float | None]:
     """Return numbers for JSON: whole ones as such, others in full or to six digits."""
-    found: list[float | None] = []
+    found: list[int | float | None] = []
     for value in column.astype(float).tolist():
         if value != value:
             found.append(None)
