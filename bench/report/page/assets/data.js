@@ -3,15 +3,42 @@
 
 const $ = (id) => document.getElementById(id);
 const NONE = "any";
-const MOST_PINS = 4, FIRST_ROWS = 25;
-const SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right", "triangle-left"];
+const MOST_PINS = 4,
+  FIRST_ROWS = 25;
+const SHAPES = [
+  "circle",
+  "square",
+  "triangle-up",
+  "diamond",
+  "triangle-down",
+  "cross",
+  "triangle-right",
+  "triangle-left",
+];
 const GLYPHS = ["●", "■", "▲", "◆", "▼", "✚", "▶", "◀"];
-const FACETS = { dataset: "dataset", encoder: "encoder", reducer: "reducer", dim: "dimension", precision: "precision", backend: "backend", stages: "stages" };
-const COLOURED = { backend: "backend", reducer: "reducer", precision: "precision", dim: "dimension" };
+const FACETS = {
+  dataset: "dataset",
+  encoder: "encoder",
+  reducer: "reducer",
+  dim: "dimension",
+  precision: "precision",
+  backend: "backend",
+  stages: "stages",
+};
+const COLOURED = {
+  backend: "backend",
+  reducer: "reducer",
+  precision: "precision",
+  dim: "dimension",
+};
 const RAMP = ["#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39"];
 const LIMITS = { p95: 1, bytes: 1, memory: GIB };
 
-let raw = "", data = null, result = null, state = null, plotted = null;
+let raw = "",
+  data = null,
+  result = null,
+  state = null,
+  plotted = null;
 const drawn = new Set();
 
 /** An element with properties and children; texts become text, never markup. */
@@ -21,7 +48,8 @@ function make(tag, properties = {}, ...children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (name === "text") element.textContent = value;
     else if (value === true) element.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
+    else if (value !== false && value !== null && value !== undefined)
+      element.setAttribute(name, value);
   }
   element.append(...children);
   return element;
@@ -36,7 +64,10 @@ async function unpacked(id) {
 /** Gives a result the ways in which it is read. */
 function readable(each) {
   const { numbers, texts } = each.runs;
-  each.number = (name, i) => { const v = numbers[name]?.[i]; return v === null || v === undefined ? NaN : v; };
+  each.number = (name, i) => {
+    const v = numbers[name]?.[i];
+    return v === null || v === undefined ? NaN : v;
+  };
   each.text = (name, i) => texts[name].values[texts[name].codes[i]];
   each.facet = (name, i) => (name === "dim" ? String(numbers.dim[i]) : each.text(name, i));
   each.count = numbers.dim.length;

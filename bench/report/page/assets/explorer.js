@@ -4,28 +4,28 @@
 const axisOf = (name) => result.runs.axes.find((axis) => axis.name === name);
 
 function valueOn(name, row) {
-  const own = { memory_bytes_of_all: row.memory, per_month: row.month, latency_ms_p50: row.p50, latency_ms_p95: row.p95, build_seconds: row.build };
+  const own = {
+    memory_bytes_of_all: row.memory,
+    per_month: row.month,
+    latency_ms_p50: row.p50,
+    latency_ms_p95: row.p95,
+    build_seconds: row.build,
+  };
   return name in own ? own[name] : result.number(name, row.i);
 }
 
 function axisTitle(name) {
-  const axis = axisOf(name), arrow = { higher: ", higher is better", lower: ", lower is better" }[axis.better] ?? "";
-  const moves = ["latency_ms_p50", "latency_ms_p95", "memory_bytes_of_all", "per_month", "build_seconds"].includes(name);
+  const axis = axisOf(name),
+    arrow = { higher: ", higher is better", lower: ", lower is better" }[axis.better] ?? "";
+  const moves = [
+    "latency_ms_p50",
+    "latency_ms_p95",
+    "memory_bytes_of_all",
+    "per_month",
+    "build_seconds",
+  ].includes(name);
   const label = name === "quality" ? group().quality : axis.label;
   return `${label}${moves ? among() : ""}${arrow}`;
-}
-
-/** The rows that have both axes and pass the filters; `but` names a filter that does not count. */
-function filtered(but) {
-  const chosen = Object.entries(state.filters).filter(([name]) => name !== but).map(([name, values]) => [name, new Set(values)]);
-  const shows = (name, row) => { const v = valueOn(name, row); return Number.isFinite(v) && (v > 0 || !axisOf(name).log); };
-  const found = [];
-  for (let i = 0; i < result.count; i += 1) {
-    if (!chosen.every(([name, values]) => values.has(result.facet(name, i)))) continue;
-    const row = servedOf(i);
-    if (shows(state.x, row) && shows(state.y, row)) found.push(row);
-  }
-  return found;
 }
 
 function colourOf(name, value) {
@@ -33,14 +33,9 @@ function colourOf(name, value) {
     const found = data.colours[name][value] ?? "#777777";
     return found === "#000000" ? "currentColor" : found;
   }
-  const dims = valuesOf("dim"), at = dims.indexOf(value);
-  return RAMP[Math.round(at * (RAMP.length - 1) / Math.max(1, dims.length - 1))];
-}
-
-function valuesOf(name) {
-  if (name === "dim") return [...new Set(result.runs.numbers.dim)].sort((a, b) => a - b).map(String);
-  const { values, codes } = result.runs.texts[name], used = new Set(codes);
-  return values.filter((_, at) => used.has(at)).sort();
+  const dims = valuesOf("dim"),
+    at = dims.indexOf(value);
+  return RAMP[Math.round((at * (RAMP.length - 1)) / Math.max(1, dims.length - 1))];
 }
 
 const shapeAt = (at) => (at + Math.floor(at / SHAPES.length)) % SHAPES.length;
@@ -48,56 +43,135 @@ const shapeAt = (at) => (at + Math.floor(at / SHAPES.length)) % SHAPES.length;
 function explorerSpec(points) {
   const scale = (name) => {
     const axis = axisOf(name);
-    return { type: axis.log ? "log" : "linear", nice: false, padding: 16, ...(axis.log ? {} : { zero: false }) };
+    return {
+      type: axis.log ? "log" : "linear",
+      nice: false,
+      padding: 16,
+      ...(axis.log ? {} : { zero: false }),
+    };
   };
-  const x = { field: "x", type: "quantitative", title: axisTitle(state.x), scale: scale(state.x), axis: { tickCount: 6 } };
-  const y = { field: "y", type: "quantitative", title: axisTitle(state.y), scale: scale(state.y), axis: { tickCount: 6 } };
+  const x = {
+    field: "x",
+    type: "quantitative",
+    title: axisTitle(state.x),
+    scale: scale(state.x),
+    axis: { tickCount: 6 },
+  };
+  const y = {
+    field: "y",
+    type: "quantitative",
+    title: axisTitle(state.y),
+    scale: scale(state.y),
+    axis: { tickCount: 6 },
+  };
   const layer = [
-    { data: { name: "front" }, mark: { type: "line", interpolate: "linear", strokeDash: [4, 3], color: "currentColor", opacity: 0.6, tooltip: null }, encoding: { x, y, order: { field: "order" } } },
+    {
+      data: { name: "front" },
+      mark: {
+        type: "line",
+        interpolate: "linear",
+        strokeDash: [4, 3],
+        color: "currentColor",
+        opacity: 0.6,
+        tooltip: null,
+      },
+      encoding: { x, y, order: { field: "order" } },
+    },
     {
       data: { name: "points" },
-      mark: { type: "point", filled: true, size: points.length > 1500 ? 30 : 60, cursor: "pointer", tooltip: { content: "data" } },
+      mark: {
+        type: "point",
+        filled: true,
+        size: points.length > 1500 ? 30 : 60,
+        cursor: "pointer",
+        tooltip: { content: "data" },
+      },
       encoding: {
-        x, y, color: { field: "colour", type: "nominal", scale: null }, shape: { field: "shape", type: "nominal", scale: null },
-        opacity: { field: "opacity", type: "quantitative", scale: null }, description: { field: "label" },
+        x,
+        y,
+        color: { field: "colour", type: "nominal", scale: null },
+        shape: { field: "shape", type: "nominal", scale: null },
+        opacity: { field: "opacity", type: "quantitative", scale: null },
+        description: { field: "label" },
       },
     },
-    { data: { name: "marked" }, mark: { type: "point", size: 260, strokeWidth: 2.5, filled: false, tooltip: null }, encoding: { x, y, color: { field: "colour", type: "nominal", scale: null } } },
+    {
+      data: { name: "marked" },
+      mark: { type: "point", size: 260, strokeWidth: 2.5, filled: false, tooltip: null },
+      encoding: { x, y, color: { field: "colour", type: "nominal", scale: null } },
+    },
     ...["left", "right"].map((align) => ({
-      data: { name: "marked" }, transform: [{ filter: `datum.align === '${align}'` }],
-      mark: { type: "text", align, dx: align === "left" ? 12 : -12, dy: -10, fontSize: 12, fontWeight: "bold", tooltip: null }, encoding: { x, y, text: { field: "label" } },
+      data: { name: "marked" },
+      transform: [{ filter: `datum.align === '${align}'` }],
+      mark: {
+        type: "text",
+        align,
+        dx: align === "left" ? 12 : -12,
+        dy: -10,
+        fontSize: 12,
+        fontWeight: "bold",
+        tooltip: null,
+      },
+      encoding: { x, y, text: { field: "label" } },
     })),
   ];
   if (matchMedia("(pointer: fine)").matches) {
-    layer[1].params = [{ name: "view", select: { type: "interval", zoom: "wheel![event.ctrlKey]" }, bind: "scales" }];
+    layer[1].params = [
+      { name: "view", select: { type: "interval", zoom: "wheel![event.ctrlKey]" }, bind: "scales" },
+    ];
   }
   return {
-    width: "container", height: matchMedia("(max-width: 600px)").matches ? 320 : 440, autosize: { type: "fit-x", contains: "padding" },
+    width: "container",
+    height: matchMedia("(max-width: 600px)").matches ? 320 : 440,
+    autosize: { type: "fit-x", contains: "padding" },
     description: `Every configuration: ${axisTitle(state.y)} against ${axisTitle(state.x)}. The same figures are in the table of configurations below.`,
-    datasets: { points: [], front: [], marked: [] }, layer,
+    datasets: { points: [], front: [], marked: [] },
+    layer,
   };
 }
 
 function explorerData(found) {
-  const candidates = filtered(state.colour), axes = { x: axisOf(state.x), y: axisOf(state.y) };
+  const candidates = filtered(state.colour),
+    axes = { x: axisOf(state.x), y: axisOf(state.y) };
   const only = state.filters[state.colour] && new Set(state.filters[state.colour]);
-  const rows = only ? candidates.filter((row) => only.has(result.facet(state.colour, row.i))) : candidates;
+  const rows = only
+    ? candidates.filter((row) => only.has(result.facet(state.colour, row.i)))
+    : candidates;
   const order = valuesOf(state.colour);
   const points = [];
   for (const row of rows) {
-    const x = valueOn(state.x, row), y = valueOn(state.y, row);
+    const x = valueOn(state.x, row),
+      y = valueOn(state.y, row);
     const facet = result.facet(state.colour, row.i);
-    points.push({ x, y, i: row.i, label: result.text("label", row.i), colour: colourOf(state.colour, facet), shape: SHAPES[shapeAt(order.indexOf(facet))], opacity: row.why ? 0.35 : 0.95 });
+    points.push({
+      x,
+      y,
+      i: row.i,
+      label: result.text("label", row.i),
+      colour: colourOf(state.colour, facet),
+      shape: SHAPES[shapeAt(order.indexOf(facet))],
+      opacity: row.why ? 0.35 : 0.95,
+    });
   }
-  const front = paretoFront(points, { x: axes.x.better, y: axes.y.better }).map((point, at) => ({ ...point, order: at }));
-  const chosen = found.chosen?.i, marked = [], xs = points.map((point) => (axes.x.log ? Math.log(point.x) : point.x));
-  const [from, to] = [xs.reduce((a, b) => Math.min(a, b), Infinity), xs.reduce((a, b) => Math.max(a, b), -Infinity)];
+  const front = paretoFront(points, { x: axes.x.better, y: axes.y.better }).map((point, at) => ({
+    ...point,
+    order: at,
+  }));
+  const chosen = found.chosen?.i,
+    marked = [],
+    xs = points.map((point) => (axes.x.log ? Math.log(point.x) : point.x));
+  const [from, to] = [
+    xs.reduce((a, b) => Math.min(a, b), Infinity),
+    xs.reduce((a, b) => Math.max(a, b), -Infinity),
+  ];
   for (const [place, point] of points.entries()) {
     // A name at the right edge stands to the left of its mark.
     const align = (xs[place] - from) / (to - from) > 0.8 ? "right" : "left";
     const at = state.pins.indexOf(result.text("trial_id", point.i));
-    if (at >= 0) marked.push({ x: point.x, y: point.y, align, colour: "#c2185b", label: String(at + 1) });
-    if (point.i === chosen) marked.push({ x: point.x, y: point.y, align, colour: "currentColor", label: "recommended" });
+    if (at >= 0)
+      marked.push({ x: point.x, y: point.y, align, colour: "#c2185b", label: String(at + 1) });
+    if (point.i === chosen)
+      marked.push({ x: point.x, y: point.y, align, colour: "currentColor", label: "recommended" });
   }
   return { rows, candidates, points, front, marked };
 }
@@ -107,8 +181,12 @@ async function showExplorer(found) {
   plotted = { points, front, rows, candidates, view: plotted?.view, key: plotted?.key };
   const spec = explorerSpec(points);
   const key = JSON.stringify(spec);
-  const total = result.runs.total > result.count ? ` The page carries ${count(result.count)} of ${count(result.runs.total)} rows: those left out are on no front, and no setting makes them the recommendation.` : "";
-  $("shown").textContent = `${count(points.length)} configurations are drawn, ${count(front.length)} on the front.${total}`;
+  const total =
+    result.runs.total > result.count
+      ? ` The page carries ${count(result.count)} of ${count(result.runs.total)} rows: those left out are on no front, and no setting makes them the recommendation.`
+      : "";
+  $("shown").textContent =
+    `${count(points.length)} configurations are drawn, ${count(front.length)} on the front.${total}`;
   showLegend();
   showRows();
   if (plotted.key !== key || !plotted.view) {
@@ -117,111 +195,52 @@ async function showExplorer(found) {
     spec.datasets = { points, front, marked };
     const embedded = await vegaEmbed($("plot"), spec, { ...EMBED, tooltip: explain });
     plotted.view = embedded.view;
-    embedded.view.addEventListener("click", (event, item) => { if (item?.datum?.i !== undefined) pin(result.text("trial_id", item.datum.i)); });
+    embedded.view.addEventListener("click", (event, item) => {
+      if (item?.datum?.i !== undefined) pin(result.text("trial_id", item.datum.i));
+    });
   } else {
-    await plotted.view.data("points", points).data("front", front).data("marked", marked).runAsync();
+    await plotted.view
+      .data("points", points)
+      .data("front", front)
+      .data("marked", marked)
+      .runAsync();
   }
 }
 
 const EMBED = {
-  renderer: "svg", actions: false, logLevel: 1, mode: "vega-lite", ast: false,
+  renderer: "svg",
+  actions: false,
+  logLevel: 1,
+  mode: "vega-lite",
+  ast: false,
   config: {
-    background: null, font: "system-ui, sans-serif", view: { stroke: null },
-    axis: { labelColor: "currentColor", titleColor: "currentColor", domainColor: "currentColor", tickColor: "currentColor", gridColor: "currentColor", gridOpacity: 0.13, labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", labelOverlap: "greedy" },
-    legend: { labelColor: "currentColor", titleColor: "currentColor", orient: "bottom", columns: 4, labelFontSize: 12, labelLimit: 260, symbolOpacity: 1 },
-    text: { color: "currentColor", fill: "currentColor" }, title: { color: "currentColor" }, rule: { color: "currentColor" },
+    background: null,
+    font: "system-ui, sans-serif",
+    view: { stroke: null },
+    axis: {
+      labelColor: "currentColor",
+      titleColor: "currentColor",
+      domainColor: "currentColor",
+      tickColor: "currentColor",
+      gridColor: "currentColor",
+      gridOpacity: 0.13,
+      labelFontSize: 12,
+      titleFontSize: 12,
+      titleFontWeight: "normal",
+      labelOverlap: "greedy",
+    },
+    legend: {
+      labelColor: "currentColor",
+      titleColor: "currentColor",
+      orient: "bottom",
+      columns: 4,
+      labelFontSize: 12,
+      labelLimit: 260,
+      symbolOpacity: 1,
+    },
+    text: { color: "currentColor", fill: "currentColor" },
+    title: { color: "currentColor" },
+    rule: { color: "currentColor" },
     range: { symbol: SHAPES },
   },
 };
-
-/** Lines of the whole configuration of a row. */
-function facts(row) {
-  return COMPARED.map(([name, of]) => [name, of(row)]).filter(([, text]) => text && text !== "–");
-}
-
-function explain(handler, event, item, value) {
-  const tip = $("tip");
-  if (value === null || value === undefined || value === "") { tip.hidden = true; return; }
-  const lines = item?.datum?.i !== undefined ? facts(servedOf(item.datum.i)) : Object.entries(value);
-  showTip(lines, item?.datum?.label, event.clientX, event.clientY);
-}
-
-function showTip(lines, title, x, y) {
-  const tip = $("tip");
-  tip.replaceChildren(...(title ? [make("strong", { text: title })] : []), make("dl", {}, ...lines.flatMap(([name, text]) => [make("dt", { text: name }), make("dd", { text: String(text) })])));
-  tip.hidden = false;
-  const box = tip.getBoundingClientRect(), edge = 8;
-  tip.style.left = `${Math.max(edge, Math.min(x + 14, innerWidth - box.width - edge))}px`;
-  tip.style.top = `${Math.max(edge, y + 14 + box.height > innerHeight ? y - box.height - 14 : y + 14)}px`;
-}
-
-/** Arrow keys walk along the front; Enter pins; Escape closes. */
-function walk(event) {
-  const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
-  const front = plotted?.front ?? [];
-  if (event.key === "Escape") $("tip").hidden = true;
-  if (event.key === "Enter" && plotted?.at !== undefined && front[plotted.at]) { pin(result.text("trial_id", front[plotted.at].i)); event.preventDefault(); }
-  if (!step || !front.length) return;
-  event.preventDefault();
-  plotted.at = plotted.at === undefined ? 0 : Math.max(0, Math.min(front.length - 1, plotted.at + step));
-  const point = front[plotted.at], box = $("plot").querySelector("svg").getBoundingClientRect();
-  const [left, top] = plotted.view.origin();
-  showTip(facts(servedOf(point.i)), point.label, box.left + left + plotted.view.scale("x")(point.x), box.top + top + plotted.view.scale("y")(point.y));
-  $("said").textContent = `${plotted.at + 1} of ${front.length} on the front: ${point.label}, ${axisOf(state.y).label} ${digits(point.y)}, ${axisOf(state.x).label} ${digits(point.x)}`;
-}
-
-function showLegend() {
-  const name = state.colour, all = valuesOf(name), chosen = state.filters[name];
-  const has = new Set(plotted.candidates.map((row) => result.facet(name, row.i)));
-  $("legend").replaceChildren(...all.filter((value) => has.has(value)).map((value) => {
-    const at = all.indexOf(value);
-    const isOn = !chosen || chosen.includes(value);
-    const mark = make("span", { class: "mark", "aria-hidden": "true", text: GLYPHS[shapeAt(at)] });
-    mark.style.color = colourOf(name, value);
-    return make("button", { type: "button", "aria-pressed": String(isOn), title: "show only this; again, show all", onclick: () => {
-      state.filters[name] = chosen?.length === 1 && isOn ? undefined : [value];
-      if (!state.filters[name]) delete state.filters[name];
-      showFacets();
-      update();
-    } }, mark, make("span", { text: name === "dim" ? `${value} d` : value }));
-  }));
-}
-
-function showFacets() {
-  const open = new Set([...$("facets").querySelectorAll("details[open]")].map((each) => each.dataset.name));
-  const parts = Object.entries(FACETS).map(([name, label]) => {
-    const values = valuesOf(name);
-    if (values.length < 2) return null;
-    const chosen = state.filters[name];
-    const boxes = values.map((value) => make("label", {}, make("input", { type: "checkbox", value, name, checked: !chosen || chosen.includes(value), onchange: (event) => {
-      const on = new Set(state.filters[name] ?? values);
-      if (event.target.checked) on.add(value); else on.delete(value);
-      state.filters[name] = values.filter((each) => on.has(each));
-      if (state.filters[name].length === values.length) delete state.filters[name];
-      showFacets();
-      update();
-    } }), make("span", { text: name === "dim" ? `${value} d` : value || "none" })));
-    const words = chosen ? (chosen.length > 2 ? `${chosen.length} of ${values.length}` : chosen.join(", ") || "none") : "all";
-    const all = make("button", { type: "button", text: chosen ? "choose all" : "choose none", onclick: () => {
-      if (chosen) delete state.filters[name]; else state.filters[name] = [];
-      showFacets();
-      update();
-    } });
-    return make("details", { "data-name": name, open: open.has(name) }, make("summary", {}, make("b", { text: label }), make("span", { text: `: ${words}` })), make("div", { class: "boxes", role: "group", "aria-label": label }, all, ...boxes));
-  });
-  $("facets").replaceChildren(...parts.filter(Boolean));
-}
-
-function showRows() {
-  const [name, sign] = state.sort ?? ["quality", -1];
-  const column = COLUMNS.find((each) => each.name === name);
-  const value = column.value ?? ((row) => (name === "label" ? result.text("label", row.i) : row[name]));
-  const unknown = (x) => (typeof x === "number" && Number.isNaN(x) ? 1 : 0);
-  const rows = [...(plotted?.rows ?? [])].sort((a, b) => {
-    const x = value(a), y = value(b);
-    return unknown(x) - unknown(y) || sign * (x > y ? 1 : x < y ? -1 : 0);
-  });
-  fillTable($("rows"), rows.slice(0, state.shown), "all configurations that the filters leave", true);
-  $("more").hidden = rows.length <= state.shown;
-  $("more").textContent = `show ${count(Math.min(100, rows.length - state.shown))} more of ${count(rows.length)}`;
-}

@@ -5,13 +5,53 @@ function showCharts() {
   drawn.clear();
   const figures = group().charts.map((chart) => {
     const heads = Object.entries(chart.headings);
-    const cell = (value) => (typeof value === "number" ? digits(value, 4) : value ?? "–");
-    const table = make("table", {}, make("caption", { class: "hidden", text: chart.title }), make("thead", {}, make("tr", {}, ...heads.map(([, text]) => make("th", { scope: "col", text })))),
-      make("tbody", {}, ...chart.rows.map((row) => make("tr", {}, ...heads.map(([column]) => make("td", { text: cell(row[column]) }))))));
-    return make("figure", { id: chart.name, "data-chart": chart.name },
-      make("h3", { text: chart.title }), make("div", { class: "chart" }), make("figcaption", { text: chart.caption }),
-      make("details", {}, make("summary", { text: "The figures as a table" }), make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${chart.title}, table` }, table)),
-      make("div", { class: "tools" }, ...["svg", "png"].map((kind) => make("button", { type: "button", text: kind.toUpperCase(), "aria-label": `save ${chart.title} as ${kind.toUpperCase()}`, onclick: () => savePicture(views.get(chart.name), kind, chart.name) }))));
+    const cell = (value) => (typeof value === "number" ? digits(value, 4) : (value ?? "–"));
+    const table = make(
+      "table",
+      {},
+      make("caption", { class: "hidden", text: chart.title }),
+      make(
+        "thead",
+        {},
+        make("tr", {}, ...heads.map(([, text]) => make("th", { scope: "col", text }))),
+      ),
+      make(
+        "tbody",
+        {},
+        ...chart.rows.map((row) =>
+          make("tr", {}, ...heads.map(([column]) => make("td", { text: cell(row[column]) }))),
+        ),
+      ),
+    );
+    return make(
+      "figure",
+      { id: chart.name, "data-chart": chart.name },
+      make("h3", { text: chart.title }),
+      make("div", { class: "chart" }),
+      make("figcaption", { text: chart.caption }),
+      make(
+        "details",
+        {},
+        make("summary", { text: "The figures as a table" }),
+        make(
+          "div",
+          { class: "scroll", tabindex: "0", role: "region", "aria-label": `${chart.title}, table` },
+          table,
+        ),
+      ),
+      make(
+        "div",
+        { class: "tools" },
+        ...["svg", "png"].map((kind) =>
+          make("button", {
+            type: "button",
+            text: kind.toUpperCase(),
+            "aria-label": `save ${chart.title} as ${kind.toUpperCase()}`,
+            onclick: () => savePicture(views.get(chart.name), kind, chart.name),
+          }),
+        ),
+      ),
+    );
   });
   $("charts").replaceChildren(...figures);
   drawCharts();
@@ -29,7 +69,11 @@ async function drawCharts() {
     const place = document.querySelector(`[data-chart="${chart.name}"] .chart`);
     const text = JSON.stringify(chart.spec).replaceAll('"#000000"', '"currentColor"');
     const plain = JSON.parse(text);
-    const spec = { ...plain, datasets: { ...plain.datasets, rows: chart.rows }, autosize: { type: "fit-x", contains: "padding" } };
+    const spec = {
+      ...plain,
+      datasets: { ...plain.datasets, rows: chart.rows },
+      autosize: { type: "fit-x", contains: "padding" },
+    };
     const columns = place.clientWidth < 500 ? 3 : 6;
     const config = { ...EMBED.config, legend: { ...EMBED.config.legend, columns } };
     const embedded = await vegaEmbed(place, spec, { ...EMBED, config, tooltip: explain });
@@ -40,15 +84,49 @@ async function drawCharts() {
 }
 
 function showLost() {
-  const lost = group().lost, dims = Object.keys(lost).map(Number).sort((a, b) => b - a);
+  const lost = group().lost,
+    dims = Object.keys(lost)
+      .map(Number)
+      .sort((a, b) => b - a);
   $("lost-part").hidden = !dims.length;
   if (!dims.length) return;
   const dim = state.lost ?? dims[Math.floor(dims.length / 2)];
-  $("lost-dim").replaceChildren(...dims.map((d) => make("option", { value: d, selected: d === dim, text: `${d} d` })));
+  $("lost-dim").replaceChildren(
+    ...dims.map((d) => make("option", { value: d, selected: d === dim, text: `${d} d` })),
+  );
   $("lost-dim").value = String(dim);
   const rank = (value) => (value === null ? "–" : count(value));
   $("lost").replaceChildren(
     make("caption", { class: "hidden", text: `queries that lose most at ${dim} dimensions` }),
-    make("thead", {}, make("tr", {}, ...["query", `rank at ${group().full_dim} d`, `rank at ${dim} d`, `${group().quality} at ${group().full_dim} d`, `at ${dim} d`].map((text) => make("th", { scope: "col", text })))),
-    make("tbody", {}, ...lost[dim].map((each) => make("tr", {}, make("th", { scope: "row", text: each.text || each.query, title: each.query }), make("td", { text: rank(each.rank) }), make("td", { text: rank(each.rank_short) }), make("td", { text: each.quality.toFixed(3) }), make("td", { text: each.quality_short.toFixed(3) })))));
+    make(
+      "thead",
+      {},
+      make(
+        "tr",
+        {},
+        ...[
+          "query",
+          `rank at ${group().full_dim} d`,
+          `rank at ${dim} d`,
+          `${group().quality} at ${group().full_dim} d`,
+          `at ${dim} d`,
+        ].map((text) => make("th", { scope: "col", text })),
+      ),
+    ),
+    make(
+      "tbody",
+      {},
+      ...lost[dim].map((each) =>
+        make(
+          "tr",
+          {},
+          make("th", { scope: "row", text: each.text || each.query, title: each.query }),
+          make("td", { text: rank(each.rank) }),
+          make("td", { text: rank(each.rank_short) }),
+          make("td", { text: each.quality.toFixed(3) }),
+          make("td", { text: each.quality_short.toFixed(3) }),
+        ),
+      ),
+    ),
+  );
 }

@@ -49,6 +49,7 @@ def quality_by_dimension(source: Source) -> Chart | None:
     rows = rows[["series", "kind", "dim", "quality", *_BOUNDS]]
     names = list(dict.fromkeys(rows["series"]))
     colour = colours(names, lambda name: _OWN.get(name) or reducer_colour(name))
+    colour = colour.legend(symbolType="stroke", symbolStrokeWidth=3)
     # A variant has the colour of its reducer, so it is dashed.
     dashes = alt.Scale(
         domain=names, range=[[5, 3] if " " in n and n != _SUBSETS else [1, 0] for n in names]
@@ -127,7 +128,7 @@ def quality_by_bytes(source: Source) -> Chart | None:
             x=log_x("bytes", "bytes per vector, of the components alone"),
             y=alt.Y("quality:Q", title=f"{quality.label} of exhaustive search"),
             color=colours(list(dict.fromkeys(rows["series"])), precision_colour, "precision"),
-            strokeDash=alt.StrokeDash("variant:N", title="reducer"),
+            strokeDash=alt.StrokeDash("variant:N", title="reducer").legend(symbolType="stroke"),
             tooltip=tip,
         ),
     )
