@@ -21,9 +21,18 @@ from bench.report.page.build import Folder
 from bench.report.page.document import Document
 
 _SCRIPTS = (
-    "decide", "data", "state", "verdict", "tables", "filters", "explorer", "tip", "figures", "export",
+    "decide",
+    "data",
+    "state",
+    "verdict",
+    "tables",
+    "filters",
+    "explorer",
+    "tip",
+    "figures",
+    "export",
     "page",
-)  # fmt: skip
+)
 """In the order in which they are loaded."""
 _ASSETS = resources.files("bench.report.page") / "assets"
 
