@@ -75,7 +75,12 @@ def written(template: str, deployment: Deployment, **names: object) -> str:
     """
     fields = {each.name: getattr(deployment, each.name) for each in dataclasses.fields(deployment)}
     fields |= {"prefixed": deployment.prefixed}
-    return str(_environment().from_string(template).render(fields | names))
+    return str(_compiled(template).render(fields | names))
+
+
+@cache
+def _compiled(template: str) -> Any:
+    return _environment().from_string(template)
 
 
 @cache
