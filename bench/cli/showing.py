@@ -100,7 +100,6 @@ def show_command(
         frame = named(frame)
     for name in columns or []:
         check_column(frame, name)
-    usual = usual_columns(frame)
     for machine in others:
         print(f"left out: trials measured on another machine ({machine})", file=sys.stderr)
     found = frame if condition is None else where(frame, condition)
@@ -110,7 +109,7 @@ def show_command(
     found = ordered(found, order) if order else found
     if form is None:
         most = ROWS if rows is None else rows
-        show_trials(found, columns or usual, of=len(frame), most=most, order=order or ())
+        show_trials(found, columns, of=len(frame), most=most, order=order or ())
         return
     found = found.head(rows) if rows else found
     if form == "json":
@@ -119,4 +118,4 @@ def show_command(
         print(as_csv(found[columns or raw]), end="")
     else:
         table = as_markdown if form == "markdown" else as_latex
-        print(table(found, columns or usual), end="")
+        print(table(found, columns or usual_columns(found)), end="")

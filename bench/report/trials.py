@@ -84,7 +84,7 @@ def as_latex(frame: pd.DataFrame, columns: Sequence[str]) -> str:
 
 def show_trials(
     frame: pd.DataFrame,
-    columns: Sequence[str],
+    columns: Sequence[str] | None = None,
     *,
     of: int,
     most: int = ROWS,
@@ -93,7 +93,7 @@ def show_trials(
 ) -> None:
     """Print `columns` of `named` trials, those of the front marked, fitted to the console.
 
-    `most` rows at most, 0 for all; `of` is how many trials the folder has, `order` how they are
+    Without `columns` they are the `usual_columns`, of which a narrow console shows fewer. `most` rows at most, 0 for all; `of` is how many trials the folder has, `order` how they are
     sorted.
     """
     console = console or stdout_console()
@@ -104,7 +104,9 @@ def show_trials(
     if shown.empty:
         console.print(title, highlight=False)
         return
-    left_out = print_table(_table(shown, columns, title, before=True), console)
+    usual = columns is None
+    table = _table(shown, columns or usual_columns(frame), title, before=True, usual=usual)
+    left_out = print_table(table, console)
     if len(shown) < len(frame):
         console.print(
             f"[dim]{len(frame) - len(shown):,} more: --rows 0 shows all[/dim]", highlight=False
@@ -112,8 +114,14 @@ def show_trials(
     say_left_out(left_out, console)
 
 
-def _table(frame: pd.DataFrame, columns: Sequence[str], title: str, before: bool = False) -> Table:
-    quality, usual = quality_of(frame), list(columns) == usual_columns(frame)
+def _table(
+    frame: pd.DataFrame,
+    columns: Sequence[str],
+    title: str,
+    before: bool = False,
+    usual: bool = False,
+) -> Table:
+    quality = quality_of(frame)
     for name in columns:
         check_column(frame, name)
     names = [frame[LABEL].astype(str).tolist(), frame[FRONT].tolist()]
