@@ -162,8 +162,6 @@ class _Run:
         self.progress.say(told.lines())
         self.store.log("probes", "", begun, forecast_seconds=told.seconds)
 
-    # --------------------------------------------------------------------------------- measuring
-
     def _measure(self, work: Workload, groups: list[dict[str, Trial]]) -> None:
         bm25 = [group for group in groups if first(group).backend == BM25]
         groups = [group for group in groups if group not in bm25]
@@ -359,8 +357,6 @@ class _Run:
             if not left:
                 return error
         return ""
-
-    # ----------------------------------------------------------------------------------- rows
 
     def _add(self, work: Workload, event: Measured, trial: Trial) -> None:
         row: dict[str, Any] = {"trial_id": event.trial_id, **event.row}

@@ -93,8 +93,8 @@ def show_trials(
 ) -> None:
     """Print `columns` of `named` trials, those of the front marked, fitted to the console.
 
-    Without `columns` they are the `usual_columns`, of which a narrow console shows fewer. `most` rows at most, 0 for all; `of` is how many trials the folder has, `order` how they are
-    sorted.
+    Without `columns` they are the `usual_columns`, of which a narrow console shows fewer. `most`
+    rows at most, 0 for all; `of` is how many trials the folder has, `order` how they are sorted.
     """
     console = console or stdout_console()
     shown = frame if not most else frame.head(most)

@@ -81,6 +81,7 @@ def _result(folder: Folder, with_texts: bool) -> Result:
                 among=len(timed(part)),
                 sizes=sizes.sizes,
                 factors=own,
+                refused=_refused(part, sizes),
                 growth={
                     name: Growth(
                         latency=grown[LATENCY][name].power,
@@ -121,6 +122,13 @@ def _at_size(section: Section, folder: Path) -> AtSize:
     measured = int(frame["n_corpus"].max())
     ranks = load_relevant(folder, exhaustive["trial_id"])
     return AtSize(pd.concat([own, exhaustive]), ranks, sorted({measured, *_SIZES}))
+
+
+def _refused(frame: pd.DataFrame, at: AtSize) -> list[str]:
+    """Return why nothing is said of some timed rows, for each size; empty if something is."""
+    unlike = {AtSize.alike(row): row for row in timed(frame).to_dict("records")}
+    reasons = ([at.change(row, n).refused for row in unlike.values()] for n in at.sizes)
+    return [next(filter(None, each), "") for each in reasons]
 
 
 def _programs(found: Summary, shown: Iterable[str]) -> dict[str, str]:

@@ -112,6 +112,8 @@ class Group(_Part):
     factors: list[list[float | None]]
     """For each class of rows that change alike, and each of `sizes`: the share kept there over the
     share kept as measured, at most 1; null where nothing is said."""
+    refused: list[str]
+    """For each of `sizes`, why nothing is said of some rows there; empty if something is of all."""
     growth: dict[str, Growth]
     """By backend."""
     lost: dict[int, list[LostQuery]]

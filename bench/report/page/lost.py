@@ -49,7 +49,9 @@ def lost_queries(
             continue
         (short,) = certainty.values([trial])
         change = short - certainty.full
-        worst = [i for i in np.argsort(change, kind="stable")[:MOST] if change[i] < 0]
+        # Of queries that lose as much, those whose document falls farthest come first.
+        fallen = ranks[dim].reindex(certainty.query_ids).to_numpy(float) if dim in ranks else change
+        worst = [i for i in np.lexsort((-fallen, change))[:MOST] if change[i] < 0]
         found[int(dim)] = [
             LostQuery(
                 query=str(query := certainty.query_ids[i]),

@@ -84,7 +84,11 @@ function rejection(result, settings, row) {
   const caution = result.text("caution", row.i);
   if (caution) return caution;
   if (Number.isNaN(row.low)) return "its results per query are missing, so nothing can be shown";
-  if (row.need === Infinity) return "nothing can be said of it at that number of documents";
+  if (row.need === Infinity) {
+    const group = result.groups[result.number("group", row.i)];
+    const why = group.refused[group.sizes.indexOf(settings.documents)];
+    return `nothing can be said of it among that many documents${why ? `: ${why}` : ""}`;
+  }
   if (!(row.low >= row.need)) return tooLittle(result, settings, row);
   if (settings.memory !== Infinity && !(row.memory <= settings.memory))
     return "its memory of all documents is above the limit";

@@ -158,6 +158,7 @@ function listen() {
     place.setAttribute("tabindex", "-1");
     place.focus({ preventScroll: true });
   });
+  addEventListener("scroll", () => { $("tip").hidden = true; }, { passive: true });
   addEventListener("hashchange", () => enter(stateOf(location.hash)));
 }
 
