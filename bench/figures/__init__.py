@@ -27,8 +27,7 @@ from bench.errors import NothingToShow, UsageError
 from bench.results.rows import exact_rows, plain, wholes
 from bench.results.store import load_relevant
 
-# matplotlib is imported where something is drawn: a page that only asks for a colour of the
-# palette does without.
+# matplotlib is imported where something is drawn: the names of the figures are listed without.
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -68,8 +67,7 @@ def figures() -> dict[str, ModuleType]:
 
     Raises UsageError if an entry point cannot be loaded or its name is taken.
     """
-    own = registry.modules("figures")
-    found = {name: module for name, module in own.items() if hasattr(module, "draw")}
+    found = dict(registry.modules("figures"))
     offered = registry.plugged_in("figures")
     if taken := sorted(found.keys() & offered.keys()):
         raise UsageError(f"two figures are called '{taken[0]}'")

@@ -19,12 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
-from bench.analysis.tables import SYNTHETIC
-from bench.errors import NothingToShow
-from bench.figures._naming import name_lines
-from bench.figures._text import LINE, wrapped
-from bench.figures._ticks import Decades, Dimensions, plain
-from bench.figures.palette import (
+from bench.analysis.palette import (
     BACKENDS,
     COLOURS,
     PRECISIONS,
@@ -34,6 +29,11 @@ from bench.figures.palette import (
     precision_colour,
     reducer_colour,
 )
+from bench.analysis.tables import SYNTHETIC
+from bench.errors import NothingToShow
+from bench.figures._naming import name_lines
+from bench.figures._text import LINE, wrapped
+from bench.figures._ticks import Decades, Dimensions, plain
 from bench.reducers import PREFIX
 from bench.results.rows import is_synthetic
 

@@ -5,9 +5,9 @@ import pytest
 
 from bench.analysis.sizes import caches, scans, side_by_side
 from bench.analysis.summary import summary_of
-from bench.report.page import render
 from bench.results.rows import timed
 from bench.results.store import load_queries
+from tests.pages import page_of
 
 FLAT = "backend == 'faiss-flat' and precision == 'float32' and stages == ''"
 
@@ -83,11 +83,13 @@ def test_one_dataset_stands_alone(frame):
     assert side_by_side(frame) == {}
 
 
-def test_the_page_shows_datasets_side_by_side_and_names_each_in_its_recommendation(both, frame):
-    page = render(summary_of(both, load_queries("nowhere")), [])
+def test_the_page_shows_datasets_side_by_side_and_names_each_in_its_recommendation(
+    both, frame, tmp_path
+):
+    page = page_of(tmp_path, summary_of(both, load_queries("nowhere")))
     assert page.count("<h3>The datasets side by side</h3>") == 1
     assert "<td>62.5%, 12.0×</td>" in page
     assert "<p>large</p>" in page
-    alone = render(summary_of(frame, load_queries("nowhere")), [])
-    assert "side by side" not in alone
+    alone = page_of(tmp_path, summary_of(frame, load_queries("nowhere")))
+    assert "datasets side by side" not in alone
     assert f"<p>{frame['dataset'].iloc[0]}</p>" not in alone

@@ -10,12 +10,12 @@ import pytest
 from matplotlib.text import Text
 
 from bench import registry
+from bench.analysis.palette import BACKENDS
 from bench.analysis.tables import dimension_table, stored, subset_band, truncation
 from bench.backends import backends
 from bench.errors import NothingToShow, UsageError
 from bench.figures import draw_all, figures, ranks, save_all
 from bench.figures._style import backend_look, reducer_look
-from bench.figures.palette import BACKENDS
 from bench.projection import dimension_needed, project_folder
 from bench.reducers import reducers
 from bench.results.rows import loads, timed, two_stage

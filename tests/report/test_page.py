@@ -26,22 +26,17 @@ from bench.projection import project_folder
 from bench.report.at_size import at_size
 from bench.report.page.build import Folder, document
 from bench.report.page.charts.bars import RANKS
-from bench.report.page.render import Shown, render
 from bench.report.page.thinning import MOST_ROWS, thinned
 from bench.report.writing import report_data, write_report
 from bench.results.rows import exact_rows, pareto, plain, timed
 from bench.results.store import load, load_queries
+from tests.pages import page_of
 from tests.parts import with_parts
 
 
 @pytest.fixture(scope="module")
 def page(measured):
     return page_of(measured, summarise(measured))
-
-
-def page_of(folder, found):
-    read = Folder(folder, found, project_folder(folder, found.frame))
-    return render([Shown(read)], document([read]))
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import pandas as pd
 from bench.analysis.at_size import AtSize
 from bench.analysis.certainty import Certainty
 from bench.analysis.money import load_prices
+from bench.analysis.palette import backend_colour, precision_colour, reducer_colour
 from bench.analysis.recommendation import RETAIN
 from bench.analysis.serving import QUERIES_PER_SECOND
 from bench.analysis.sizing import BUILD, CACHE_BYTES, LATENCY, growths
@@ -19,7 +20,6 @@ from bench.analysis.summary import Section, Summary
 from bench.backends import exhaustive_backends
 from bench.deploy import code_of
 from bench.errors import UsageError
-from bench.figures.palette import backend_colour, precision_colour, reducer_colour
 from bench.reducers import PREFIX
 from bench.report.page.charts import Source, charts
 from bench.report.page.document import Document, Group, Growth, Result

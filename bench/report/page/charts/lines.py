@@ -6,8 +6,8 @@ import altair as alt
 import pandas as pd
 
 from bench.analysis.labels import labels
+from bench.analysis.palette import COLOURS, precision_colour, reducer_colour
 from bench.analysis.tables import curves, dimension_table, stored, subset_band, truncation
-from bench.figures.palette import COLOURS, precision_colour, reducer_colour
 from bench.reducers import LEARNED, PLAIN, PREFIX
 from bench.report.page.charts._spec import (
     Source,

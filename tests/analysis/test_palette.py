@@ -6,10 +6,7 @@ import sys
 
 import pytest
 
-from bench.backends import backends
-from bench.figures import figures
-from bench.figures._style import backend_look, precision_look, reducer_look
-from bench.figures.palette import (
+from bench.analysis.palette import (
     BACKENDS,
     PRECISIONS,
     REDUCERS,
@@ -17,6 +14,9 @@ from bench.figures.palette import (
     precision_colour,
     reducer_colour,
 )
+from bench.backends import backends
+from bench.figures import figures
+from bench.figures._style import backend_look, precision_look, reducer_look
 
 KNOWN = {
     backend_colour: {
@@ -71,7 +71,7 @@ def test_figures_take_their_colours_from_the_palette():
 
 
 def test_the_palette_needs_no_matplotlib_and_is_no_figure():
-    code = "import sys, bench.figures.palette; print('matplotlib' in sys.modules)"
+    code = "import sys, bench.analysis.palette; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
     assert "palette" not in figures()
