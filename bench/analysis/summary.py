@@ -74,10 +74,15 @@ class Section:
     findings: list[Finding]
     kept: pd.DataFrame
     """Bounds of the timed rows, as `Certainty.kept` returns them."""
-    units: str
-    """What the intervals resample, in words."""
+    certainty: Certainty
+    """The quality of every query, which the bounds rest on."""
     matryoshka: Answer | None = None
     """Whether the model is a Matryoshka model; None if nothing says so."""
+
+    @property
+    def units(self) -> str:
+        """What the intervals resample, in words."""
+        return self.certainty.units
 
     @property
     def dataset(self) -> str:
@@ -208,7 +213,7 @@ def summary_of(
 
 def _section(part: pd.DataFrame, certainty: Certainty, verdict: Verdict | None) -> Section:
     found, kept = findings(part, certainty), certainty.kept(timed(part))
-    return Section(part, verdict, found, kept, certainty.units, answer_of(part, certainty))
+    return Section(part, verdict, found, kept, certainty, answer_of(part, certainty))
 
 
 def folder_of(results: str | Path) -> Path:

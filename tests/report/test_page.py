@@ -316,7 +316,6 @@ def test_a_large_table_loses_no_front_and_no_recommendation(answers, monkeypatch
     all_queries = pd.concat([queries, *more], ignore_index=True)
     monkeypatch.setattr("bench.report.page.thinning.MOST_ROWS", 300)
     read = Folder(answers, summary_of(large, all_queries), project_folder(answers, frame))
-    monkeypatch.setattr("bench.report.page.build.load_quality", lambda _: all_queries)
     (result,) = document([read]).results
     ids = set(texts(result, "trial_id"))
     assert len(large) > 900 > 500 > len(ids)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pandas as pd
 
 from bench.analysis.at_size import AtSize
-from bench.analysis.certainty import Certainty
 from bench.analysis.money import load_prices
 from bench.analysis.palette import backend_colour, precision_colour, reducer_colour
 from bench.analysis.recommendation import RETAIN
@@ -24,9 +23,9 @@ from bench.reducers import PREFIX
 from bench.report.page.charts import Source, charts
 from bench.report.page.document import Document, Group, Growth, Result
 from bench.report.page.lost import lost_queries, ranks_of
-from bench.report.page.runs import runs_of
+from bench.report.page.runs import VECTOR, runs_of
 from bench.results.rows import exhaustive_rows, quality_of, timed
-from bench.results.store import load_quality, load_relevant
+from bench.results.store import load_relevant
 from bench.results.texts import load_texts
 from bench.study.reader import STUDIES
 
@@ -57,14 +56,12 @@ def document(folders: Iterable[Folder], with_texts: bool = True) -> Document:
 def _result(folder: Folder, with_texts: bool) -> Result:
     found = folder.found
     frame, sections = found.frame, found.sections
-    queries = load_quality(folder.path)
     at = [_at_size(section, folder.path) for section in sections]
     runs, factors = runs_of(sections, at)
     grown = growths(frame)
     groups = []
     for section, sizes, own in zip(sections, at, factors, strict=True):
         part = section.frame
-        certainty = Certainty(part, queries)
         ranks = ranks_of(part, folder.path)
         texts = load_texts(folder.path, section.dataset) if with_texts else {}
         title = " with ".join(filter(None, [section.dataset, section.encoder]))
@@ -91,7 +88,7 @@ def _result(folder: Folder, with_texts: bool) -> Result:
                     )
                     for name in timed(part)["backend"].unique()
                 },
-                lost=lost_queries(part, certainty, ranks, texts),
+                lost=lost_queries(part, section.certainty, ranks, texts),
                 charts=charts(Source(part, folder.projected, ranks)),
             )
         )
@@ -126,7 +123,7 @@ def _at_size(section: Section, folder: Path) -> AtSize:
 
 def _refused(frame: pd.DataFrame, at: AtSize) -> list[str]:
     """Return why nothing is said of some timed rows, for each size; empty if something is."""
-    unlike = {AtSize.alike(row): row for row in timed(frame).to_dict("records")}
+    unlike = {AtSize.alike(row): row for row in timed(frame)[VECTOR].to_dict("records")}
     reasons = ([at.change(row, n).refused for row in unlike.values()] for n in at.sizes)
     return [next(filter(None, each), "") for each in reasons]
 

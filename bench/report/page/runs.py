@@ -23,6 +23,8 @@ _TEXTS = (
     "trial_id", "label", "dataset", "encoder", "backend", "reducer", "precision", "stages",
     "caution", "settings",
 )  # fmt: skip
+VECTOR = ["stages", "reducer", "reducer_params", "reducer_kind", "dim", "full_dim", "precision"]
+"""What `AtSize` looks at."""
 _EXACT = (
     "low", "bytes_per_vector", "latency_ms_p50", "latency_ms_p95", "rescore_ms_p50",
     "bandwidth_fraction", "component_bits", "disk_bytes_per_vector", "build_seconds",
@@ -115,7 +117,7 @@ def _rows(section: Section) -> pd.DataFrame:
         low=own["low"].where(is_timed, rows[quality.retained_low]),
         high=own["high"].where(is_timed, rows[quality.retained_high]),
         disk_bytes_per_vector=(rows["disk_bytes"] / rows["n_corpus"]).where(rows["disk_bytes"] > 0),
-        raw=rows.to_dict("records"),
+        raw=rows[VECTOR].to_dict("records"),
     )
 
 
