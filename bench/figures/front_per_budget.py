@@ -75,9 +75,9 @@ def budgets(part: pd.DataFrame) -> list[float]:
     column, sizes = quality_of(part).column, np.unique(part["bytes_per_vector"])
     known, found = np.zeros(len(sizes)), []
     for limit in (float(f"{step}e{decade}") for decade in decades for step in (1, 3)):
-        steps = best_within(part, limit).set_index("bytes_per_vector")[column]
-        reached = np.array([steps[steps.index <= size].max() for size in sizes], dtype=float)
-        reached = np.nan_to_num(reached)
+        steps = best_within(part, limit)
+        place = np.searchsorted(steps["bytes_per_vector"], sizes, side="right")
+        reached = np.append(0.0, steps[column].to_numpy(float))[place]
         if (reached - known).max() > _WORTH * part[column].max():
             found.append(limit)
             known = reached
