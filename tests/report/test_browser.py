@@ -115,6 +115,7 @@ def test_the_first_answer_is_the_sentence_of_recommend(page, answers):
     code = page.text_content("#program")
     assert "def " in code
     assert "import bench" not in code
+    assert page.locator("#program-note").is_hidden() != ("map.safetensors" in code)
 
 
 def test_the_slider_moves_the_answer_the_ranking_and_the_address(page):

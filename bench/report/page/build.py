@@ -25,6 +25,7 @@ from bench.report.page.document import Document, Group, Growth, Result
 from bench.report.page.lost import lost_queries, ranks_of
 from bench.report.page.runs import VECTOR, runs_of
 from bench.results.rows import exhaustive_rows, quality_of, timed
+from bench.results.schema import NOT_TIMED
 from bench.results.store import load_relevant
 from bench.results.texts import load_texts
 from bench.study.reader import STUDIES
@@ -137,10 +138,9 @@ def _programs(found: Summary, shown: Iterable[str]) -> dict[str, str]:
         rows = rows[rows["trial_id"].isin(shown)].assign(low=section.kept["low"])
         rows = rows.sort_values("low", ascending=False).dropna(subset="low")
         sure = rows[rows["low"] >= 0.5]
-        order = pd.concat([sure.nsmallest(100, c) for c in ("bytes_per_vector", "latency_ms_p50")])
-        for row in (
-            pd.concat([order, sure.head(100)]).drop_duplicates("trial_id").to_dict("records")
-        ):
+        first = [sure.nsmallest(100, c) for c in ("bytes_per_vector", "latency_ms_p50")]
+        likely = pd.concat([*first, sure.head(100)]).drop_duplicates("trial_id")
+        for row in likely.to_dict("records"):
             if len(programs) >= MOST_PROGRAMS:
                 break
             try:
@@ -179,7 +179,7 @@ def _cautions(found: Summary) -> list[str]:
         f"Left out: trials measured on another machine ({machine})."
         for machine in found.other_machines
     ]
-    failed = frame[~frame["status"].isin(["ok", "pruned", "passed_over"])]
+    failed = frame[~frame["status"].isin(["ok", *NOT_TIMED])]
     for (status, backend), part in failed.groupby(["status", "backend"], sort=False):
         what = "configuration" if len(part) == 1 else "configurations"
         why = part["error"].dropna().iloc[0] if part["error"].notna().any() else ""

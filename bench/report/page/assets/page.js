@@ -158,13 +158,10 @@ function listen() {
     place.setAttribute("tabindex", "-1");
     place.focus({ preventScroll: true });
   });
-  addEventListener(
-    "scroll",
-    () => {
-      $("tip").hidden = true;
-    },
-    { passive: true },
-  );
+  const hide = () => {
+    $("tip").hidden = true;
+  };
+  for (const kind of ["wheel", "touchmove"]) addEventListener(kind, hide, { passive: true });
   addEventListener("hashchange", () => enter(stateOf(location.hash)));
 }
 

@@ -99,7 +99,11 @@ function showVerdict() {
   const program = id ? result.programs[id] : undefined;
   $("program-part").hidden = !id;
   if (id) {
-    $("program").textContent = program ?? `matryoshka-bench deploy ${result.name} ${id}`;
+    const command = `matryoshka-bench deploy ${result.name} ${id}`;
+    $("program").textContent = program ?? command;
+    const mapped = program?.match(/[\w-]+\.safetensors/);
+    $("program-note").hidden = !mapped;
+    $("program-note").textContent = mapped ? `It reads ${mapped[0]}, which ${command} writes.` : "";
     $("program-title").textContent = program
       ? "The code, without this package"
       : "The command that writes its code";
