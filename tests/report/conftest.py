@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -43,6 +45,19 @@ def answers(tmp_path_factory, collection) -> Path:
 
     run(folder / "study.toml", folder / "results", progress=False)
     return folder / "results"
+
+
+@pytest.fixture(scope="session")
+def lesser(answers, tmp_path_factory) -> Path:
+    """Other results: those of `answers` in float32 and in one stage alone."""
+    folder = tmp_path_factory.mktemp("lesser")
+    table = pq.read_table(answers / "trials.parquet")
+    plain = pc.and_(
+        pc.equal(table["precision"], "float32"), pc.equal(pc.coalesce(table["stages"], ""), "")
+    )
+    pq.write_table(table.filter(plain), folder / "trials.parquet")
+    (folder / "queries.parquet").symlink_to(answers / "queries.parquet")
+    return folder
 
 
 @pytest.fixture(scope="session")

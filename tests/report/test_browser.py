@@ -373,8 +373,8 @@ def test_names_out_of_data_are_text(visit, answers, tmp_path, monkeypatch):
     assert page.locator("img").count() == 0
 
 
-def test_a_folder_of_several_results_has_a_switch(visit, answers, measured, tmp_path):
-    for name, source in (("first", answers), ("second", measured)):
+def test_a_folder_of_several_results_has_a_switch(visit, answers, lesser, tmp_path):
+    for name, source in (("first", answers), ("second", lesser)):
         (tmp_path / "all").mkdir(exist_ok=True)
         (tmp_path / "all" / name).symlink_to(source)
     page = visit(write_report(tmp_path / "all"))
@@ -392,9 +392,9 @@ def test_a_folder_of_several_results_has_a_switch(visit, answers, measured, tmp_
     assert "results=1" in page.evaluate("location.hash")
 
 
-def test_an_index_leads_to_a_page_of_each(visit, chromium, answers, measured, tmp_path):
+def test_an_index_leads_to_a_page_of_each(visit, chromium, answers, lesser, tmp_path):
     (tmp_path / "a").symlink_to(answers)
-    (tmp_path / "b").symlink_to(measured)
+    (tmp_path / "b").symlink_to(lesser)
     paths = write_pages([tmp_path / "a", tmp_path / "b"], tmp_path / "docs")
     assert len(paths) == 3
     page = chromium.new_page()

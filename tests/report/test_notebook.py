@@ -18,7 +18,13 @@ from bench.results.store import load, load_queries
 from tests.report.test_browser import luminance
 
 FRAME = "iframe[title^='Explorer of']"
-in_browser = pytest.mark.needs_browser
+
+
+def in_browser(test):
+    """Mark a test for where the page's own run, so that their results are measured once."""
+    return pytest.mark.xdist_group("browser")(pytest.mark.needs_browser(test))
+
+
 LONGEST_OUTPUT = 2_000_000
 """Bytes that one output may add to a notebook."""
 OFFLINE = [
