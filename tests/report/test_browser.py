@@ -439,6 +439,12 @@ def test_dark_mode_is_dark_and_print_is_light(visit, page_file):
     page = visit(page_file, color_scheme="dark")
     back, text, label = colours(page)
     assert back < 0.05 < 0.6 < min(text, label)
+    of = "s => [...document.querySelectorAll(s)].map(e => getComputedStyle(e)"
+    marks = page.evaluate(f"({of}.fill))('#plot path[aria-label^=faiss]')")
+    lines = page.evaluate(f"({of}.stroke))('#charts .mark-line path')")
+    assert len(marks) > 10 < len(lines)
+    # WCAG asks for a contrast of 3 of what a chart draws.
+    assert min((luminance(c) + 0.05) / (back + 0.05) for c in [*marks, *lines]) > 3
     page.emulate_media(media="print", color_scheme="dark")
     back, text, label = colours(page)
     assert back > 0.9

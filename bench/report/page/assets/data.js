@@ -76,3 +76,23 @@ function readable(each) {
   each.rowsOf = (group) => byGroup[group];
   return each;
 }
+
+const DARK = matchMedia("(prefers-color-scheme: dark)");
+const LEAST_LIGHT = 0.16;
+
+/** A colour that can be seen: black is that of the text, and on a dark page dark ones are mixed with white. */
+function visible(colour) {
+  if (colour.toLowerCase() === "#000000") return "currentColor";
+  if (!DARK.matches) return colour;
+  let parts = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16) / 255);
+  const light = () =>
+    0.2126 * parts[0] ** 2.2 + 0.7152 * parts[1] ** 2.2 + 0.0722 * parts[2] ** 2.2;
+  while (light() < LEAST_LIGHT) parts = parts.map((part) => part + 0.1 * (1 - part));
+  return `#${parts
+    .map((part) =>
+      Math.round(255 * part)
+        .toString(16)
+        .padStart(2, "0"),
+    )
+    .join("")}`;
+}

@@ -30,12 +30,11 @@ function axisTitle(name) {
 
 function colourOf(name, value) {
   if (name !== "dim") {
-    const found = data.colours[name][value] ?? "#777777";
-    return found === "#000000" ? "currentColor" : found;
+    return visible(data.colours[name][value] ?? "#777777");
   }
   const dims = valuesOf("dim"),
     at = dims.indexOf(value);
-  return RAMP[Math.round((at * (RAMP.length - 1)) / Math.max(1, dims.length - 1))];
+  return visible(RAMP[Math.round((at * (RAMP.length - 1)) / Math.max(1, dims.length - 1))]);
 }
 
 const shapeAt = (at) => (at + Math.floor(at / SHAPES.length)) % SHAPES.length;

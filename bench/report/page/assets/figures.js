@@ -67,7 +67,7 @@ async function drawCharts() {
     if (drawn.has(chart.name)) continue;
     drawn.add(chart.name);
     const place = document.querySelector(`[data-chart="${chart.name}"] .chart`);
-    const text = JSON.stringify(chart.spec).replaceAll('"#000000"', '"currentColor"');
+    const text = JSON.stringify(chart.spec).replace(/#[0-9a-f]{6}/gi, visible);
     const plain = JSON.parse(text);
     const spec = {
       ...plain,

@@ -162,6 +162,11 @@ function listen() {
     $("tip").hidden = true;
   };
   for (const kind of ["wheel", "touchmove"]) addEventListener(kind, hide, { passive: true });
+  DARK.addEventListener("change", () => {
+    plotted.key = null;
+    update();
+    showCharts();
+  });
   addEventListener("hashchange", () => enter(stateOf(location.hash)));
 }
 

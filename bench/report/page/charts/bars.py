@@ -53,9 +53,7 @@ def dimension_by_bits(source: Source) -> Chart | None:
         drawn.mark_rect().encode(color=alt.Color("retained:Q", scale=scale, legend=None)),
         drawn.mark_text(fontSize=11).encode(
             text=alt.Text("retained:Q", format=".0%"),
-            color=alt.condition(
-                "datum.retained > 0.72", alt.value("#111111"), alt.value("#ffffff")
-            ),
+            color=alt.condition("datum.retained > 0.72", alt.value("black"), alt.value("white")),
         ),
     )
 
