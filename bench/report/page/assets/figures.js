@@ -74,7 +74,7 @@ async function drawCharts() {
       datasets: { ...plain.datasets, rows: chart.rows },
       autosize: { type: "fit-x", contains: "padding" },
     };
-    const columns = place.clientWidth < 500 ? 3 : 6;
+    const columns = place.clientWidth < 500 ? 2 : 6;
     const config = { ...EMBED.config, legend: { ...EMBED.config.legend, columns } };
     const embedded = await vegaEmbed(place, spec, { ...EMBED, config, tooltip: explain });
     views.set(chart.name, embedded.view);

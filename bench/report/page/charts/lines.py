@@ -115,6 +115,16 @@ def quality_by_bytes(source: Source) -> Chart | None:
             "retained:Q": "share kept",
         }
     )
+    drawn = base().encode(
+        x=log_x("bytes", "bytes per vector, of the components alone"),
+        y=alt.Y("quality:Q", title=f"{quality.label} of exhaustive search"),
+        color=colours(list(dict.fromkeys(rows["series"])), precision_colour, "precision"),
+        detail="variant:N",
+        tooltip=tip,
+    )
+    # Points of their own: with those of the line, the legend would show points for dashes.
+    dash = alt.StrokeDash("variant:N", title="reducer")
+    dash = dash.legend(symbolType="stroke", symbolStrokeColor="#000000")
     return chart(
         "quality_by_bytes",
         "Quality against bytes per vector",
@@ -122,15 +132,8 @@ def quality_by_bytes(source: Source) -> Chart | None:
         "many.",
         heads,
         rows[[*heads]],
-        base()
-        .mark_line(point=True)
-        .encode(
-            x=log_x("bytes", "bytes per vector, of the components alone"),
-            y=alt.Y("quality:Q", title=f"{quality.label} of exhaustive search"),
-            color=colours(list(dict.fromkeys(rows["series"])), precision_colour, "precision"),
-            strokeDash=alt.StrokeDash("variant:N", title="reducer").legend(symbolType="stroke"),
-            tooltip=tip,
-        ),
+        drawn.mark_line().encode(strokeDash=dash),
+        drawn.mark_point(filled=True, size=30, opacity=1),
     )
 
 
