@@ -48,7 +48,7 @@ def settings_of(seed, sizes, frame):
     draw = random.Random(seed)
     rows = timed(frame)
     limits = {
-        name: float(rows[column].quantile(draw.random())) if draw.random() < 0.4 else None
+        name: float(rows[column].quantile(draw.random())) if draw.random() < 0.6 else None
         for name, column in (("p95", "latency_ms_p95"), ("bytes", "bytes_per_vector"))
     }
     documents = draw.choice(sizes) if draw.random() < 0.6 else sizes[0]
@@ -61,7 +61,7 @@ def settings_of(seed, sizes, frame):
             "vcpu_hour": draw.choice([0.01, 0.04]),
         }
     )
-    retain = draw.choice([0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0])
+    retain = draw.choice([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0])
     objective, qps = draw.choice(["memory", "latency", "cost"]), draw.choice([1.0, 10.0, 2000.0])
     asked = {
         "retain": retain,
@@ -104,7 +104,7 @@ def test_the_page_decides_as_recommend_does_for_a_hundred_settings(page, answers
     found = page.evaluate(DECIDE, list(asked))
     expected = [recommend(frame, queries, **each)[0].trial_id for each in arguments]
     assert found == expected
-    assert len(set(expected)) > 8, "the settings must lead to different answers"
+    assert len(set(expected)) > 6, "the settings must lead to different answers"
     assert None in expected
 
 
