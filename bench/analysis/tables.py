@@ -135,7 +135,7 @@ def evenly(rows: pd.DataFrame, most: int) -> pd.DataFrame:
     """Return at most `most` rows, evenly spread, first and last included."""
     if len(rows) <= most:
         return rows
-    return rows.iloc[[round(i * (len(rows) - 1) / (most - 1)) for i in range(most)]]
+    return rows.iloc[[round(i * (len(rows) - 1) / max(1, most - 1)) for i in range(most)]]
 
 
 def worth_showing(best: pd.DataFrame) -> pd.DataFrame:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from bench.analysis.recommendation import Recommendation
-from bench.analysis.summary import Section, Summary, Table, number
+from bench.analysis.summary import Section, Summary, Table, interval, number
 from bench.analysis.tables import curves, dimension_table, truncation
 from bench.reducers import LEARNED, ROTATION
 from bench.results.rows import exact_rows, plain, quality_of
@@ -23,9 +24,9 @@ _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
-    "<": "$<$",
-    ">": "$>$",
-    "|": "$|$",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
     "–": "--",
     "—": "---",
     "…": r"\ldots{}",
@@ -46,10 +47,14 @@ _LATEX = {
 
 def markdown(table: Table) -> str:
     """Return a table as Markdown, its title above it; numbers stand to the right."""
-    rule = [":---", *["---:"] * (len(table.headings) - 1)]
+    return f"**{_escaped([table.title])[0]}**\n\n{markdown_rows(table)}"
+
+
+def markdown_rows(table: Table) -> str:
+    """Return a table as Markdown without its title."""
+    rule = ["---", *["---:"] * (len(table.headings) - 1)]
     lines = [_escaped(table.headings), rule, *map(_escaped, table.rows)]
-    body = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
-    return f"**{_escaped([table.title])[0]}**\n\n{body}"
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def latex(table: Table, label: str = "") -> str:
@@ -58,21 +63,29 @@ def latex(table: Table, label: str = "") -> str:
     More than four columns span a page of two columns (``table*``).
     """
     kind = "table" if len(table.headings) <= _MOST_OF_COLUMN else "table*"
-    heading, *rows = (_row(cells) for cells in (table.headings, *table.rows))
     named = [rf"  \label{{{label}}}"] if label else []
     lines = [
         rf"\begin{{{kind}}}",
         r"  \centering\small",
         rf"  \caption{{{escape(table.title)}}}",
         *named,
-        rf"  \begin{{tabular}}{{l{'r' * (len(table.headings) - 1)}}}",
-        r"    \toprule",
-        heading,
-        r"    \midrule",
-        *rows,
-        r"    \bottomrule",
-        r"  \end{tabular}",
+        textwrap.indent(tabular(table), "  ").rstrip(),
         rf"\end{{{kind}}}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def tabular(table: Table) -> str:
+    """Return the rows of a table as LaTeX, without title and label; it needs booktabs."""
+    heading, *rows = (_row(cells) for cells in (table.headings, *table.rows))
+    lines = [
+        rf"\begin{{tabular}}{{l{'r' * (len(table.headings) - 1)}}}",
+        r"\toprule",
+        heading,
+        r"\midrule",
+        *rows,
+        r"\bottomrule",
+        r"\end{tabular}",
     ]
     return "\n".join(lines) + "\n"
 
@@ -125,8 +138,8 @@ def _escaped(cells: Sequence[str]) -> list[str]:
 
 def _row(cells: Sequence[str]) -> str:
     text = " & ".join(map(escape, cells))
-    # After the end of a row LaTeX would read a bracket as a length.
-    return rf"    {'{}' if text.startswith('[') else ''}{text} \\"
+    # After the end of a row LaTeX would read a bracket as a length, and a star as an option.
+    return rf"{'{}' if text.startswith(('[', '*')) else ''}{text} \\"
 
 
 def _short(table: Table) -> Table:
@@ -152,7 +165,7 @@ def _others(section: Section) -> list[Table]:
     for dim in dims if others else []:
         known = [curve.loc[dim] if dim in curve.index else None for curve in others.values()]
         cells = (
-            "–" if row is None else _interval(row["quality"], row["low"], row["high"])
+            "–" if row is None else interval(row["quality"], row["low"], row["high"])
             for row in known
         )
         rows.append((str(dim), *cells))
@@ -175,20 +188,20 @@ def _recommended(section: Section, decision: Recommendation) -> Table:
     rows: list[tuple[str, ...]] = []
     full = plain(exact_rows(frame))
     for _, row in full[full["dim"] == full["full_dim"]].tail(1).iterrows():
-        shown = _interval(row[quality.column], row[quality.low], row[quality.high])
+        shown = interval(row[quality.column], row[quality.low], row[quality.high])
         name = f"exact search, float32, {row['dim']} d"
         rows.append((name, shown, "100.0", "–", "–", f"{4 * row['dim']:,}"))
     row = frame[frame["trial_id"] == decision.trial_id].iloc[-1]
     kept = 100 * section.kept.loc[row.name, ["share", "low", "high"]]
     times = (
-        _interval(*(row[f"latency_ms_{which}{side}"] for side in ("", "_low", "_high")))
+        interval(*(row[f"latency_ms_{which}{side}"] for side in ("", "_low", "_high")))
         for which in ("p50", "p95")
     )
     rows.append(
         (
             decision.configuration,
-            _interval(row[quality.column], row[quality.low], row[quality.high]),
-            _interval(kept["share"], kept["low"], kept["high"], ".1f"),
+            interval(row[quality.column], row[quality.low], row[quality.high]),
+            interval(kept["share"], kept["low"], kept["high"], ".1f"),
             *times,
             number(row["bytes_per_vector"], ",.0f"),
         )
@@ -196,7 +209,3 @@ def _recommended(section: Section, decision: Recommendation) -> Table:
     among = section.kept.attrs["among"]
     title = f"Recommended; bounds of the share kept hold for {among:,} configurations at once"
     return Table(title, headings, rows)
-
-
-def _interval(value: float, low: float, high: float, form: str = ".3f") -> str:
-    return f"{number(value, form)} [{number(low, form)}, {number(high, form)}]"

@@ -13,6 +13,7 @@ from bench.analysis.selection import FRONT, LABEL, check_column, named
 from bench.analysis.summary import LEAVE_OUT, Table, interval, share
 from bench.report.console import stdout_console
 from bench.report.fitting import print_table
+from bench.report.paper_tables import markdown_rows, tabular
 from bench.report.terminal import say_left_out
 from bench.results.columns import Column
 from bench.results.derived import ALL_COLUMNS
@@ -64,10 +65,7 @@ def as_csv(frame: pd.DataFrame) -> str:
 
 def as_markdown(frame: pd.DataFrame, columns: Sequence[str]) -> str:
     """Return `columns` of `named` trials as a Markdown table, figures with their intervals."""
-    table = _table(frame, columns, "")
-    lines = [table.headings, ["---", *["---:"] * (len(table.headings) - 1)], *table.rows]
-    cells = ([cell.replace("|", r"\|").replace("*", r"\*") for cell in line] for line in lines)
-    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+    return markdown_rows(_table(frame, columns, ""))
 
 
 def as_latex(frame: pd.DataFrame, columns: Sequence[str]) -> str:
@@ -75,11 +73,7 @@ def as_latex(frame: pd.DataFrame, columns: Sequence[str]) -> str:
 
     It needs the package booktabs.
     """
-    table = _table(frame, columns, "")
-    plain = pd.DataFrame(table.rows, columns=[*table.headings])
-    style = plain.style.hide(axis="index").format(_latex, escape="latex")
-    style = style.format_index(_latex, escape="latex", axis="columns")
-    return str(style.to_latex(hrules=True, column_format="l" + "r" * (len(table.headings) - 1)))
+    return tabular(_table(frame, columns, ""))
 
 
 def show_trials(
@@ -179,20 +173,3 @@ def _cell(value: Any, column: Column) -> str:
 
 def _json(value: Any) -> str:
     return json.dumps(list(value))
-
-
-def _latex(text: str) -> str:
-    """Return escaped text without what LaTeX still reads otherwise than it is meant."""
-    return "".join(_LATEX.get(sign, sign) for sign in text)
-
-
-_LATEX = {
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "×": r"$\times$",
-    "–": "--",
-    # After the end of a line these two would be read as its options.
-    "[": "{[}",
-    "*": "{*}",
-}

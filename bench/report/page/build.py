@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.advising.plan import PLAN
 from bench.analysis.at_size import AtSize
 from bench.analysis.money import load_prices
 from bench.analysis.palette import backend_colour, precision_colour, reducer_colour
@@ -33,7 +34,6 @@ from bench.study.reader import STUDIES
 MOST_PROGRAMS = 300
 """Programs that a page carries; the command that writes one stands for the others."""
 _SIZES = [step * 10**decade for decade in range(3, 9) for step in (1, 2, 5)] + [10**9]
-_PLAN = "plan.toml"
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def _programs(found: Summary, shown: Iterable[str]) -> dict[str, str]:
 
 
 def _studies(folder: Path) -> dict[str, str]:
-    paths = [folder / _PLAN, *sorted((folder / STUDIES).glob("*.toml"))]
+    paths = [folder / PLAN, *sorted((folder / STUDIES).glob("*.toml"))]
     return {p.name: p.read_text(encoding="utf-8") for p in paths if p.is_file()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -162,7 +163,7 @@ def _written(column: pd.Series, exactly: bool) -> list[int | float | None]:
     """Return numbers for JSON: whole ones as such, others in full or to six digits."""
     found: list[int | float | None] = []
     for value in column.astype(float).tolist():
-        if value != value:
+        if not math.isfinite(value):
             found.append(None)
         elif value == int(value) and abs(value) < 1e15:
             found.append(int(value))

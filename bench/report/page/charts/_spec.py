@@ -74,11 +74,5 @@ def tips(columns: Mapping[str, str]) -> list[alt.Tooltip]:
     return [alt.Tooltip(column, title=title) for column, title in columns.items()]
 
 
-def evenly(values: Sequence[Any], most: int) -> list[Any]:
-    """Return at most `most` of the values, evenly spread, both ends included."""
-    count = min(len(values), most)
-    return [values[round(i * (len(values) - 1) / max(1, count - 1))] for i in range(count)]
-
-
 def _rounded(value: Any) -> Any:
     return float(f"{value:.6g}") if isinstance(value, float) else value

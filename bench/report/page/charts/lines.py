@@ -7,14 +7,20 @@ import pandas as pd
 
 from bench.analysis.labels import labels
 from bench.analysis.palette import COLOURS, precision_colour, reducer_colour
-from bench.analysis.tables import curves, dimension_table, stored, subset_band, truncation
+from bench.analysis.tables import (
+    curves,
+    dimension_table,
+    evenly,
+    stored,
+    subset_band,
+    truncation,
+)
 from bench.reducers import LEARNED, PLAIN, PREFIX
 from bench.report.page.charts._spec import (
     Source,
     base,
     chart,
     colours,
-    evenly,
     log_x,
     tips,
 )
@@ -144,14 +150,14 @@ def quality_by_documents(source: Source) -> Chart | None:
     own = own[(own["refused"] == "") & own["quality"].notna()]
     if own.empty:
         return None
-    dims = evenly([int(d) for d in sorted(own["dim"].unique())], _MOST_DIMENSIONS)
+    dims = evenly(own["dim"].drop_duplicates().sort_values(), _MOST_DIMENSIONS).tolist()
     own = own[own["dim"].isin(dims)]
     rows = own[["documents", "quality", "kept", "kept_low", "kept_high", "times_beyond"]].assign(
         series=own["dim"].astype(str) + " d", low=own["quality_low"], high=own["quality_high"]
     )
     quality, n = quality_of(frame), int(frame["n_corpus"].max())
     names = [f"{d} d" for d in dims]
-    shades = dict(zip(names, evenly(_RAMP, len(names)), strict=True))
+    shades = dict(zip(names, evenly(pd.Series(_RAMP), len(names)), strict=True))
     colour = colours(names, shades.__getitem__)
     x, y = (
         log_x("documents", "documents"),
