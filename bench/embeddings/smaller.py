@@ -1,4 +1,7 @@
-"""Nested parts of a corpus, to see how an index grows: encoded once, relevant documents kept."""
+"""Other corpora from one that is encoded: nested parts of it, and other orders of its documents.
+
+Parts show how an index grows, and keep the relevant documents. Orders show how builds differ.
+"""
 
 from __future__ import annotations
 
@@ -38,17 +41,36 @@ def smaller(found: Embeddings, size: int) -> Embeddings:
     Parts are nested: a smaller one lies within a larger one. Ranks in it are those of a corpus that
     lost documents at random, but none that is relevant to a query of `found`.
     """
-    kept, name = _kept(found, size), f"{found.dataset}{PART}{size}"
+    kept = _kept(found, size)
     asked = hashlib.sha256("\0".join(found.query_ids).encode()).hexdigest()
-    key = digest(_LAYOUT, found.key, str(size), asked)
+    note = f"{len(kept):,} of {len(found.corpus):,} documents, all relevant ones among them"
+    part = _stored(found, kept, digest(_LAYOUT, found.key, str(size), asked), note)
+    fingerprint = digest(found.dataset_fingerprint, str(size))
+    return replace(part, dataset=f"{found.dataset}{PART}{size}", dataset_fingerprint=fingerprint)
+
+
+def reordered(found: Embeddings, seed: int) -> Embeddings:
+    """Return the same corpus with its documents in a random order, kept on disk.
+
+    Name and fingerprint stay: the texts are the same.
+    """
+    order = np.random.default_rng(seed).permutation(len(found.corpus))
+    asked = hashlib.sha256("\0".join(found.query_ids).encode()).hexdigest()
+    key = digest(_LAYOUT, found.key, "order", str(seed), asked)
+    return _stored(found, order, key, f"documents in a random order, seed {seed}")
+
+
+def _stored(found: Embeddings, kept: np.ndarray, key: str, note: str) -> Embeddings:
+    """Return the embeddings of the documents at positions `kept`, in that order, kept on disk."""
     sets = found.folder.parent
     matrices = sets.parent / "matrices"
     with filelock.FileLock(sets.parent / f"{key}.lock"):
         if not (sets / key / META).exists():
             (sets / key).mkdir(parents=True, exist_ok=True)
+            shape = len(kept), found.full_dim
             with whole(matrices / f"{key}.npy") as partial:
-                rows = np.lib.format.open_memmap(partial, "w+", np.float32, (size, found.full_dim))
-                for start in range(0, size, _ROWS):
+                rows = np.lib.format.open_memmap(partial, "w+", np.float32, shape)
+                for start in range(0, len(kept), _ROWS):
                     rows[start : start + _ROWS] = found.corpus[kept[start : start + _ROWS]]
                 rows.flush()
             with whole(matrices / f"{key}q.npy") as partial:
@@ -56,8 +78,8 @@ def smaller(found: Embeddings, size: int) -> Embeddings:
             with whole(sets / key / IDS) as partial:
                 store_ids(partial, found.doc_ids.at(kept).to_pylist())
             with whole(sets / key / META) as partial:
-                partial.write_text(json.dumps(_meta(found, kept, key)), encoding="utf-8")
-    return replace(open_embeddings(sets / key), dataset=name, encoder=found.encoder)
+                partial.write_text(json.dumps(_meta(found, kept, key, note)), encoding="utf-8")
+    return replace(open_embeddings(sets / key), dataset=found.dataset, encoder=found.encoder)
 
 
 def _kept(found: Embeddings, size: int) -> np.ndarray:
@@ -75,7 +97,7 @@ def _kept(found: Embeddings, size: int) -> np.ndarray:
     return np.sort(np.concatenate([needed, drawn]))
 
 
-def _meta(found: Embeddings, kept: np.ndarray, key: str) -> dict[str, object]:
+def _meta(found: Embeddings, kept: np.ndarray, key: str, note: str) -> dict[str, object]:
     place = {str(old): str(new) for new, old in enumerate(kept.tolist())}
     qrels = None
     if found.qrels is not None:
@@ -85,8 +107,9 @@ def _meta(found: Embeddings, kept: np.ndarray, key: str) -> dict[str, object]:
         }
     own = None
     if found.own is not None:
-        own = np.where(found.own < 0, -1, np.searchsorted(kept, found.own)).tolist()
-    note = f"{len(kept):,} of {len(found.corpus):,} documents, all relevant ones among them"
+        places = np.full(len(found.corpus) + 1, -1)  # the last is of a query that is no document
+        places[kept] = np.arange(len(kept))
+        own = places[found.own].tolist()
     return {
         "corpus": key,
         "queries": f"{key}q",
@@ -94,7 +117,7 @@ def _meta(found: Embeddings, kept: np.ndarray, key: str) -> dict[str, object]:
         "notes": [*found.notes, note],
         "truth": False,
         "dataset": found.dataset,
-        "dataset_fingerprint": digest(found.dataset_fingerprint, str(len(kept))),
+        "dataset_fingerprint": found.dataset_fingerprint,
         "synthetic": found.synthetic,
         "query_ids": found.query_ids,
         "qrels": qrels,

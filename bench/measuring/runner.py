@@ -22,7 +22,7 @@ import pandas as pd
 
 from bench.backends import get_backend
 from bench.embeddings import Embeddings, embed
-from bench.embeddings.smaller import sizes
+from bench.embeddings.smaller import reordered, sizes
 from bench.errors import UsageError
 from bench.libraries import without_secrets
 from bench.measuring.estimate import SPREAD_PROCESSES, Probes, estimate, too_large
@@ -146,6 +146,8 @@ class _Run:
         seed, show, begun = self.study.seed, self.show, time.time()
         found = embed(dataset, encoder, max_queries=self.study.queries, seed=seed, progress=show)
         write_texts(self.store.folder, dataset, found.query_ids, found.query_texts)
+        if self.study.order is not None:
+            found = reordered(found, self.study.order)
         self.store.log("embed", dataset, begun)
         for part in sizes(found, self.study.corpus_sizes):
             self.remaining.add(part)

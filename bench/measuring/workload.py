@@ -131,8 +131,9 @@ class Workload:
                 )
                 groups.setdefault((reducer, params), {})[self._id(trial)] = trial
         # Without judgements, and without texts, there is nothing that BM25 could show; a part of a
-        # corpus has none of its own.
+        # corpus has none of its own, and an order changes nothing.
         judged = self.embeddings.encoder and self.embeddings.qrels is not None
+        judged = judged and self.study.order is None
         if judged and whole_dataset(self.embeddings.dataset) == self.embeddings.dataset:
             bm25 = Trial(
                 reducer="",

@@ -170,6 +170,9 @@ class Study(_Strict):
     ] = []
     """Numbers of documents to measure with, in nested parts of each corpus that keep the relevant
     documents; the whole corpus by default. The rows of a part name the dataset ``NAME@SIZE``."""
+    order: Annotated[int, Field(ge=0, strict=True)] | None = None
+    """Seed of a random order that the documents are indexed in, to see how builds of an index
+    differ; the dataset's own order by default. BM25 is left out, which no order changes."""
     subsets: Annotated[int, Field(ge=0, strict=True)] = 199
     """Random permutations of the coordinates that truncation is ranked among; 0 for none."""
     processes: PositiveInt = 1

@@ -1,0 +1,91 @@
+"""Drive one side of a comparison: a process with its code and libraries, its own cache."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from bench.errors import UsageError
+from bench.gate.sides import Side
+
+_LOG = "log.txt"
+
+
+class Driver:
+    """The process that runs studies with one side's code, libraries and cache."""
+
+    def __init__(self, side: Side, folder: Path) -> None:
+        self.side = side
+        self.folder = folder.resolve()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        read, write = os.pipe()
+        code = resources.files("bench.gate").joinpath("driver.py").read_text(encoding="utf-8")
+        self.log = (self.folder / _LOG).open("a", encoding="utf-8")
+        self.process = subprocess.Popen(
+            [str(side.python), "-c", code, str(write)],
+            cwd=side.source,
+            env=self._variables(),
+            stdin=subprocess.PIPE,
+            stdout=self.log,
+            stderr=self.log,
+            pass_fds=[write],
+            text=True,
+        )
+        os.close(write)
+        self.answers = os.fdopen(read, encoding="utf-8")
+        self.keys = self._answer()["keys"]
+
+    def _variables(self) -> dict[str, str]:
+        paths = [str(self.side.source), str(self.side.source / "src")]
+        if before := os.environ.get("PYTHONPATH"):
+            paths.append(before)
+        # A cache of its own: what one side encoded or searched must not stand in for the other.
+        cache = str(self.folder / "cache")
+        return {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(paths),
+            "MATRYOSHKA_BENCH_CACHE": cache,
+        }
+
+    def run(self, table: dict[str, Any], pair: int) -> None:
+        """Run a study into this side's folder of the pair; raises UsageError if that fails."""
+        study = self.folder / "study.toml"
+        study.write_text(tomli_w.dumps(table), encoding="utf-8")
+        asked = {"study": str(study), "out": str(self.folder / str(pair))}
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(asked) + "\n")
+            self.process.stdin.flush()
+        self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        line = self.answers.readline()
+        answer: dict[str, Any] = json.loads(line) if line else {"error": self._last_words()}
+        if "error" in answer:
+            raise UsageError(f"{self.side.name} ({self.side.label}): {answer['error']}")
+        return answer
+
+    def _last_words(self) -> str:
+        self.process.wait()
+        self.log.flush()
+        said = (self.folder / _LOG).read_text(encoding="utf-8").strip().splitlines()
+        return said[-1] if said else f"ended with status {self.process.returncode}"
+
+    def close(self) -> None:
+        """End the process; its results stay."""
+        with contextlib.suppress(BrokenPipeError):
+            if self.process.stdin is not None:
+                self.process.stdin.close()
+        self.process.kill()
+        self.process.wait()
+        self.answers.close()
+        self.log.close()
+        shutil.rmtree(self.folder / "cache", ignore_errors=True)

@@ -1,0 +1,147 @@
+"""Measure two sides in turns, A B B A: fresh processes next to each other in time, kept as pairs.
+
+A pair is the whole study measured once by each side, index by index: base and head build and search
+the same index one right after the other, and the side that begins alternates. So what changes from
+minute to minute changes both. The documents of each pair are in another random order, the same for
+both sides, so that a build that depends on chance is drawn anew. Source: A. Bulej et al., Duet
+benchmarking, ICPE 2020 (in turns rather than at once, since two at once share caches and bandwidth).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from bench.errors import UsageError
+from bench.gate.driving import Driver
+from bench.gate.sides import BASE, HEAD, Side
+from bench.gate.slices import Slice, slices
+from bench.study.schema import Study
+
+PAIRS = 5
+"""Process pairs by default: as many as `make regress` measures in six minutes on two cores."""
+ABOUT = "sides.json"
+_DONE = "done.jsonl"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a comparison is."""
+
+    pair: int
+    pairs: int
+    slice: str
+    seconds_left: float
+    """NaN during the first pair."""
+
+
+def measure_pairs(
+    study: Study,
+    base: Side,
+    head: Side,
+    out: Path,
+    pairs: int = PAIRS,
+    deadline: float = float("inf"),
+    told: Callable[[Progress], None] = lambda _: None,
+) -> int:
+    """Measure `pairs` process pairs into ``OUT/base/N`` and ``OUT/head/N``; return how many there are.
+
+    Pairs that are there already are kept, and a pair that a kill interrupted is finished, if both
+    sides are what they were; else UsageError. No pair begins that would not end by `deadline`, a
+    time of `time.monotonic`, once there is one. Raises UsageError if a side cannot run the study.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = filelock.FileLock(out / ".lock").acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise UsageError(f"{out} is being written by another run; choose another --out") from error
+    with lock, ExitStack() as stack:
+        _same_sides(out, study, base, head)
+        drivers = {
+            side.name: stack.enter_context(contextlib.closing(Driver(side, out / side.name)))
+            for side in (base, head)
+        }
+        return _measure(study, drivers, out, pairs, deadline, told)
+
+
+def measured_pairs(out: Path) -> list[int]:
+    """Return the numbers of the pairs that are whole, ascending."""
+    counts: dict[int, int] = {}
+    for line in _lines(out):
+        counts[line["pair"]] = counts.get(line["pair"], 0) + 1
+    wanted = json.loads((out / ABOUT).read_text())["slices"] if (out / ABOUT).exists() else 0
+    return sorted(pair for pair, count in counts.items() if count == 2 * wanted)
+
+
+def _measure(
+    study: Study,
+    drivers: dict[str, Driver],
+    out: Path,
+    pairs: int,
+    deadline: float,
+    told: Callable[[Progress], None],
+) -> int:
+    ordered = all("order" in driver.keys for driver in drivers.values())
+    done = {(line["pair"], line["slice"], line["side"]) for line in _lines(out)}
+    taken: list[float] = []
+    for pair in range(pairs):
+        begun = time.monotonic()
+        if taken and begun + max(taken) > deadline:
+            break
+        fresh = False
+        parts = slices(study, reducers=pair == 0)
+        for position, part in enumerate(parts):
+            left = float("nan")
+            if taken:
+                spent = time.monotonic() - begun
+                left = max(0.0, (pairs - pair) * sum(taken) / len(taken) - spent)
+            told(Progress(pair + 1, pairs, part.label, left))
+            sides = (BASE, HEAD) if (pair + position) % 2 == 0 else (HEAD, BASE)
+            for name in sides:
+                if (pair, position, name) in done:
+                    continue
+                fresh = True
+                table = part.table | ({"order": pair} if pair and ordered else {})
+                drivers[name].run(table, pair)
+                _append(out, pair=pair, slice=position, side=name)
+        if fresh:
+            taken.append(time.monotonic() - begun)
+    return len(measured_pairs(out))
+
+
+def _same_sides(out: Path, study: Study, base: Side, head: Side) -> None:
+    """Write what is compared, or raise UsageError if `out` holds pairs of something else."""
+    about = {
+        "study": study.model_dump(mode="json", exclude_defaults=True),
+        "slices": len(slices(study)),
+        **{side.name: {"label": side.label} for side in (base, head)},
+    }
+    path = out / ABOUT
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != about:
+        raise UsageError(
+            f"{out} holds a comparison of other sides or of another study: remove it, or choose "
+            "another --out"
+        )
+    path.write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+
+def _lines(out: Path) -> Iterator[dict[str, Any]]:
+    path = out / _DONE
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            # A kill may have cut the last line short: what it tells of is measured again.
+            with contextlib.suppress(json.JSONDecodeError):
+                yield json.loads(line)
+
+
+def _append(out: Path, **what: Any) -> None:
+    with (out / _DONE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(what) + "\n")

@@ -1,0 +1,151 @@
+"""The two sides of a comparison: a revision or the working tree, with libraries of its own."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import UsageError
+from bench.gate.environments import environment, requirements
+
+WORKING_TREE = "."
+"""Names the working tree as it is, with what is not committed."""
+BASE, HEAD = "base", "head"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What one side is, as it was asked for."""
+
+    revision: str
+    """A git revision, or ``.`` for the working tree."""
+    packages: tuple[str, ...] = ()
+    """Requirements that pip installs for this side, as ``faiss-cpu==1.14.0``."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side, ready to measure."""
+
+    name: str
+    """``base`` or ``head``."""
+    label: str
+    """What it is, for people: ``main (fa7036a)``."""
+    source: Path
+    """Folder that its processes run in and import from first."""
+    python: Path
+
+
+@contextmanager
+def prepared(
+    base: Wanted, head: Wanted, folder: Path, requirements_file: str | None = None
+) -> Iterator[tuple[Side, Side]]:
+    """Yield both sides: work trees under `folder`, removed afterwards, and environments.
+
+    `requirements_file` is a path within each side's source that pip installs for it. Raises
+    UsageError for an unknown revision, outside a git repository, and if pip fails.
+    """
+    root = _root() if {base.revision, head.revision} != {WORKING_TREE} else Path.cwd()
+    commits = [_commit(each.revision) for each in (base, head)]
+    with ExitStack() as stack:
+        yield tuple(  # type: ignore[misc]
+            _side(name, wanted, commit, root, folder, requirements_file, stack)
+            for name, wanted, commit in zip(
+                (BASE, HEAD), (base, head), commits, strict=True
+            )
+        )
+
+
+def _side(
+    name: str,
+    wanted: Wanted,
+    commit: str,
+    root: Path,
+    folder: Path,
+    requirements_file: str | None,
+    stack: ExitStack,
+) -> Side:
+    source = root
+    label = "working tree"
+    if wanted.revision != WORKING_TREE:
+        source = stack.enter_context(_work_tree(commit, folder.resolve() / f"{name}-source"))
+        label = f"{wanted.revision} ({commit[:9]})"
+        if commit.startswith(wanted.revision):
+            label = commit[:9]
+    asked = [*requirements(source, root), *wanted.packages]
+    if requirements_file:
+        path = source / requirements_file
+        if not path.is_file():
+            raise UsageError(f"{label} has no file {requirements_file}")
+        asked += ["--requirement", str(path)]
+    if wanted.packages:
+        label += f" with {', '.join(wanted.packages)}"
+    return Side(name, label, source, environment(asked, label))
+
+
+@contextmanager
+def _work_tree(commit: str, folder: Path) -> Iterator[Path]:
+    git("worktree", "prune")
+    if folder.exists():  # left by a run that was killed
+        _remove(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    git("worktree", "add", "--detach", "--force", str(folder), commit)
+    try:
+        yield folder
+    finally:
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    git("worktree", "remove", "--force", "--force", str(folder))
+
+
+def _commit(revision: str) -> str:
+    """Return the full name of a revision's commit; empty for the working tree."""
+    if revision == WORKING_TREE:
+        return ""
+    try:
+        return git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    except UsageError as error:
+        raise UsageError(f"'{revision}' is no revision of this repository") from error
+
+
+def _root() -> Path:
+    return Path(git("rev-parse", "--show-toplevel"))
+
+
+def merge_base(branches: Sequence[str] = ("origin/main", "main", "origin/master", "master")) -> str:
+    """Return the commit where the working tree's branch left the first of `branches` there is.
+
+    On that branch itself it is the commit before the last, or the last if something is changed
+    since. Raises UsageError if there is neither branch nor earlier commit.
+    """
+    head = git("rev-parse", "HEAD")
+    for branch in branches:
+        try:
+            found = git("merge-base", "HEAD", branch)
+        except UsageError:
+            continue
+        if found != head or git("status", "--porcelain", "--untracked-files=no"):
+            return found
+    try:
+        return git("rev-parse", "--verify", "--quiet", "HEAD~1")
+    except UsageError as error:
+        raise UsageError(
+            "there is no earlier commit to compare with: fetch more than one, or name a base"
+        ) from error
+
+
+def git(*arguments: str) -> str:
+    """Return what a git command prints; raises UsageError with what it says if it fails."""
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise UsageError("git is not installed, so revisions cannot be compared") from error
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"git {arguments[0]} failed"]
+        raise UsageError(f"git: {said[-1].removeprefix('fatal: ')}")
+    return done.stdout.strip()

@@ -1,0 +1,69 @@
+"""A study in slices, each of one index: the smallest part that a fresh process measures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bench.reducers import PLAIN
+from bench.study.plan import Trial, parameters, plan
+from bench.study.schema import Study
+
+_OWN_KEYS = ("dataset", "encoder", "dimensions", "k", "queries", "corpus_sizes", "seed")
+_LIMITS = ("timeout_seconds", "memory_gib")
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One index of a study with all its searches, or the exact pass."""
+
+    label: str
+    table: dict[str, Any]
+    """A study file as TOML holds it."""
+
+
+def slices(study: Study, reducers: bool = True) -> list[Slice]:
+    """Return the exact pass, then one slice per index.
+
+    A slice times each query once and builds each index once: repeats come with further processes.
+    `reducers`: let the exact pass search with all of the study's reducers, not truncation alone.
+    """
+    whole = study.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    common = {key: whole[key] for key in ("name", *_OWN_KEYS, *_LIMITS) if key in whole}
+    common |= {"repeats": 1, "subsets": 0}
+    exact = {**common, "threads": study.threads[:1]}
+    if reducers and "reducers" in whole:
+        exact["reducers"] = whole["reducers"]
+    groups: dict[Any, list[Trial]] = {}
+    for trial in plan(study):
+        groups.setdefault(trial.build_key, []).append(trial)
+    found = [Slice("exact search", exact)]
+    for trials in groups.values():
+        one = trials[0]
+        table = {
+            **common,
+            "threads": [one.threads],
+            "configurations": [_configuration(trial) for trial in trials],
+        }
+        found.append(Slice(" ".join(filter(None, [one.backend, f"{one.dim} d"])), table))
+    return found
+
+
+def _configuration(trial: Trial) -> dict[str, Any]:
+    """Return the table of ``[[configurations]]`` that expands to this trial."""
+    reducer = {"name": trial.reducer, **parameters(trial.reducer_params)}
+    table: dict[str, Any] = {
+        "backend": trial.backend,
+        "reducer": reducer if len(reducer) > 1 else trial.reducer,
+        "precision": trial.precision,
+        "dimensions": [trial.dim],
+        "build": parameters(trial.build_params),
+        "search": parameters(trial.search_params),
+    }
+    if trial.stages:
+        table["stages"] = {"native": False, **parameters(trial.stages)}
+    if trial.clients > 1:
+        table["clients"] = trial.clients
+    if trial.arrival:
+        table["arrivals"] = [trial.arrival]
+    return table
