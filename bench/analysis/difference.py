@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -10,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.labels import label, varying
-from bench.analysis.regression import SAME_MACHINE_TOLERANCE, by_configuration
+from bench.analysis.regression.limits import SAME_VERSIONS_TOLERANCE
+from bench.analysis.regression.trials import by_configuration, namer, other_versions
 from bench.errors import UsageError
 from bench.results.derived import ALL_COLUMNS
 from bench.results.rows import FIDELITY, NDCG
@@ -114,7 +113,7 @@ def difference(a: pd.DataFrame, b: pd.DataFrame, times: bool | None = None) -> D
     if not {*a["dataset"]} & {*b["dataset"]}:
         names = (", ".join(sorted({*frame["dataset"]})) for frame in (a, b))
         raise UsageError("the two results have no dataset in common: {} and {}".format(*names))
-    name = _namer(a, b)
+    name = namer([a, b])
     machines = str(a["machine"].iloc[-1] or ""), str(b["machine"].iloc[-1] or "")
     times = machines[0] == machines[1] if times is None else times
     both = [key for key in before if key in after]
@@ -140,7 +139,7 @@ def difference(a: pd.DataFrame, b: pd.DataFrame, times: bool | None = None) -> D
         changes=tuple(each for each in changes if each.both),
         other_data=other,
         machines=machines,
-        versions=_versions(a, b),
+        versions=other_versions(a, b),
     )
 
 
@@ -160,7 +159,7 @@ def _changes(column: str, pairs: list[tuple[_Row, _Row]], name: Callable[[_Row],
         if one.value > 0:
             ratios.append(other.value / one.value)
         changed = Changed(name(was), one, other)
-        differs = abs(other.value - one.value) > SAME_MACHINE_TOLERANCE * max(1.0, abs(one.value))
+        differs = abs(other.value - one.value) > SAME_VERSIONS_TOLERANCE * max(1.0, abs(one.value))
         if differs and (changed.apart or not by_interval):
             found.append(changed)
     found.sort(key=lambda each: -each.size)
@@ -186,31 +185,3 @@ def _not_alike(was: _Row, now: _Row) -> str:
 
 def _same(was: _Row, now: _Row, column: str) -> bool:
     return bool(was[column] == now[column])
-
-
-def _namer(a: pd.DataFrame, b: pd.DataFrame) -> Callable[[_Row], str]:
-    """Return a function from a row to its configuration in words, told apart in both folders."""
-    both = pd.concat([a, b])
-    differing = {backend: varying(part) for backend, part in both.groupby("backend")}
-    where = [c for c in ("dataset", "encoder") if both[c].fillna("").nunique() > 1]
-
-    def name(row: _Row) -> str:
-        place = " ".join(str(row[c]) for c in where if row[c] and not pd.isna(row[c]))
-        return ": ".join(filter(None, [place, label(row, differing[row["backend"]])]))
-
-    return name
-
-
-def _versions(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, tuple[str, str]]:
-    one, other = _all_versions(a), _all_versions(b)
-    names = sorted({*one, *other})
-    pairs = {name: (one.get(name, ""), other.get(name, "")) for name in names}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def _all_versions(frame: pd.DataFrame) -> dict[str, str]:
-    found: dict[str, set[str]] = {}
-    for text in frame["library_versions"].dropna().unique():
-        for name, version in json.loads(text).items():
-            found.setdefault(name, set()).add(version)
-    return {name: ", ".join(sorted(versions)) for name, versions in found.items()}

@@ -27,7 +27,7 @@ def main() -> None:
         answer(package=bench.__path__[0], keys=sorted(Study.model_fields))
         for line in sys.stdin:
             asked = json.loads(line)
-            given = {"progress": False, "again": False}
+            given: dict[str, Any] = {"progress": False, "again": False}
             try:
                 bench.run(
                     asked["study"],

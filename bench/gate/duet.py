@@ -4,7 +4,7 @@ A pair is the whole study measured once by each side, index by index: base and h
 the same index one right after the other, and the side that begins alternates. So what changes from
 minute to minute changes both. The documents of each pair are in another random order, the same for
 both sides, so that a build that depends on chance is drawn anew. Source: A. Bulej et al., Duet
-benchmarking, ICPE 2020 (in turns rather than at once, since two at once share caches and bandwidth).
+benchmarking, ICPE 2020; here in turns rather than at once, since two at once share caches.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import filelock
 from bench.errors import UsageError
 from bench.gate.driving import Driver
 from bench.gate.sides import BASE, HEAD, Side
-from bench.gate.slices import Slice, slices
+from bench.gate.slices import slices
 from bench.study.schema import Study
 
 PAIRS = 5
@@ -52,7 +52,7 @@ def measure_pairs(
     deadline: float = float("inf"),
     told: Callable[[Progress], None] = lambda _: None,
 ) -> int:
-    """Measure `pairs` process pairs into ``OUT/base/N`` and ``OUT/head/N``; return how many there are.
+    """Measure process pairs into ``OUT/base/N`` and ``OUT/head/N``; return how many are whole.
 
     Pairs that are there already are kept, and a pair that a kill interrupted is finished, if both
     sides are what they were; else UsageError. No pair begins that would not end by `deadline`, a

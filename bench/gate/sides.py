@@ -53,9 +53,7 @@ def prepared(
     with ExitStack() as stack:
         yield tuple(  # type: ignore[misc]
             _side(name, wanted, commit, root, folder, requirements_file, stack)
-            for name, wanted, commit in zip(
-                (BASE, HEAD), (base, head), commits, strict=True
-            )
+            for name, wanted, commit in zip((BASE, HEAD), (base, head), commits, strict=True)
         )
 
 

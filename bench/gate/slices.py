@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bench.reducers import PLAIN
 from bench.study.plan import Trial, parameters, plan
 from bench.study.schema import Study
 

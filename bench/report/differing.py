@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from bench.analysis.difference import BUILD, QUALITY, Changed, Changes, Difference, Figure
-from bench.analysis.regression import OTHER_MACHINE_TOLERANCE
+from bench.analysis.regression.limits import OTHER_VERSIONS_TOLERANCE
 from bench.analysis.summary import Table, interval, number
 from bench.report.console import stdout_console
 from bench.report.fitting import fitted, print_table
@@ -61,7 +61,7 @@ def _say_where(found: Difference, say: Callable[[str], None]) -> None:
                 if any(each.column not in QUALITY for each in found.changes)
                 else "only quality is compared (--times for the rest)"
             )
-            + f"; another processor may move a rank, and quality by {OTHER_MACHINE_TOLERANCE:g}"
+            + f"; another processor may move a rank, and quality by {OTHER_VERSIONS_TOLERANCE:g}"
         )
     for dataset, text in found.other_data.items():
         say(f"{dataset}: {text}")
