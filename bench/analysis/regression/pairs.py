@@ -3,9 +3,9 @@
 Quality that differs in no pair is the same. An exhaustive search, or a loss that is equal in every
 pair, is decided exactly. Else the builds differ by chance, and the losses of the pairs, each with
 its documents in another order, are tested. Times are tested by the log ratio of each pair. Tested
-are each backend, by the median over its configurations, and each configuration. Regressed is what is
-surely worse (Holm's procedure over all tests) and, as measured, by the limit or more. A backend is
-the same in a figure if it is surely not worse by the limit. The rest cannot be told.
+are each backend, by the median over its configurations, and each configuration. Regressed is what
+is surely worse (Holm's procedure over all tests) and, as measured, by the limit or more. A backend
+is the same in a figure if it is surely not worse by the limit. The rest cannot be told.
 """
 
 from __future__ import annotations
@@ -159,15 +159,22 @@ def _hypotheses(trials: Sequence[Matched], limit: Limit) -> tuple[list[Matched],
     for place, trial in enumerate(trials):
         groups.setdefault(trial.backend, []).append(place)
     middles = np.array([_middle(effects[places]) for places in groups.values()])
+    single = {backend for backend, places in groups.items() if len(places) == 1}
     estimates = moderated(effects)
     alone = [trial for trial, each in zip(trials, estimates, strict=True) if each is None]
     tested = [
         Tested(limit, trial.name, (trial,), False, estimate)
         for trial, estimate in zip(trials, estimates, strict=True)
-        if estimate is not None
+        if estimate is not None and trial.backend not in single
     ]
     tested += [
-        Tested(limit, backend, tuple(trials[i] for i in places), True, estimate)
+        Tested(
+            limit,
+            trials[places[0]].name if backend in single else backend,
+            tuple(trials[i] for i in places),
+            True,
+            estimate,
+        )
         for (backend, places), estimate in zip(groups.items(), moderated(middles), strict=True)
         if estimate is not None
     ]
