@@ -105,7 +105,10 @@ def _measure(
     ordered = all("order" in driver.keys for driver in drivers.values())
     # Figures of this package itself matter where the sides are two versions of it.
     itself = len({driver.package for driver in drivers.values()}) > 1
-    done = {(line["pair"], line["slice"], line["side"]) for line in lines(out)}
+    noted = list(lines(out))
+    # A kill may have cut the last line short, and what follows must not join it.
+    (out / _DONE).write_text("".join(json.dumps(line) + "\n" for line in noted), encoding="utf-8")
+    done = {(line["pair"], line["slice"], line["side"]) for line in noted}
     taken: list[float] = []
     for pair in range(pairs):
         begun = time.monotonic()
@@ -158,7 +161,6 @@ def lines(out: Path) -> Iterator[dict[str, Any]]:
     path = out / _DONE
     if path.exists():
         for line in path.read_text(encoding="utf-8").splitlines():
-            # A kill may have cut the last line short: what it tells of is measured again.
             with contextlib.suppress(json.JSONDecodeError):
                 yield json.loads(line)
 
