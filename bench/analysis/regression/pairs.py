@@ -112,7 +112,7 @@ def _lost(trial: Matched, limit: Limit) -> Finding:
     nan = math.nan
     return Finding(
         trial.name, limit.column, REGRESSED, base, nan, nan, nan, nan, limit.margin,
-        detail="the head has no such figure",
+        detail="the head has no such figure", backend=trial.backend,
     )  # fmt: skip
 
 
@@ -123,8 +123,9 @@ def _fixed(trial: Matched, limit: Limit) -> Finding:
     if abs(change) > limit.margin:
         answer = REGRESSED if limit.sign * change > 0 else IMPROVED
     return Finding(
-        trial.name, limit.column, answer, base, head, change, math.nan, math.nan, limit.margin
-    )
+        trial.name, limit.column, answer, base, head, change, math.nan, math.nan, limit.margin,
+        backend=trial.backend,
+    )  # fmt: skip
 
 
 def _exactly(trial: Matched, limit: Limit, rounding: float) -> Finding | None:
@@ -143,7 +144,7 @@ def _exactly(trial: Matched, limit: Limit, rounding: float) -> Finding | None:
     base, head = np.median(_values(trial, limit.column), axis=0).tolist()
     return Finding(
         trial.name, limit.column, answer, base, head, limit.sign * float(change),
-        math.nan, math.nan, limit.margin,
+        math.nan, math.nan, limit.margin, backend=trial.backend,
     )  # fmt: skip
 
 
@@ -200,7 +201,7 @@ def _one_pair(trial: Matched, limit: Limit) -> Finding:
     nan = math.nan
     return Finding(
         trial.name, limit.column, CANNOT_TELL, base, head, change, nan, nan, limit.margin,
-        more_pairs=1, detail="one pair shows nothing of chance",
+        more_pairs=1, detail="one pair shows nothing of chance", backend=trial.backend,
     )  # fmt: skip
 
 
@@ -269,4 +270,5 @@ def _finding(test: Tested, answer: Answer, more: int | None = None) -> Finding:
         limit.margin,
         len(test.members),
         more,
+        backend="" if test.pooled else test.members[0].backend,
     )
