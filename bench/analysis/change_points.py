@@ -70,8 +70,6 @@ class Changes:
 
     steps: tuple[Step, ...] = ()
     drifts: tuple[Drift, ...] = ()
-    enough: bool = True
-    """Whether the series is long enough to show a step at all."""
 
 
 @dataclass
@@ -98,12 +96,11 @@ def changes(
     is the smallest change that counts, on the same scale. `level` is the probability of a false
     alarm or more: divide it among series that are looked at together.
     """
-    values, order = np.asarray(values, float), np.asarray(commits)
-    borders = np.flatnonzero(np.diff(order)) + 1
-    inside = borders[(borders >= MIN_POINTS) & (borders <= len(values) - MIN_POINTS)]
-    if not len(inside):
-        return Changes(enough=False)
-    series = _Series(values, inside, _noise(values))
+    values = np.asarray(values, float)
+    borders = _borders(commits)
+    if not len(borders):
+        return Changes()
+    series = _Series(values, borders, _noise(values))
     # Steps too small to count still compete with a line, which they are not.
     steps = _confirmed(series, _candidates(series), level)
     drifts = _drifts(series, steps, least, level)
@@ -112,6 +109,11 @@ def changes(
     ]
     levels = replace(series, values=_without(values, drifts), tested={})
     return Changes(tuple(_large(levels, places, least, level)), tuple(drifts))
+
+
+def can_tell(commits: Sequence[int]) -> bool:
+    """Return whether a noisy series of these commits, (n,) ascending, could show a step."""
+    return len(_borders(commits)) > 0
 
 
 def exact_steps(values: np.ndarray, tolerance: float) -> list[int]:
@@ -133,6 +135,12 @@ def repeats(values: np.ndarray, commits: Sequence[int], tolerance: float) -> boo
     differs = np.abs(np.diff(np.asarray(values, float))) > tolerance
     between = np.diff(order) != 0
     return not differs[~between].any() and differs.sum() <= max(1, between.sum() / 2)
+
+
+def _borders(commits: Sequence[int]) -> np.ndarray:
+    """Return the positions at which a commit begins that have enough measurements either side."""
+    found = np.flatnonzero(np.diff(np.asarray(commits))) + 1
+    return found[(found >= MIN_POINTS) & (found <= len(commits) - MIN_POINTS)]
 
 
 def _noise(values: np.ndarray) -> float:
@@ -284,8 +292,8 @@ def _drift(series: _Series, ends: Sequence[int]) -> Drift | None:
 
     start, end = ends[0], ends[-1]
     n = end - start
-    third = n // 3
-    if third < MIN_POINTS:
+    half = n // 2
+    if half < MIN_POINTS:
         return None
     values, x = series.values[start:end], np.arange(n)
     slope, intercept, low, high = theilslopes(values, x, _INTERVAL)
@@ -295,10 +303,10 @@ def _drift(series: _Series, ends: Sequence[int]) -> Drift | None:
     if _criterion(left, line) >= _criterion(_residuals(series, ends), stairs):
         return None
     inflation = _inflation(left, line, series.noise)
-    # The first third and the last, each brought to its middle along the line.
-    middle = np.repeat([third / 2, n / 2, n - third / 2], [third, n - 2 * third, third])
+    # Both halves, each brought to its middle along the line.
+    middle = np.repeat([half / 2, half + (n - half) / 2], [half, n - half])
     brought = replace(series, values=left + slope * middle, tested={})
-    shift = _shift(brought, (0, third), (n - third, n), inflation)
+    shift = _shift(brought, (0, half), (half, n), inflation)
     size, margin = slope * (n - 1), inflation * (high - low) * (n - 1) / 2
     return Drift(start, end - 1, Shift(size, size - margin, size + margin, shift.p))
 
