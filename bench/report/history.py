@@ -145,6 +145,9 @@ def _line(change: Change) -> str:
         own = [each.values[bins == i] / scale for i in range(letters)]
         lines.append([float(np.median(x)) if len(x) else math.nan for x in own])
     middle = pd.DataFrame(lines).median()
+    if not math.isnan(change.low):
+        # An outlier would leave no room for the levels.
+        middle = middle.rolling(3, center=True, min_periods=1).median()
     return spark(middle - middle.min(), float(middle.max() - middle.min()))
 
 
