@@ -42,7 +42,7 @@ class Shift:
     low: float
     high: float
     p: float
-    """Probability of as large a difference by chance, at any place of the series."""
+    """Probability of as large a difference by chance, at any of the places of the series."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,8 @@ class _Series:
     """Robust standard deviation of one measurement."""
     tested: dict[Any, tuple[float, float, float]] = field(default_factory=dict)
     """What `_trimmed` found of two stretches."""
+    proposed: int = 1
+    """Places that PELT proposed."""
 
 
 def changes(
@@ -101,14 +103,12 @@ def changes(
     if not len(borders):
         return Changes()
     series = _Series(values, borders, _noise(values))
-    # Steps too small to count still compete with a line, which they are not.
-    steps = _confirmed(series, _candidates(series), level)
-    drifts = _drifts(series, steps, least, level)
-    places = [
-        step.at for step in steps if not any(each.start < step.at <= each.end for each in drifts)
-    ]
+    places = _candidates(series)
+    series.proposed = max(1, len(places))
+    drifts = _drifts(series, places, least, level)
+    left = [at for at in places if not any(each.start < at <= each.end for each in drifts)]
     levels = replace(series, values=_without(values, drifts), tested={})
-    return Changes(tuple(_large(levels, places, least, level)), tuple(drifts))
+    return Changes(tuple(_large(levels, left, least, level)), tuple(drifts))
 
 
 def can_tell(commits: Sequence[int]) -> bool:
@@ -228,8 +228,9 @@ def _shift(
     error *= inflation
     p = 2 * float(t.sf(abs(size) / error, degrees))
     margin = float(t.ppf((1 + _INTERVAL) / 2, degrees)) * error
-    # Any border could have been the place.
-    return Shift(size, size - margin, size + margin, min(1.0, p * len(series.borders)))
+    # Any border could have been the place, and each place proposed is tested.
+    chances = len(series.borders) * series.proposed
+    return Shift(size, size - margin, size + margin, min(1.0, p * chances))
 
 
 def _trimmed(before: np.ndarray, after: np.ndarray) -> tuple[float, float, float]:
@@ -272,13 +273,15 @@ def _inflation(residuals: np.ndarray, levels: int, noise: float) -> float:
     return math.sqrt((1 + most) / (1 - most))
 
 
-def _drifts(series: _Series, steps: list[Step], least: float, level: float) -> list[Drift]:
+def _drifts(series: _Series, places: Sequence[int], least: float, level: float) -> list[Drift]:
     """Return the drifts: stretches that a line fits better than levels, the longest first."""
-    ends = [0, *(step.at for step in steps), len(series.values)]
+    ends = [0, *places, len(series.values)]
+    middles = [np.median(series.values[a:b]) for a, b in pairwise(ends)]
+    rises = np.diff(middles) > 0
     spans = [(i, j) for i in range(len(ends) - 1) for j in range(i + 1, len(ends))]
     drifts: list[Drift] = []
     for i, j in sorted(spans, key=lambda span: ends[span[0]] - ends[span[1]]):
-        one_way = len({step.shift.size > 0 for step in steps[i : j - 1]}) < 2
+        one_way = len(set(rises[i : j - 1])) < 2
         free = all(ends[j] <= each.start or each.end < ends[i] for each in drifts)
         found = _drift(series, ends[i : j + 1]) if one_way and free else None
         if found and abs(found.shift.size) >= least and found.shift.p < level:

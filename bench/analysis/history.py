@@ -149,6 +149,7 @@ def find_changes(
     for name in figures or []:
         if name not in FIGURES:
             raise UsageError(f"no figure of a history is called '{name}'{near_miss(name, FIGURES)}")
+    frame = frame.reset_index(drop=True)
     order = frame[["commit", "commit_date"]].drop_duplicates("commit")
     commits = tuple(order.itertuples(index=False, name=None))
     chosen = frame[frame["figure"].isin(figures)] if figures else frame
@@ -217,8 +218,8 @@ def _additive(series: Series) -> tuple[np.ndarray, bool]:
         return values, False
     if (values > 0).all():
         return np.log(values), True
-    # Memory may shrink during a build: shares of the usual size.
-    return values / (float(np.median(np.abs(values))) or 1.0), False
+    # Memory may shrink during a build: shares of the mean size.
+    return values / (float(np.abs(values).mean()) or 1.0), False
 
 
 def _change(
