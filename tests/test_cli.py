@@ -172,6 +172,7 @@ def test_the_script_of_each_shell_is_printed(shell):
         ("list studies reg", "regress"),
         ("list figures los", "loss"),
         ("dif", "diff"),
+        ("history show --figure latency_ms_p5", "latency_ms_p50"),
     ],
 )
 def test_a_shell_is_offered_what_a_value_may_be(words, offered):

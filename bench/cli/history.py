@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from bench.cli.completing import complete_figure
 from bench.cli.options import FOLDER, json_option, print_json, results_argument
 
 _DEFAULT = Path("results/history.parquet")
@@ -56,7 +57,14 @@ def add_command(results: Path, path: Path, commit: str | None, date: str | None)
 
 @history_command.command("show")
 @history_option
-@click.option("--figure", "figures", multiple=True, help="Only this figure; may be repeated.")
+@click.option(
+    "--figure",
+    "figures",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=complete_figure,
+    help="Only this figure; may be repeated.",
+)
 @click.option(
     "--where",
     "condition",
@@ -83,7 +91,7 @@ def show_command(
     """Tell which figures changed, and at which commit; no verdict, exit status 0.
 
     Series of two machines, or of two sets of data, are never joined. Quality and sizes that repeat
-    exactly are compared exactly. Of times, steps and drifts of 5 % or more are found, with at most
+    exactly are compared exactly. Of times, steps and drifts of 5 % or more are found, with about a
     1 % probability of a false alarm in all of them; a step needs four measurements before it and
     four from it on. Columns are those of bench/results/README.md.
     """
