@@ -20,7 +20,7 @@ import pandas as pd
 from bench.analysis.change_points import LEVEL, Shift, can_tell, changes, exact_steps, repeats
 from bench.analysis.labels import labels
 from bench.analysis.regression import OTHER_MACHINE_TOLERANCE, SAME_MACHINE_TOLERANCE
-from bench.errors import UsageError, near_miss
+from bench.errors import NothingToShow, UsageError, near_miss
 from bench.results.derived import ALL_COLUMNS
 from bench.results.history import FIGURES
 from bench.results.schema import CONFIGURATION
@@ -144,7 +144,7 @@ def find_changes(
     """Return what changed in a history (a frame of `load_history`), in `figures` or in all.
 
     `level` is the probability of a false alarm or more, over all noisy series together. Raises
-    UsageError for a figure that a history does not have.
+    UsageError for a figure that a history does not follow, NothingToShow if no row is left.
     """
     for name in figures or []:
         if name not in FIGURES:
@@ -153,6 +153,8 @@ def find_changes(
     order = frame[["commit", "commit_date"]].drop_duplicates("commit")
     commits = tuple(order.itertuples(index=False, name=None))
     chosen = frame[frame["figure"].isin(figures)] if figures else frame
+    if chosen.empty:
+        raise NothingToShow(f"the history has no {' and no '.join(figures or ['figure'])} there")
     series = tuple(_series(chosen, {name: i for i, (name, _) in enumerate(commits)}))
     noisy = [each for each in series if not each.is_exact]
     long = [each for each in noisy if can_tell(each.commits.tolist())]

@@ -123,3 +123,5 @@ def test_a_figure_that_a_history_lacks_is_an_error_with_the_near_miss():
     with pytest.raises(UsageError, match="did you mean 'latency_ms_p95'"):
         find_changes(history([1, 2]), ["latency_ms_p9"])
     assert "latency_ms_p95" in FIGURES
+    with pytest.raises(UsageError, match="the history has no memory_bytes there"):
+        find_changes(history([1, 2]), ["memory_bytes"])
