@@ -1,7 +1,7 @@
 """How often a history raises a false alarm, and what it finds of planted steps and drifts.
 
 Promises tested: of series without a change, of any noise here, at most 2 % have a false alarm; a
-step of 10 % at a noise of 2 % is found in nine of ten series of 20 commits, at its commit or a
+step of 10 % at a noise of 2 % is found in four of five series of 20 commits, at its commit or a
 neighbour of it; a drift is called one. Beside them two public series, with what others say of them.
 
 ``python -m tests.experiments.history [--series 1000]``
