@@ -19,7 +19,8 @@ import pandas as pd
 
 from bench.analysis.change_points import LEVEL, Shift, can_tell, changes, exact_steps, repeats
 from bench.analysis.labels import labels
-from bench.analysis.regression import OTHER_MACHINE_TOLERANCE, SAME_MACHINE_TOLERANCE
+from bench.analysis.regression import OTHER_MACHINE_TOLERANCE
+from bench.analysis.regression.limits import SAME_VERSIONS_TOLERANCE
 from bench.errors import NothingToShow, UsageError, near_miss
 from bench.results.derived import ALL_COLUMNS
 from bench.results.history import FIGURES
@@ -82,7 +83,7 @@ class Series:
     @property
     def tolerance(self) -> float:
         """What float summation may change."""
-        return SAME_MACHINE_TOLERANCE * max(1.0, float(np.abs(self.values).max()))
+        return float(SAME_VERSIONS_TOLERANCE * max(1.0, float(np.abs(self.values).max())))
 
 
 @dataclass(frozen=True)
