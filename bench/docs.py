@@ -100,7 +100,14 @@ def gallery() -> str:
             caption = textwrap.fill(getattr(known.get(name), "CAPTION", ""), 110)
             image = f"![{heading}]({folder}/{name}.png)"
             parts.append(f"### {heading}\n\n{image}\n\n{caption}".rstrip() + "\n")
-    return "\n".join(parts)
+    return "\n".join([*parts, _gate()])
+
+
+def _gate() -> str:
+    """Return what is kept of the gate: its error rates, one comparison, what the suite costs."""
+    names = {"rates": "error-rates.md", "compared": "comparison.txt", "suite": "suite.md"}
+    kept = {key: (GATE / name).read_text(encoding="utf-8") for key, name in names.items()}
+    return _GATE_TEXT.format(**{key: text.strip() for key, text in kept.items()})
 
 
 def study_schema() -> str:
@@ -118,6 +125,7 @@ def page_schema() -> str:
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 RESULTS = Path(__file__).parents[1] / "results"
 GALLERY_FILE = RESULTS / "README.md"
+GATE = RESULTS / "gate"
 _GALLERY_HEAD = """# Figures
 
 `make figures` draws them and writes this page.
@@ -136,6 +144,42 @@ _GALLERIES = {
     ),
 }
 """Folders of figures, each with its title and what was measured."""
+_GATE_TEXT = """## The gate
+
+`make regress` compares a change with its base in five process pairs. How often it errs was
+counted on pairs of the same code, measured round after round on this machine:
+
+```sh
+python -m tests.experiments.gate_pairs alone          # nothing else runs
+python -m tests.experiments.gate_pairs loaded --load  # products of matrices on the second core
+python -m tests.experiments.gate_pairs used           # meanwhile tests, lint and another gate ran
+python -m tests.experiments.gate alone loaded used --out results/gate
+```
+
+*False alarms* are comparisons of the same code that end with “regressed”: of consecutive rounds,
+which overlap, each as it is and with the sides swapped; and of rounds drawn at random. *p50
+undecided* are those where the median latency of a backend cannot be told. `1.3×` is how often a
+backend is found whose searches spin until they took 1.3 times as long.
+
+{rates}
+
+More pairs find smaller losses:
+
+![Share of slower backends found, against the number of process pairs](gate/power.png)
+
+### Two versions of faiss
+
+```text
+{compared}
+```
+
+### What the suite costs
+
+`python -m tests.benchmarks.suite` compares the suite with what it stands on. `regress` watches the
+import, the exact pass, the study and the largest worker of the change and its base.
+
+{suite}
+"""
 SCHEMA_FILE = Path(__file__).parent / "study" / "study.schema.json"
 PAGE_SCHEMA_FILE = Path(__file__).parent / "report" / "page.schema.json"
 _GROUPS = {

@@ -1,11 +1,13 @@
 """Error rates of the gate, counted on process pairs that `tests.experiments.gate_pairs` measured.
 
-A comparison is made of as many consecutive rounds as it has pairs. *False alarms*: the two sides ran
-the same code, so every comparison that says `regressed` is wrong; each is made twice, with the sides
-as measured and swapped. *Found*: the head's rows of one backend come from the copy of it that spins.
-Losses that are not of time are planted into the head's tables: of one configuration, all pairs.
+*False alarms*: both sides ran the same code, so every comparison that says `regressed` is wrong. Runs
+of as many consecutive rounds as a comparison has pairs are compared, each also with the sides
+swapped, and rounds drawn at random. *Found*: the head's rows of one backend come from the copy of it
+that spins; each backend in turn. Losses that are not of time are planted into the head's tables, in
+one configuration. A quick comparison is made of the same rounds, with the trials it would measure.
 
-``python -m tests.experiments.gate FOLDER… [--pairs 2,3,5,8,10]``
+``python -m tests.experiments.gate FOLDER… [--out results/gate]`` prints Markdown; `--out` keeps it as
+``error-rates.md`` and draws ``power.png``.
 """
 
 from __future__ import annotations
@@ -13,19 +15,32 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from bench import load
+from bench import load, machine
+from bench.analysis.palette import COLOURS
 from bench.analysis.regression import Comparison, compare_pairs
-from bench.gate.duet import PAIRS
+from bench.analysis.regression.limits import LIMITS, PRIMARY, limits
+from bench.docs import markdown_table
+from bench.figures._style import panels, set_title, styled
+from bench.gate.duet import PAIRS, QUICK_PAIRS
+from bench.gate.slices import slices
+from bench.results.schema import CONFIGURATION
+from bench.study.plan import plan
+from bench.study.reader import load_study
+from bench.study.schema import Study
 
 Pair = tuple[pd.DataFrame, pd.DataFrame]
-TIMES = ("latency_ms_p50", "latency_ms_p95")
+COUNTS = (2, 3, 5, 8, 10)
+DRAWS = 100
+NEEDED = ["status", "error", "machine", "library_versions", "dataset_fingerprint", "full_dim"]
+NEEDED += ["n_queries", "reducer_kind", *CONFIGURATION, *(c for c in LIMITS if "seconds" not in c)]
+NEEDED += ["build_seconds"]
 
 
 @dataclass(frozen=True)
@@ -40,137 +55,184 @@ class Rounds:
     @property
     def backends(self) -> list[str]:
         frame = self.base[0]
-        return [*dict.fromkeys(frame.loc[frame["latency_ms_p50"].notna(), "backend"])]
+        return [*dict.fromkeys(frame.loc[frame[PRIMARY].notna(), "backend"])]
+
+    def quick(self) -> Rounds:
+        """Return the rounds with the trials that a quick comparison measures."""
+        parts = slices(load_study("regress"), quick=True)[1:]
+        kept = {(t.backend, t.dim) for part in parts for t in plan(Study(**part.table))}
+
+        def few(frame: pd.DataFrame) -> pd.DataFrame:
+            return frame[
+                [pair in kept for pair in zip(frame["backend"], frame["dim"], strict=True)]
+            ]
+
+        sides = ([few(f) for f in frames] for frames in (self.base, self.head, self.third))
+        return Rounds(*sides, self.factors)
 
 
-def rounds(folder: Path) -> Rounds:
+def read(folder: Path) -> Rounds:
     """Read the rounds that are whole."""
     lines = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
-    sides = [
-        [load(folder / side / str(line["round"])) for line in lines] for side in ("base", "head")
-    ]
-    third = [load(folder / line["third"] / str(line["round"])) for line in lines]
+
+    def frames(side: Callable[[dict], str]) -> list[pd.DataFrame]:
+        found = (load(folder / side(line) / str(line["round"])) for line in lines)
+        return [frame[[c for c in NEEDED if c in frame]] for frame in found]
+
+    sides = (frames(lambda _, s=side: s) for side in ("base", "head"))
+    third = frames(lambda line: line["third"])
     return Rounds(*sides, third, [float(line["third"].split("-")[1]) for line in lines])
 
 
-def windows(count: int, pairs: int) -> Iterator[range]:
+def windows(count: int, pairs: int) -> Iterator[list[int]]:
     """Yield every run of consecutive rounds."""
-    return (range(start, start + pairs) for start in range(count - pairs + 1))
+    return ([*range(start, start + pairs)] for start in range(count - pairs + 1))
 
 
-def spun(found: Rounds, window: range, backend: str) -> list[Pair]:
+def draws(rounds: Sequence[int], pairs: int, rng: np.random.Generator, n: int) -> list[list[int]]:
+    """Return rounds drawn at random, each draw without repetition; none if there are too few."""
+    if len(rounds) < pairs:
+        return []
+    return [rng.choice(rounds, pairs, replace=False).tolist() for _ in range(n)]
+
+
+def alike(found: Rounds, chosen: Sequence[int], swap: Sequence[bool]) -> list[Pair]:
+    """Return pairs of the same code, some with their sides swapped."""
+    pairs = [(found.base[i], found.head[i]) for i in chosen]
+    return [(b, a) if swapped else (a, b) for (a, b), swapped in zip(pairs, swap, strict=True)]
+
+
+def spun(found: Rounds, chosen: Sequence[int], backend: str) -> list[Pair]:
     """Return pairs whose head has one backend from the slower copy."""
     made = []
-    for i in window:
-        rows = found.head[i], found.third[i]
-        head = pd.concat(
-            [rows[0][rows[0]["backend"] != backend], rows[1][rows[1]["backend"] == backend]]
-        )
-        made.append((found.base[i], head))
+    for i in chosen:
+        head, third = found.head[i], found.third[i]
+        rows = [head[head["backend"] != backend], third[third["backend"] == backend]]
+        made.append((found.base[i], pd.concat(rows)))
     return made
 
 
-def planted(found: Rounds, window: range, plant: Callable[[pd.DataFrame], None]) -> list[Pair]:
-    """Return pairs whose head lost something."""
+def planted(found: Rounds, chosen: Sequence[int], backend: str, column: str, change) -> list[Pair]:
+    """Return pairs whose head lost something in one configuration of a backend."""
     made = []
-    for i in window:
+    for i in chosen:
         head = found.head[i].copy()
-        plant(head)
+        row = head.index[(head["backend"] == backend) & head[PRIMARY].notna()][0]
+        head.loc[row, column] = change(head.loc[row, column])
         made.append((found.base[i], head))
     return made
 
 
-def _one(frame: pd.DataFrame, backend: str) -> pd.Index:
-    rows = frame.index[(frame["backend"] == backend) & frame["latency_ms_p50"].notna()]
-    return rows[:1]
-
-
-def loss(column: str, change: Callable[[pd.Series], pd.Series], backend: str):
-    """Return a plant of one configuration of a backend."""
-
-    def plant(frame: pd.DataFrame) -> None:
-        rows = _one(frame, backend)
-        frame.loc[rows, column] = change(frame.loc[rows, column])
-
-    return plant
-
-
-def share(found: list[bool]) -> str:
+def share(found: Sequence[bool]) -> str:
     """Return a share with the counts behind it."""
-    return f"{sum(found)} of {len(found)} ({np.mean(found):.1%})" if found else "–"
+    return f"{sum(found)} of {len(found)}" if found else "–"
 
 
-def undecided(result: Comparison, figure: str) -> bool:
-    """Return whether any backend's figure cannot be told."""
-    return any(f.figure == figure for f in result.of("cannot tell"))
+def is_found(result: Comparison, backend: str) -> bool:
+    """Return whether a backend is said to have regressed."""
+    return any(f.subject.startswith(backend) for f in result.of("regressed"))
 
 
-def table(found: Rounds, pairs: list[int]) -> None:
-    """Print the rates for each number of pairs."""
-    count = len(found.base)
-    print(f"{count} rounds")
-    print(
-        "| pairs | false alarms, runs | p50 undecided | p95 undecided | "
-        + " | ".join(f"{f:g}× found" for f in sorted(set(found.factors)))
-        + " |"
-    )
-    print("| --- |" + " --- |" * (3 + len(set(found.factors))))
-    for n in pairs:
-        alarms, unsure = [], {figure: [] for figure in TIMES}
-        said = []
-        for window in windows(count, n):
-            both = [(found.base[i], found.head[i]) for i in window]
-            for made in (both, [(b, a) for a, b in both]):
-                result = compare_pairs(made)
-                alarms.append(not result.ok)
-                said += [(f.figure, f.subject) for f in result.of("regressed")]
-                for figure in TIMES:
-                    unsure[figure].append(undecided(result, figure))
-        cells = [share(alarms), *(f"{np.mean(unsure[f]):.0%}" for f in TIMES)]
-        for factor in sorted(set(found.factors)):
-            seen = []
-            for window in windows(count, n):
-                if {found.factors[i] for i in window} != {factor}:
-                    continue
-                for backend in found.backends:
-                    result = compare_pairs(spun(found, window, backend))
-                    named = [f for f in result.of("regressed") if f.subject.startswith(backend)]
-                    seen.append(bool(named))
-            cells.append(share(seen))
-        print(f"| {n} | " + " | ".join(cells) + " |", flush=True)
-        if said:
-            print("  alarms:", *sorted(set(said))[:8], sep="\n    ")
+def undecided(result: Comparison) -> bool:
+    """Return whether the median latency of any backend cannot be told."""
+    return any(f.figure == PRIMARY for f in result.of("cannot tell"))
 
 
-def losses(found: Rounds, n: int = PAIRS) -> None:
-    """Print how often what is no time is found, in one configuration of each backend."""
-    queries = int(found.base[0]["n_queries"].iloc[0])
-    document = 1 / (10 * queries)
+def rates(
+    found: Rounds, pairs: int, rng: np.random.Generator, quick: bool = False
+) -> tuple[list[str], dict[float, float]]:
+    """Return the cells of one row, and the share that is found of each factor."""
+    chosen, everything = limits(quick=quick), range(len(found.base))
+    results = [
+        compare_pairs(alike(found, window, [swap] * pairs), chosen)
+        for window in windows(len(found.base), pairs)
+        for swap in (False, True)
+    ]
+    drawn = [
+        compare_pairs(alike(found, rounds, rng.random(pairs) < 0.5), chosen)
+        for rounds in draws(everything, pairs, rng, DRAWS)
+    ]
+    for result in (*results, *drawn):
+        for finding in result.of("regressed"):
+            print(f"    alarm: {finding.figure} of {finding.subject}, {finding.change:+.1%}")
+    cells = [share([not r.ok for r in part]) for part in (results, drawn)]
+    cells.append(f"{np.mean([undecided(r) for r in results]):.0%}")
+    power = {}
+    for factor in sorted(set(found.factors)):
+        rounds = [i for i in everything if found.factors[i] == factor]
+        parts = draws(rounds, pairs, rng, DRAWS // 4) if len(rounds) > pairs else [rounds]
+        seen = [
+            is_found(compare_pairs(spun(found, part, backend), chosen), backend)
+            for part in parts
+            if len(part) == pairs
+            for backend in found.backends
+        ]
+        cells.append(share(seen))
+        if seen:
+            power[factor] = float(np.mean(seen))
+    return cells, power
+
+
+def losses(found: Rounds) -> list[tuple[str, str]]:
+    """Return how often what is no time is found in a comparison of the usual number of pairs."""
+    document = 1 / (10 * int(found.base[0]["n_queries"].iloc[0]))
     plants = {
         "nDCG@10 lower by 0.005": ("ndcg_at_10", lambda x: x - 0.005),
-        "one document less, of all queries": ("ann_recall_at_10", lambda x: x - document),
+        "one document less among all results": ("ann_recall_at_10", lambda x: x - document),
         "5 % more bytes": ("bytes_per_vector", lambda x: x * 1.05),
     }
+    rows = []
     for words, (column, change) in plants.items():
         seen = []
-        for window in windows(len(found.base), n):
+        for window in windows(len(found.base), PAIRS):
             for backend in found.backends:
-                made = planted(found, window, loss(column, change, backend))
-                seen.append(any(f.figure == column for f in compare_pairs(made).of("regressed")))
-        print(f"{words}: found in {share(seen)}")
+                result = compare_pairs(planted(found, window, backend, column, change))
+                seen.append(any(f.figure == column for f in result.of("regressed")))
+        rows.append((words, share(seen)))
+    return rows
+
+
+def draw(power: dict[str, dict[int, dict[float, float]]], path: Path) -> None:
+    """Draw the share found against the number of pairs, one panel per condition."""
+    factors = sorted({f for by_pairs in power.values() for p in by_pairs.values() for f in p})
+    with styled("screen"), panels(len(power), 3) as (figure, axes):
+        for axis, (condition, by_pairs) in zip(axes, power.items(), strict=True):
+            for colour, factor in zip(COLOURS, factors, strict=False):
+                counts = [n for n in by_pairs if factor in by_pairs[n]]
+                shares = [100 * by_pairs[n][factor] for n in counts]
+                name = f"{factor:g} times as slow"
+                axis.plot(counts, shares, marker="o", color=colour, label=name)
+            set_title(axis, condition)
+            axis.set(xlabel="process pairs", ylabel="found, %", ylim=(0, 104), xticks=COUNTS)
+    figure.savefig(path, dpi=150)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", type=Path, nargs="+")
-    parser.add_argument("--pairs", default="2,3,5,8,10")
+    parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    text, power = [machine.description()], {}
     for folder in given.folders:
-        found = rounds(folder)
+        found, rng = read(folder), np.random.default_rng(0)
         gc.freeze()  # statsmodels collects garbage at every test
-        print(f"\n{folder.name}: ", end="")
-        table(found, [int(n) for n in given.pairs.split(",") if int(n) <= len(found.base)])
-        losses(found, min(PAIRS, len(found.base)))
+        factors = [f"{factor:g}×" for factor in sorted(set(found.factors))]
+        head = ["pairs", "false alarms", "the same, drawn", "p50 undecided", *factors]
+        rows, by_pairs = [], {}
+        for n in (n for n in COUNTS if n <= len(found.base)):
+            cells, by_pairs[n] = rates(found, n, rng)
+            rows.append([str(n), *cells])
+            print(rows[-1], flush=True)
+        cells, _ = rates(found.quick(), QUICK_PAIRS, rng, quick=True)
+        rows.append([f"{QUICK_PAIRS}, quick", *cells])
+        power[folder.name] = by_pairs
+        text.append(f"\n{folder.name}, {len(found.base)} rounds:\n{markdown_table(head, rows)}")
+        text.append(f"Found in {PAIRS} pairs:\n{markdown_table(('loss', 'found'), losses(found))}")
+    print("\n".join(text))
+    if given.out:
+        given.out.mkdir(parents=True, exist_ok=True)
+        (given.out / "error-rates.md").write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
+        draw(power, given.out / "power.png")
 
 
 if __name__ == "__main__":
