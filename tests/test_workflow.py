@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -158,11 +159,6 @@ class Elsewhere:
         self.bin = root.parent / "bin"
         self.bin.mkdir()
         self.git("init", "--quiet", "--initial-branch", "main")
-        for name in ("one", "two"):
-            (root / "file").write_text(name)
-            self.git("add", "file")
-            self.git("commit", "--quiet", "--message", name)
-        self.answers()
 
     def git(self, *arguments):
         names = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
@@ -211,7 +207,13 @@ class Elsewhere:
 @pytest.fixture
 def elsewhere(tmp_path):
     (tmp_path / "repository").mkdir()
-    return Elsewhere(tmp_path / "repository")
+    repository = Elsewhere(tmp_path / "repository")
+    for name in ("one", "two"):
+        (repository.root / "file").write_text(name)
+        repository.git("add", "file")
+        repository.git("commit", "--quiet", "--message", name)
+    repository.answers()
+    return repository
 
 
 def test_inputs_become_arguments_line_by_line(elsewhere):
@@ -369,3 +371,95 @@ def test_a_push_and_a_run_without_a_verdict_have_no_comment(elsewhere):
     elsewhere.answers(2, "")
     elsewhere.run("pull_request", PULL_REQUEST, comment=True)
     assert not elsewhere.lines("said")
+
+
+# And with nothing stood in for: the regression job of this repository, on a copy of it.
+
+PLANTED_STUDY = """
+name = "planted"
+dataset = "synthetic:n=4000,d=64,q=200"
+dimensions = [32]
+[[configurations]]
+backend = "faiss-flat"
+[[configurations]]
+backend = "faiss-hnsw"
+build = { M = 8, ef_construction = 40 }
+search = { ef = [16, 64] }
+"""
+SLOW = """
+
+def _slow(self, queries, k, search=FaissHnsw.search):
+    import time
+
+    began = time.perf_counter()
+    found = search(self, queries, k)
+    until = 2 * time.perf_counter() - began
+    while time.perf_counter() < until:
+        pass
+    return found
+
+
+FaissHnsw.search = _slow
+"""
+LOSSY = """
+
+def _lossy(self, queries, k, search=FaissHnsw.search):
+    found = search(self, queries, k)
+    found[:, 0] = -1
+    return np.concatenate([found[:, 1:], found[:, :1]], axis=1)
+
+
+FaissHnsw.search = _lossy
+"""
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory):
+    """A repository that holds this working tree, with a small study and this interpreter."""
+    root = tmp_path_factory.mktemp("copied") / "repository"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if not name.startswith(("tests/", "results/")) and (ROOT / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, root / name)
+    (root / "planted.toml").write_text(PLANTED_STUDY)
+    repository = Elsewhere(root)
+    repository.program("python-here", f'#!/bin/sh\nPYTHONPATH={root} exec {sys.executable} "$@"\n')
+    (root / ".venv" / "bin").mkdir(parents=True)
+    (root / ".venv" / "bin" / "python").symlink_to(repository.bin / "python-here")
+    (root / ".venv" / ".core").touch()
+    repository.git("add", "--all")
+    repository.git("commit", "--quiet", "--message", "as it is")
+    return repository
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "planted", "verdict"),
+    [("unchanged", "", ""), ("slow", SLOW, "latency_ms_p50"), ("lossy", LOSSY, "fidelity_at_10")],
+)
+def test_the_job_finds_what_a_branch_made_worse(copied, name, planted, verdict):
+    copied.git("checkout", "--quiet", "--force", "-B", name, "main")
+    backend = copied.root / "bench" / "backends" / "faiss_hnsw.py"
+    backend.write_text(backend.read_text() + planted + "\n# changed\n")
+    copied.git("commit", "--quiet", "--all", "--message", name)
+    shutil.rmtree(copied.root / "results", ignore_errors=True)
+    inputs = {"study": "planted.toml", "base": "main", "pairs": "3"}
+    found = run_job(copied.root, WORKFLOW, "regression", "workflow_dispatch", {"inputs": inputs})
+    print(found.log, found.summary)
+    gate = found.of("measure")
+    assert found.ok == (not planted)
+    assert gate.status == (1 if planted else 0)
+    assert found.of("actions/upload-artifact").outcome == "success"
+    assert (copied.root / "results" / "regress" / "gate.xml").is_file()
+    if planted:
+        lead = "\n".join(found.summary.splitlines()[:8])
+        assert "regress" in lead.lower()
+        assert "faiss-hnsw" in lead
+        assert verdict in found.summary
