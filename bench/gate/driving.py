@@ -22,8 +22,10 @@ _LOG = "log.txt"
 class Driver:
     """The process that runs studies with one side's code, libraries and cache."""
 
-    def __init__(self, side: Side, folder: Path) -> None:
+    def __init__(self, side: Side, folder: Path, usual_cache: bool = False) -> None:
+        """Start it; what it finds goes to `folder`. `usual_cache`: share that of all runs."""
         self.side = side
+        self.usual_cache = usual_cache
         self.folder = folder.resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         read, write = os.pipe()
@@ -47,13 +49,11 @@ class Driver:
         paths = [str(self.side.source), str(self.side.source / "src")]
         if before := os.environ.get("PYTHONPATH"):
             paths.append(before)
-        # A cache of its own: what one side encoded or searched must not stand in for the other.
-        cache = str(self.folder / "cache")
-        return {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(paths),
-            "MATRYOSHKA_BENCH_CACHE": cache,
-        }
+        found = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        if not self.usual_cache:
+            # What one side encoded or searched must not stand in for the other's.
+            found["MATRYOSHKA_BENCH_CACHE"] = str(self.folder / "cache")
+        return found
 
     def run(self, table: dict[str, Any], pair: int) -> None:
         """Run a study into this side's folder of the pair; raises UsageError if that fails."""

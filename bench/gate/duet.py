@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -23,9 +24,10 @@ import filelock
 from bench.errors import UsageError
 from bench.gate.driving import Driver
 from bench.gate.sides import BASE, HEAD, Side
-from bench.gate.slices import slices
+from bench.gate.slices import reachable, slices
 from bench.study.schema import Study
 
+QUICK_PAIRS = 3
 PAIRS = 5
 """Process pairs by default: as many as `make regress` measures in six minutes on two cores."""
 ABOUT = "sides.json"
@@ -49,14 +51,16 @@ def measure_pairs(
     head: Side,
     out: Path,
     pairs: int = PAIRS,
-    deadline: float = float("inf"),
+    deadline: float = math.inf,
+    quick: bool = False,
     told: Callable[[Progress], None] = lambda _: None,
-) -> int:
-    """Measure process pairs into ``OUT/base/N`` and ``OUT/head/N``; return how many are whole.
+) -> None:
+    """Measure process pairs into ``OUT/base/N`` and ``OUT/head/N``.
 
     Pairs that are there already are kept, and a pair that a kill interrupted is finished, if both
     sides are what they were; else UsageError. No pair begins that would not end by `deadline`, a
-    time of `time.monotonic`, once there is one. Raises UsageError if a side cannot run the study.
+    time of `time.monotonic`, once there is one. `quick`: one index per backend, and the usual cache
+    for both sides. Raises UsageError if a side cannot run the study.
     """
     out.mkdir(parents=True, exist_ok=True)
     try:
@@ -64,21 +68,29 @@ def measure_pairs(
     except filelock.Timeout as error:
         raise UsageError(f"{out} is being written by another run; choose another --out") from error
     with lock, ExitStack() as stack:
-        _same_sides(out, study, base, head)
+        study = reachable(study, [base.source, head.source])
+        _same_sides(out, study, quick, base, head)
         drivers = {
-            side.name: stack.enter_context(contextlib.closing(Driver(side, out / side.name)))
+            side.name: stack.enter_context(contextlib.closing(Driver(side, out / side.name, quick)))
             for side in (base, head)
         }
-        return _measure(study, drivers, out, pairs, deadline, told)
+        _measure(study, drivers, out, pairs, deadline, quick, told)
 
 
-def measured_pairs(out: Path) -> list[int]:
-    """Return the numbers of the pairs that are whole, ascending."""
+def measured_pairs(out: Path) -> tuple[tuple[str, str], list[int]]:
+    """Return what base and head are, and the numbers of the pairs that are whole, ascending.
+
+    Raises UsageError if `out` holds no comparison.
+    """
+    try:
+        about = json.loads((out / ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{out} holds no comparison of two sides") from error
     counts: dict[int, int] = {}
     for line in _lines(out):
         counts[line["pair"]] = counts.get(line["pair"], 0) + 1
-    wanted = json.loads((out / ABOUT).read_text())["slices"] if (out / ABOUT).exists() else 0
-    return sorted(pair for pair, count in counts.items() if count == 2 * wanted)
+    whole = sorted(pair for pair, count in counts.items() if count == 2 * about["slices"])
+    return (about[BASE]["label"], about[HEAD]["label"]), whole
 
 
 def _measure(
@@ -87,8 +99,9 @@ def _measure(
     out: Path,
     pairs: int,
     deadline: float,
+    quick: bool,
     told: Callable[[Progress], None],
-) -> int:
+) -> None:
     ordered = all("order" in driver.keys for driver in drivers.values())
     done = {(line["pair"], line["slice"], line["side"]) for line in _lines(out)}
     taken: list[float] = []
@@ -97,9 +110,9 @@ def _measure(
         if taken and begun + max(taken) > deadline:
             break
         fresh = False
-        parts = slices(study, reducers=pair == 0)
+        parts = slices(study, reducers=pair == 0, quick=quick)
         for position, part in enumerate(parts):
-            left = float("nan")
+            left = math.nan
             if taken:
                 spent = time.monotonic() - begun
                 left = max(0.0, (pairs - pair) * sum(taken) / len(taken) - spent)
@@ -114,15 +127,14 @@ def _measure(
                 _append(out, pair=pair, slice=position, side=name)
         if fresh:
             taken.append(time.monotonic() - begun)
-    return len(measured_pairs(out))
 
 
-def _same_sides(out: Path, study: Study, base: Side, head: Side) -> None:
+def _same_sides(out: Path, study: Study, quick: bool, base: Side, head: Side) -> None:
     """Write what is compared, or raise UsageError if `out` holds pairs of something else."""
     about = {
         "study": study.model_dump(mode="json", exclude_defaults=True),
-        "slices": len(slices(study)),
-        **{side.name: {"label": side.label} for side in (base, head)},
+        "slices": len(slices(study, quick=quick)),
+        **{side.name: {"label": side.label, "identity": side.identity} for side in (base, head)},
     }
     path = out / ABOUT
     if path.exists() and json.loads(path.read_text(encoding="utf-8")) != about:

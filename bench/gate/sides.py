@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -37,6 +38,8 @@ class Side:
     source: Path
     """Folder that its processes run in and import from first."""
     python: Path
+    identity: str
+    """Changes with the code and the packages."""
 
 
 @contextmanager
@@ -67,8 +70,10 @@ def _side(
     stack: ExitStack,
 ) -> Side:
     source = root
-    label = "working tree"
-    if wanted.revision != WORKING_TREE:
+    label, identity = "working tree", commit
+    if wanted.revision == WORKING_TREE:
+        identity = _uncommitted()
+    else:
         source = stack.enter_context(_work_tree(commit, folder.resolve() / f"{name}-source"))
         label = f"{wanted.revision} ({commit[:9]})"
         if commit.startswith(wanted.revision):
@@ -81,7 +86,8 @@ def _side(
         asked += ["--requirement", str(path)]
     if wanted.packages:
         label += f" with {', '.join(wanted.packages)}"
-    return Side(name, label, source, environment(asked, label))
+    identity = " ".join([identity, *wanted.packages])
+    return Side(name, label, source, environment(asked, label), identity)
 
 
 @contextmanager
@@ -109,6 +115,18 @@ def _commit(revision: str) -> str:
         return git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     except UsageError as error:
         raise UsageError(f"'{revision}' is no revision of this repository") from error
+
+
+def _uncommitted() -> str:
+    """Return a digest of the working tree's code; empty outside a repository."""
+    try:
+        parts = [git("rev-parse", "HEAD"), git("diff", "HEAD")]
+        for name in git("ls-files", "--others", "--exclude-standard", "--full-name").splitlines():
+            path = Path(name)
+            parts.append(f"{name} {path.stat().st_mtime_ns if path.exists() else ''}")
+    except UsageError:
+        return ""
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=10).hexdigest()
 
 
 def _root() -> Path:

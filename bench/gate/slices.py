@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from bench.registry import split_name
 from bench.study.plan import Trial, parameters, plan
 from bench.study.schema import Study
 
@@ -21,11 +24,12 @@ class Slice:
     """A study file as TOML holds it."""
 
 
-def slices(study: Study, reducers: bool = True) -> list[Slice]:
+def slices(study: Study, reducers: bool = True, quick: bool = False) -> list[Slice]:
     """Return the exact pass, then one slice per index.
 
     A slice times each query once and builds each index once: repeats come with further processes.
     `reducers`: let the exact pass search with all of the study's reducers, not truncation alone.
+    `quick`: one index per backend alone, the one in the middle of the study's.
     """
     whole = study.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     common = {key: whole[key] for key in ("name", *_OWN_KEYS, *_LIMITS) if key in whole}
@@ -37,7 +41,7 @@ def slices(study: Study, reducers: bool = True) -> list[Slice]:
     for trial in plan(study):
         groups.setdefault(trial.build_key, []).append(trial)
     found = [Slice("exact search", exact)]
-    for trials in groups.values():
+    for trials in _few(groups.values()) if quick else groups.values():
         one = trials[0]
         table = {
             **common,
@@ -46,6 +50,32 @@ def slices(study: Study, reducers: bool = True) -> list[Slice]:
         }
         found.append(Slice(" ".join(filter(None, [one.backend, f"{one.dim} d"])), table))
     return found
+
+
+def reachable(study: Study, sources: Sequence[Path]) -> Study:
+    """Return the study with paths that one of `sources` lacks made absolute.
+
+    A work tree holds what is committed; data that is not are found where they are.
+    """
+
+    def found(name: str | None) -> str | None:
+        kind, path = split_name(name or "")
+        if not path or all((source / path).exists() for source in sources):
+            return name
+        return f"{kind}:{Path(path).resolve()}" if Path(path).exists() else name
+
+    changed = {
+        "dataset": list(map(found, study.dataset)),
+        "encoder": list(map(found, study.encoder)),
+    }
+    return study.model_copy(update=changed)
+
+
+def _few(groups: Iterable[list[Trial]]) -> list[list[Trial]]:
+    by_backend: dict[str, list[list[Trial]]] = {}
+    for trials in groups:
+        by_backend.setdefault(trials[0].backend, []).append(trials)
+    return [each[len(each) // 2] for each in by_backend.values()]
 
 
 def _configuration(trial: Trial) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class Finding:
     limit: float
     """The change, in the bad direction, from which on it is a regression."""
     configurations: int = 1
-    """How many configurations the figure is a mean of."""
+    """How many configurations the figure is a median of."""
     more_pairs: int | None = None
     """About how many more pairs would tell; None if that is not what it lacks."""
     detail: str = ""

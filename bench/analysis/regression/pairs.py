@@ -3,7 +3,7 @@
 Quality that differs in no pair is the same. An exhaustive search, or a loss that is equal in every
 pair, is decided exactly. Else the builds differ by chance, and the losses of the pairs, each with
 its documents in another order, are tested. Times are tested by the log ratio of each pair. Tested
-are each backend, by the mean over its configurations, and each configuration. Regressed is what is
+are each backend, by the median over its configurations, and each configuration. Regressed is what is
 surely worse (Holm's procedure over all tests) and, as measured, by the limit or more. A backend is
 the same in a figure if it is surely not worse by the limit. The rest cannot be told.
 """
@@ -158,7 +158,7 @@ def _hypotheses(trials: Sequence[Matched], limit: Limit) -> tuple[list[Matched],
     groups: dict[str, list[int]] = {}
     for place, trial in enumerate(trials):
         groups.setdefault(trial.backend, []).append(place)
-    means = np.array([_mean(effects[places]) for places in groups.values()])
+    middles = np.array([_middle(effects[places]) for places in groups.values()])
     estimates = moderated(effects)
     alone = [trial for trial, each in zip(trials, estimates, strict=True) if each is None]
     tested = [
@@ -168,16 +168,21 @@ def _hypotheses(trials: Sequence[Matched], limit: Limit) -> tuple[list[Matched],
     ]
     tested += [
         Tested(limit, backend, tuple(trials[i] for i in places), True, estimate)
-        for (backend, places), estimate in zip(groups.items(), moderated(means), strict=True)
+        for (backend, places), estimate in zip(groups.items(), moderated(middles), strict=True)
         if estimate is not None
     ]
     return alone, tested
 
 
-def _mean(effects: np.ndarray) -> np.ndarray:
-    """Return the mean over configurations in each pair that measured any, (pairs,) float64."""
-    counts = (~np.isnan(effects)).sum(axis=0)
-    return np.where(counts, np.nansum(effects, axis=0) / np.maximum(counts, 1), math.nan)
+def _middle(effects: np.ndarray) -> np.ndarray:
+    """Return the median over configurations in each pair that measured any, (pairs,) float64.
+
+    A moment's load slows one index of several: a mean would follow it.
+    """
+    measured = ~np.isnan(effects).all(axis=0)
+    found = np.full(effects.shape[1], math.nan)
+    found[measured] = np.nanmedian(effects[:, measured], axis=0)
+    return found
 
 
 def _one_pair(trial: Matched, limit: Limit) -> Finding:
