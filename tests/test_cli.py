@@ -1,10 +1,13 @@
 """The command line: every command, and one line for bad input."""
 
+import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import click
 import numpy as np
@@ -50,7 +53,7 @@ def test_commands_end_to_end(measured, tmp_path):
     written = {path for path in (tmp_path / "f").rglob("*") if path.is_file()}
     assert {Path(path) for path in paths} == written != set()
     assert (measured / "report.html").samefile(bench("report", measured).stdout.strip())
-    assert "no regression" in bench("compare", measured, measured).stdout
+    assert re.match("same: |CANNOT TELL: ", bench("compare", measured, measured).stdout)
     assert json.loads(bench("list", "backends", "--json").stdout)
 
 
@@ -175,20 +178,82 @@ def test_what_a_library_prints_goes_to_standard_error(capsys):
     assert capsys.readouterr() == ("answer\n", "noise\n")
 
 
-def test_a_regression_is_exit_status_1(measured, tmp_path, frame):
+@pytest.fixture
+def worse(frame, tmp_path):
+    """A results folder whose configurations have all lost quality."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from bench.results.store import TRIALS
 
-    worse = frame.assign(ndcg_at_10=np.maximum(frame["ndcg_at_10"] - 0.1, 0))
+    lost = frame.assign(ndcg_at_10=np.maximum(frame["ndcg_at_10"] - 0.1, 0))
     pq.write_table(
-        pa.Table.from_pandas(worse, schema=TRIALS, preserve_index=False).replace_schema_metadata(
+        pa.Table.from_pandas(lost, schema=TRIALS, preserve_index=False).replace_schema_metadata(
             TRIALS.metadata
         ),
         tmp_path / "trials.parquet",
     )
-    assert "REGRESSION" in bench("compare", measured, tmp_path, code=1).stdout
+    return tmp_path
+
+
+def test_a_regression_is_exit_status_1_and_its_files_are_written(measured, worse):
+    files = [worse / "new" / name for name in ("gate.md", "gate.xml")]
+    options = ("--markdown", files[0], "--junit", files[1])
+    text = bench("compare", measured, worse, *options, "--strict", code=1).stdout
+    assert text.startswith("REGRESSED: 1 figure of ")
+    assert f"head      {worse}\n" in text
+    assert "## REGRESSED" in files[0].read_text(encoding="utf-8")
+    assert int(ElementTree.parse(files[1]).getroot().get("failures")) > 0
+
+
+def test_a_file_that_cannot_be_written_is_one_line_and_the_verdict_is_printed(measured, worse):
+    path = worse / "trials.parquet" / "gate.md"
+    done = bench("compare", measured, worse, "--markdown", path, code=2)
+    assert f"{path} cannot be written" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout.startswith("REGRESSED")
+    assert "is a directory" in bench("compare", "a", "b", "--junit", worse, code=2).stderr
+
+
+def test_the_summary_of_a_step_gets_the_markdown_and_the_address_of_the_run(
+    measured, worse, monkeypatch
+):
+    summary = worse / "summary.md"
+    summary.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://github.com")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "a/b")
+    monkeypatch.setenv("GITHUB_RUN_ID", "7")
+    result = CliRunner().invoke(commands, ["compare", str(measured), str(worse), "--json"])
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["verdict"] == "regressed"
+    text = summary.read_text(encoding="utf-8")
+    assert text.startswith("before\n<!-- matryoshka-bench gate -->\n")
+    assert "(https://github.com/a/b/actions/runs/7)" in text
+
+
+@pytest.mark.parametrize(
+    ("answer", "strict", "status"),
+    [
+        ("same", True, 0),
+        ("improved", True, 0),
+        ("cannot tell", False, 0),
+        ("cannot tell", True, 3),
+        ("regressed", False, 1),
+        ("regressed", True, 1),
+    ],
+)
+def test_strictly_what_cannot_be_told_is_exit_status_3(answer, strict, status, capsys):
+    from bench.analysis.regression import Comparison, Finding
+    from bench.cli.telling import Telling, tell
+
+    one = Finding("annoy", "latency_ms_p50", answer, 1.0, 1.2, 0.2, 0.1, 0.3, 0.1)
+    found = Comparison("base", "head", compared=1, pairs=5, findings=[one])
+    ended = contextlib.nullcontext() if not status else pytest.raises(click.exceptions.Exit)
+    with ended as raised:
+        tell(found, Telling(strict=strict))
+    assert (raised.value.exit_code if status else 0) == status
+    assert "annoy" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

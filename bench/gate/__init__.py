@@ -14,6 +14,7 @@ from bench.analysis.regression.limits import Limit
 from bench.analysis.selection import where
 from bench.errors import UsageError
 from bench.gate.duet import PAIRS, QUICK_PAIRS, Progress, measure_pairs, measured_pairs
+from bench.gate.itself import suite_figures
 from bench.gate.sides import BASE, HEAD, Wanted, prepared
 from bench.results.store import load
 from bench.study.schema import Study
@@ -58,7 +59,7 @@ def compare_folder(
     ]
     if not frames:
         raise UsageError(f"{out} holds no whole process pair: give it more time")
-    return compare_pairs([(a, b) for a, b in frames], limits, labels)
+    return compare_pairs([(a, b) for a, b in frames], limits, labels, suite_figures(out, numbers))
 
 
 def _load(folder: Path, condition: str | None) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,9 @@ class Driver:
         )
         os.close(write)
         self.answers = os.fdopen(read, encoding="utf-8")
-        self.keys = self._answer()["keys"]
+        about = self._answer()
+        self.keys: list[str] = about["keys"]
+        self.package: str = about["package"]
 
     def _variables(self) -> dict[str, str]:
         paths = [str(self.side.source), str(self.side.source / "src")]
@@ -65,6 +68,17 @@ class Driver:
             self.process.stdin.write(json.dumps(asked) + "\n")
             self.process.stdin.flush()
         self._answer()
+
+    def import_seconds(self) -> float:
+        """Return how long a fresh process of this side takes to import the command line, s."""
+        begun = time.perf_counter()
+        subprocess.run(
+            [str(self.side.python), "-c", "import bench.cli"],
+            cwd=self.side.source,
+            env=self._variables(),
+            check=False,
+        )
+        return time.perf_counter() - begun
 
     def _answer(self) -> dict[str, Any]:
         line = self.answers.readline()

@@ -87,7 +87,7 @@ def measured_pairs(out: Path) -> tuple[tuple[str, str], list[int]]:
     except (OSError, ValueError) as error:
         raise UsageError(f"{out} holds no comparison of two sides") from error
     counts: dict[int, int] = {}
-    for line in _lines(out):
+    for line in lines(out):
         counts[line["pair"]] = counts.get(line["pair"], 0) + 1
     whole = sorted(pair for pair, count in counts.items() if count == 2 * about["slices"])
     return (about[BASE]["label"], about[HEAD]["label"]), whole
@@ -103,7 +103,12 @@ def _measure(
     told: Callable[[Progress], None],
 ) -> None:
     ordered = all("order" in driver.keys for driver in drivers.values())
-    done = {(line["pair"], line["slice"], line["side"]) for line in _lines(out)}
+    # Figures of this package itself matter where the sides are two versions of it.
+    itself = len({driver.package for driver in drivers.values()}) > 1
+    noted = list(lines(out))
+    # A kill may have cut the last line short, and what follows must not join it.
+    (out / _DONE).write_text("".join(json.dumps(line) + "\n" for line in noted), encoding="utf-8")
+    done = {(line["pair"], line["slice"], line["side"]) for line in noted}
     taken: list[float] = []
     for pair in range(pairs):
         begun = time.monotonic()
@@ -123,8 +128,14 @@ def _measure(
                     continue
                 fresh = True
                 table = part.table | ({"order": pair} if pair and ordered else {})
+                start = time.monotonic()
                 drivers[name].run(table, pair)
-                _append(out, pair=pair, slice=position, side=name)
+                # The exact pass, which encodes at first, is in no study's time.
+                seconds = time.monotonic() - start if position else 0.0
+                imported = drivers[name].import_seconds() if itself and not position else None
+                _append(
+                    out, pair=pair, slice=position, side=name, seconds=seconds, imported=imported
+                )
         if fresh:
             taken.append(time.monotonic() - begun)
 
@@ -145,11 +156,11 @@ def _same_sides(out: Path, study: Study, quick: bool, base: Side, head: Side) ->
     path.write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 
-def _lines(out: Path) -> Iterator[dict[str, Any]]:
+def lines(out: Path) -> Iterator[dict[str, Any]]:
+    """Yield what was noted of each slice that a side measured: pair, slice, side, seconds."""
     path = out / _DONE
     if path.exists():
         for line in path.read_text(encoding="utf-8").splitlines():
-            # A kill may have cut the last line short: what it tells of is measured again.
             with contextlib.suppress(json.JSONDecodeError):
                 yield json.loads(line)
 

@@ -32,7 +32,7 @@ def environment(arguments: Sequence[str], what: str) -> Path:
     """
     if not arguments:
         return Path(sys.executable)
-    contents = [Path(a).read_text(encoding="utf-8") for a in arguments if Path(a).is_file()]
+    contents = [Path(a).read_bytes() for a in arguments if Path(a).is_file()]
     asked = repr([sys.executable, sys.version, *arguments, *contents])
     digest = hashlib.blake2b(asked.encode(), digest_size=10).hexdigest()
     folder = cache_folder() / "environments" / digest

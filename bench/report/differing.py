@@ -14,10 +14,8 @@ from bench.analysis.summary import Table, interval, number
 from bench.report.console import stdout_console
 from bench.report.fitting import fitted, print_table
 from bench.report.terminal import say_left_out
+from bench.report.words import word
 from bench.results.derived import ALL_COLUMNS
-from bench.results.rows import FIDELITY, NDCG
-
-_WORDS = {each.column: each.label for each in (NDCG, FIDELITY)}
 
 
 def show_difference(
@@ -41,11 +39,11 @@ def show_difference(
         ("only in B", found.only_b),
         ("ended otherwise", found.ended),
     ):
-        _list(title, names, most, say)
+        say_list(title, names, most, say)
     left_out: list[str] = []
     for changes in found.changes:
         left_out += _print_changes(changes, most, console)
-    same = [_word(each.column) for each in found.changes if not each.changed]
+    same = [word(each.column) for each in found.changes if not each.changed]
     if same:
         say(f"\nno difference shown in {', '.join(same)}")
     say_left_out(left_out, console)
@@ -70,7 +68,8 @@ def _say_where(found: Difference, say: Callable[[str], None]) -> None:
         say("versions: " + ", ".join(f"{n} {x or 'none'} → {y or 'none'}" for n, (x, y) in pairs))
 
 
-def _list(title: str, names: Sequence[str], most: int, say: Callable[[str], None]) -> None:
+def say_list(title: str, names: Sequence[str], most: int, say: Callable[[str], None]) -> None:
+    """Say a list below its title, `most` of it, 0 for all; nothing if it is empty."""
     if names:
         shown = names[:most] if most else names
         say(f"\n{title} ({len(names)}):")
@@ -89,7 +88,7 @@ def _print_changes(changes: Changes, most: int, console: Console) -> tuple[str, 
     shown = changes.changed[:most] if most else changes.changed
     noise = ", noise included" if changes.column == BUILD else ""
     title = (
-        f"{_word(changes.column)}: {len(changes.changed)} of {changes.both} differ"
+        f"{word(changes.column)}: {len(changes.changed)} of {changes.both} differ"
         f"{' by more than their intervals' if by_interval else noise}; "
         f"median B/A of all {number(changes.median_ratio)}"
     )
@@ -98,7 +97,7 @@ def _print_changes(changes: Changes, most: int, console: Console) -> tuple[str, 
     if column.interval and fitted(table, console.width).table.headings != table.headings:
         # Bounds of one side alone would be worse than none.
         table = _table(title, changes, shown, False)
-        left_out = (f"intervals of {_word(changes.column)}",)
+        left_out = (f"intervals of {word(changes.column)}",)
     left_out += print_table(table, console)
     if more := len(changes.changed) - len(shown):
         console.print(f"… {more} more", highlight=False)
@@ -126,8 +125,3 @@ def _change(each: Changed) -> str:
         ratio = each.b.value / each.a.value
         return f"{ratio - 1:+.1%}" if ratio < 2 else f"{ratio:.1f}×"
     return f"{each.b.value - each.a.value:+.3f}"
-
-
-def _word(column: str) -> str:
-    known = ALL_COLUMNS[column]
-    return _WORDS.get(column) or known.heading or column.replace("_", " ")

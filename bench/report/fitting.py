@@ -24,7 +24,7 @@ _GAP = 2
 _NAME_SHARE = 0.4
 """Most of the width that names take before they are folded."""
 _LEAST_NAME = 18
-_NUMBER = ("", *"–+-0123456789")
+_NUMBER = ("", *"–+−-0123456789")
 """Beginnings of cells that stand to the right."""
 _UNKNOWN = "–"
 _WORD = re.compile(r"^ *[^ ]+|[^ ]+")

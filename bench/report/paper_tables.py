@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,15 +45,19 @@ _LATEX = {
 """What LaTeX needs in place of a sign; all else is text in UTF-8."""
 
 
+def _safe(text: str) -> str:
+    return re.sub(r"([\\|*_`<])", r"\\\1", text)
+
+
 def markdown(table: Table) -> str:
     """Return a table as Markdown, its title above it; numbers stand to the right."""
-    return f"**{_escaped([table.title])[0]}**\n\n{markdown_rows(table)}"
+    return f"**{_safe(table.title)}**\n\n{markdown_rows(table)}"
 
 
-def markdown_rows(table: Table) -> str:
-    """Return a table as Markdown without its title."""
+def markdown_rows(table: Table, safe: Callable[[str], str] = _safe) -> str:
+    """Return a table as Markdown without its title; `safe` is what makes text of a cell."""
     rule = ["---", *["---:"] * (len(table.headings) - 1)]
-    lines = [_escaped(table.headings), rule, *map(_escaped, table.rows)]
+    lines = [map(safe, table.headings), rule, *(map(safe, row) for row in table.rows)]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
@@ -130,10 +134,6 @@ def write_tables(found: Summary, folder: Path) -> list[Path]:
             paths.append(folder / f"{name}.{kind}")
             paths[-1].write_text(text, encoding="utf-8")
     return paths
-
-
-def _escaped(cells: Sequence[str]) -> list[str]:
-    return [re.sub(r"([\\|*_`<])", r"\\\1", cell) for cell in cells]
 
 
 def _row(cells: Sequence[str]) -> str:

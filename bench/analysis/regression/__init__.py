@@ -10,7 +10,7 @@ from bench.analysis.regression.findings import Comparison, Ended, Finding
 from bench.analysis.regression.folders import anchored
 from bench.analysis.regression.limits import Limit, limits
 from bench.analysis.regression.pairs import decide
-from bench.analysis.regression.trials import matched, other_versions
+from bench.analysis.regression.trials import Matched, Row, matched, other_versions
 from bench.errors import UsageError
 
 __all__ = ["Comparison", "Ended", "Finding", "compare", "compare_pairs"]
@@ -23,20 +23,24 @@ def compare_pairs(
     pairs: Sequence[tuple[pd.DataFrame, pd.DataFrame]],
     chosen: Mapping[str, Limit] | None = None,
     labels: tuple[str, str] = ("base", "head"),
+    suite: Sequence[tuple[Row, Row]] = (),
 ) -> Comparison:
     """Compare the trials of process pairs, (base, head) each, that were measured in turns.
 
     `chosen` are the limits, those of `bench.analysis.regression.limits` by default; `labels` say
-    what the sides are. Raises UsageError without a pair, without a configuration in common, or if
-    the data behind a name differ.
+    what the sides are; `suite` has the figures of `limits.SUITE` in each pair. Raises UsageError
+    without a pair, without a configuration in common, or if the data behind a name differ.
     """
     if not pairs:
         raise UsageError("there is no whole process pair to compare: measure at least one")
     trials, ended = matched(pairs)
+    compared = len(trials)
+    if suite:
+        trials.append(Matched("the suite", "the suite", False, (), tuple(suite)))
     bases, heads = (pd.concat(side) for side in zip(*pairs, strict=True))
     return Comparison(
         *labels,
-        compared=len(trials),
+        compared=compared,
         pairs=len(pairs),
         findings=decide(trials, limits() if chosen is None else chosen),
         ended=ended,

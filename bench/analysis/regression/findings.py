@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
+
+from bench.analysis.recommendation import finite
 
 Answer = Literal["regressed", "improved", "same", "cannot tell"]
 REGRESSED: Answer = "regressed"
@@ -39,6 +42,15 @@ class Finding:
     """About how many more pairs would tell; None if that is not what it lacks."""
     detail: str = ""
     """What else there is to say, as ``3 of 500 queries lost``."""
+    backend: str = ""
+    """The backend of a configuration; empty if the subject is a backend."""
+
+    @property
+    def size(self) -> float:
+        """The change for its limit, without sign; infinite if the head has no such figure."""
+        if math.isnan(self.change):
+            return math.inf
+        return abs(self.change) / max(self.limit, 1e-3)
 
 
 @dataclass(frozen=True)
@@ -97,12 +109,12 @@ class Comparison:
     def of(self, answer: Answer) -> list[Finding]:
         """Return the findings with an answer, the largest change for its limit first."""
         found = [each for each in self.findings if each.answer == answer]
-        return sorted(found, key=lambda each: -_size(each))
+        return sorted(found, key=lambda each: -each.size)
 
     @property
     def largest(self) -> list[Finding]:
         """All findings with a change, the largest for its limit first."""
-        return sorted((f for f in self.findings if f.change), key=lambda each: -_size(each))
+        return sorted((f for f in self.findings if f.change), key=lambda each: -each.size)
 
     @property
     def more_pairs(self) -> int:
@@ -110,9 +122,6 @@ class Comparison:
         return max((f.more_pairs or 0 for f in self.of("cannot tell")), default=0)
 
     def record(self) -> dict[str, Any]:
-        """Return all of it as JSON-ready values."""
-        return {"verdict": self.verdict, "ok": self.ok, **asdict(self)}
-
-
-def _size(finding: Finding) -> float:
-    return abs(finding.change) / max(finding.limit, 1e-3)
+        """Return all of it as JSON-ready values; None for NaN and infinities."""
+        found: dict[str, Any] = finite({"verdict": self.verdict, "ok": self.ok, **asdict(self)})
+        return found

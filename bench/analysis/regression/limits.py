@@ -29,7 +29,8 @@ class Limit:
     @property
     def sign(self) -> int:
         """1 if a higher figure is worse, -1 if a lower one is."""
-        return -1 if COLUMNS[self.column].better == "higher" else 1
+        column = COLUMNS.get(self.column)
+        return -1 if column is not None and column.better == "higher" else 1
 
 
 SAME_VERSIONS_TOLERANCE = 1e-6
@@ -42,6 +43,13 @@ QUALITY = tuple(column.name for column in COLUMNS.values() if column.gate)
 RANDOM_BUILD_MARGIN = 0.002
 """Of quality, where builds depend on chance: a loss that is surely smaller is none."""
 
+SUITE = {
+    "import_seconds": "time to import the command line, s",
+    "exact_pass_seconds": "time of the exact pass, s",
+    "study_seconds": "time of the whole study, s",
+    "worker_bytes": "memory of the largest worker, bytes",
+}
+"""Figures of this suite itself, which are compared if the two sides are two versions of it."""
 LIMITS = {
     limit.column: limit
     for limit in (
@@ -54,6 +62,10 @@ LIMITS = {
         Limit("bytes_per_vector", "fixed", 0.01),
         Limit("disk_bytes", "fixed", 0.01),
         Limit("threads_started", "fixed", 0.0),
+        Limit("import_seconds", "noisy", 0.20, least=0.02),
+        Limit("exact_pass_seconds", "noisy", 0.20, least=0.05),
+        Limit("study_seconds", "noisy", 0.20),
+        Limit("worker_bytes", "noisy", 0.20, least=4 * 2**20),
     )
 }
 """Figure → its limit by default."""

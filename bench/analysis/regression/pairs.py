@@ -3,9 +3,9 @@
 Quality that differs in no pair is the same. An exhaustive search, or a loss that is equal in every
 pair, is decided exactly. Else the builds differ by chance, and the losses of the pairs, each with
 its documents in another order, are tested. Times are tested by the log ratio of each pair. Tested
-are each backend, by the median over its configurations, and each configuration. Regressed is what is
-surely worse (Holm's procedure over all tests) and, as measured, by the limit or more. A backend is
-the same in a figure if it is surely not worse by the limit. The rest cannot be told.
+are each backend, by the median over its configurations, and each configuration. Regressed is what
+is surely worse (Holm's procedure over all tests) and, as measured, by the limit or more. A backend
+is the same in a figure if it is surely not worse by the limit. The rest cannot be told.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _lost(trial: Matched, limit: Limit) -> Finding:
     nan = math.nan
     return Finding(
         trial.name, limit.column, REGRESSED, base, nan, nan, nan, nan, limit.margin,
-        detail="the head has no such figure",
+        detail="the head has no such figure", backend=trial.backend,
     )  # fmt: skip
 
 
@@ -123,8 +123,9 @@ def _fixed(trial: Matched, limit: Limit) -> Finding:
     if abs(change) > limit.margin:
         answer = REGRESSED if limit.sign * change > 0 else IMPROVED
     return Finding(
-        trial.name, limit.column, answer, base, head, change, math.nan, math.nan, limit.margin
-    )
+        trial.name, limit.column, answer, base, head, change, math.nan, math.nan, limit.margin,
+        backend=trial.backend,
+    )  # fmt: skip
 
 
 def _exactly(trial: Matched, limit: Limit, rounding: float) -> Finding | None:
@@ -143,7 +144,7 @@ def _exactly(trial: Matched, limit: Limit, rounding: float) -> Finding | None:
     base, head = np.median(_values(trial, limit.column), axis=0).tolist()
     return Finding(
         trial.name, limit.column, answer, base, head, limit.sign * float(change),
-        math.nan, math.nan, limit.margin,
+        math.nan, math.nan, limit.margin, backend=trial.backend,
     )  # fmt: skip
 
 
@@ -159,15 +160,22 @@ def _hypotheses(trials: Sequence[Matched], limit: Limit) -> tuple[list[Matched],
     for place, trial in enumerate(trials):
         groups.setdefault(trial.backend, []).append(place)
     middles = np.array([_middle(effects[places]) for places in groups.values()])
+    single = {backend for backend, places in groups.items() if len(places) == 1}
     estimates = moderated(effects)
     alone = [trial for trial, each in zip(trials, estimates, strict=True) if each is None]
     tested = [
         Tested(limit, trial.name, (trial,), False, estimate)
         for trial, estimate in zip(trials, estimates, strict=True)
-        if estimate is not None
+        if estimate is not None and trial.backend not in single
     ]
     tested += [
-        Tested(limit, backend, tuple(trials[i] for i in places), True, estimate)
+        Tested(
+            limit,
+            trials[places[0]].name if backend in single else backend,
+            tuple(trials[i] for i in places),
+            True,
+            estimate,
+        )
         for (backend, places), estimate in zip(groups.items(), moderated(middles), strict=True)
         if estimate is not None
     ]
@@ -193,7 +201,7 @@ def _one_pair(trial: Matched, limit: Limit) -> Finding:
     nan = math.nan
     return Finding(
         trial.name, limit.column, CANNOT_TELL, base, head, change, nan, nan, limit.margin,
-        more_pairs=1, detail="one pair shows nothing of chance",
+        more_pairs=1, detail="one pair shows nothing of chance", backend=trial.backend,
     )  # fmt: skip
 
 
@@ -262,4 +270,5 @@ def _finding(test: Tested, answer: Answer, more: int | None = None) -> Finding:
         limit.margin,
         len(test.members),
         more,
+        backend="" if test.pooled else test.members[0].backend,
     )

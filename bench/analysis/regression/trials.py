@@ -44,7 +44,7 @@ class Matched:
     @property
     def same_versions(self) -> bool:
         """Whether both sides ran the same versions of everything behind the row."""
-        return all(a["library_versions"] == b["library_versions"] for a, b in self.rows)
+        return all(a.get("library_versions") == b.get("library_versions") for a, b in self.rows)
 
 
 def matched(
