@@ -84,6 +84,7 @@ for verb in (
     measuring.train_command,
     measuring.check_command,
     comparing.compare_command,
+    comparing.regress_command,
     comparing.diff_command,
     reading.list_command,
     completing.completion_command,

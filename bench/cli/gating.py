@@ -1,11 +1,13 @@
-"""The verbs that measure both sides of a change: compare --run, regress."""
+"""What the verbs of the gate share: which sides to measure, what is decided, how far it is."""
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +15,16 @@ import click
 
 from bench.cli.options import BUDGET, answer_alone
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a key press that completes a word waits for what is imported
+    import pandas as pd
+
     from bench.analysis.regression import Comparison
+    from bench.analysis.regression.limits import Limit
     from bench.gate import Progress
 
-_RUN_OPTIONS = (
+COMPARED, REGRESS = Path("results/compare"), Path("results/regress")
+"""Folders of pairs by default. What they hold of other sides is measured again."""
+_SIDE_OPTIONS = (
     click.option(
         "--with",
         "packages",
@@ -34,18 +41,82 @@ _RUN_OPTIONS = (
     click.option(
         "--requirements",
         metavar="FILE",
-        help="Requirements file within each revision that pip installs for it.",
+        help="Requirements file within each revision, which pip installs for it.",
     ),
-    click.option("--pairs", type=click.IntRange(1), help="Process pairs.  [default: 5; quick: 3]"),
+    click.option(
+        "--pairs", type=click.IntRange(1), help="Process pairs.  [default: 5, or 3 with --quick]"
+    ),
     click.option("--budget", type=BUDGET, help="Begin no pair that would end later, as in 10m."),
+)
+_DECISION_OPTIONS = (
+    click.option(
+        "--limit",
+        "limits",
+        multiple=True,
+        metavar="FIGURE=VALUE",
+        help="Largest change that is no regression, as latency_ms_p95=15% or ndcg_at_10=0.005; "
+        "FIGURE=off to leave it out.",
+    ),
+    click.option(
+        "--where",
+        "condition",
+        metavar="EXPRESSION",
+        help="Compare the trials of which it holds, as in 'dim == 128'.",
+    ),
 )
 
 
-def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a comparison that measures."""
-    for option in reversed(_RUN_OPTIONS):
-        command = option(command)
-    return command
+@dataclass(frozen=True)
+class Chosen:
+    """How the two sides are made and measured, as the options say."""
+
+    packages: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
+    requirements: str | None = None
+    pairs: int | None = None
+    budget: float | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is compared and how strictly, as the options say."""
+
+    limits: dict[str, Limit]
+    condition: str | None
+
+    def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the trials that are compared."""
+        from bench.analysis.selection import where
+
+        return frame if self.condition is None else where(frame, self.condition)
+
+
+def side_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of `Chosen` to a command, which gets them as its argument `chosen`."""
+    names = Chosen.__dataclass_fields__
+
+    @functools.wraps(command)
+    def told(*given: Any, **named: Any) -> None:
+        chosen = Chosen(**{name: named.pop(name) for name in names})
+        command(*given, chosen=chosen, **named)
+
+    for option in reversed(_SIDE_OPTIONS):
+        option(told)
+    return told
+
+
+def decision_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of `Decision` to a command, which gets them as its argument `decision`."""
+
+    @functools.wraps(command)
+    def told(*given: Any, limits: tuple[str, ...], condition: str | None, **named: Any) -> None:
+        from bench.analysis.regression.limits import limits as read
+
+        command(*given, decision=Decision(read(limits), condition), **named)
+
+    for option in reversed(_DECISION_OPTIONS):
+        option(told)
+    return told
 
 
 def measured(
@@ -53,41 +124,34 @@ def measured(
     base: str | None,
     head: str | None,
     out: Path,
-    *,
-    packages: tuple[str, ...],
-    against: tuple[str, ...],
-    requirements: str | None,
-    pairs: int | None,
-    budget: float | None,
-    changed: tuple[str, ...],
-    condition: str | None,
+    chosen: Chosen,
+    decision: Decision,
     quick: bool = False,
 ) -> Comparison:
-    """Measure two sides and compare them; without `base`, what the branch left or the working tree.
+    """Measure two sides and compare them.
 
-    The working tree is the base if the sides differ by packages alone. Raises as
-    `bench.gate.measure_and_compare` does.
+    Without `base` it is the commit that the branch left, or the working tree where the sides differ
+    by packages. Raises as `bench.gate.measure_and_compare` does.
     """
-    from bench.analysis.regression.limits import limits
     from bench.gate import PAIRS, QUICK_PAIRS, Wanted, measure_and_compare
     from bench.gate.sides import WORKING_TREE, merge_base
     from bench.study.reader import load_study
 
-    chosen = limits(changed)
     if base is None:
-        base = WORKING_TREE if packages or against else merge_base()
+        base = WORKING_TREE if chosen.packages or chosen.against else merge_base()
     with _progress() as told, answer_alone():
         return measure_and_compare(
             load_study(study),
-            Wanted(base, against),
-            Wanted(head or WORKING_TREE, packages),
+            Wanted(base, chosen.against),
+            Wanted(head or WORKING_TREE, chosen.packages),
             out,
-            pairs=pairs or (QUICK_PAIRS if quick else PAIRS),
-            seconds=budget or math.inf,
-            limits=chosen,
-            condition=condition,
-            requirements_file=requirements,
+            pairs=chosen.pairs or (QUICK_PAIRS if quick else PAIRS),
+            seconds=chosen.budget or math.inf,
+            limits=decision.limits,
+            condition=decision.condition,
+            requirements_file=chosen.requirements,
             quick=quick,
+            anew=out in (COMPARED, REGRESS),
             told=told,
         )
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -53,12 +54,13 @@ def measure_pairs(
     pairs: int = PAIRS,
     deadline: float = math.inf,
     quick: bool = False,
+    anew: bool = False,
     told: Callable[[Progress], None] = lambda _: None,
 ) -> None:
     """Measure process pairs into ``OUT/base/N`` and ``OUT/head/N``.
 
     Pairs that are there already are kept, and a pair that a kill interrupted is finished, if both
-    sides are what they were; else UsageError. No pair begins that would not end by `deadline`, a
+    sides are what they were; else they are removed if `anew`, or UsageError. No pair begins that would not end by `deadline`, a
     time of `time.monotonic`, once there is one. `quick`: one index per backend, and the usual cache
     for both sides. Raises UsageError if a side cannot run the study.
     """
@@ -69,7 +71,7 @@ def measure_pairs(
         raise UsageError(f"{out} is being written by another run; choose another --out") from error
     with lock, ExitStack() as stack:
         study = reachable(study, [base.source, head.source])
-        _same_sides(out, study, quick, base, head)
+        _same_sides(out, study, quick, base, head, anew)
         drivers = {
             side.name: stack.enter_context(contextlib.closing(Driver(side, out / side.name, quick)))
             for side in (base, head)
@@ -140,8 +142,8 @@ def _measure(
             taken.append(time.monotonic() - begun)
 
 
-def _same_sides(out: Path, study: Study, quick: bool, base: Side, head: Side) -> None:
-    """Write what is compared, or raise UsageError if `out` holds pairs of something else."""
+def _same_sides(out: Path, study: Study, quick: bool, base: Side, head: Side, anew: bool) -> None:
+    """Write what is compared; pairs of something else are removed if `anew`, else UsageError."""
     about = {
         "study": study.model_dump(mode="json", exclude_defaults=True),
         "slices": len(slices(study, quick=quick)),
@@ -149,10 +151,15 @@ def _same_sides(out: Path, study: Study, quick: bool, base: Side, head: Side) ->
     }
     path = out / ABOUT
     if path.exists() and json.loads(path.read_text(encoding="utf-8")) != about:
-        raise UsageError(
-            f"{out} holds a comparison of other sides or of another study: remove it, or choose "
-            "another --out"
-        )
+        if anew:
+            for name in (BASE, HEAD):
+                shutil.rmtree(out / name, ignore_errors=True)
+            (out / _DONE).unlink(missing_ok=True)
+        else:
+            raise UsageError(
+                f"{out} holds a comparison of other sides or of another study: remove it, or choose "
+                "another --out"
+            )
     path.write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 
