@@ -119,7 +119,7 @@ with open({asked!r}, "a") as file:
 status, verdict = {answer!r}
 if "compare" in sys.argv and verdict:
     files = dict(a.split("=", 1) for a in sys.argv if a.startswith("--") and "=" in a)
-    open(files["--markdown"], "w").write("**" + verdict + "**: 3 configurations\\n")
+    open(files["--markdown"], "w").write("<!-- a mark -->\\n\\n## " + verdict.upper() + ": 3 of 50 %\\n")
     open(files["--junit"], "w").write("<testsuites/>")
     print(json.dumps({{"verdict": verdict}}))
 sys.exit(status if "compare" in sys.argv else 0)
@@ -219,14 +219,14 @@ def elsewhere(tmp_path):
 def test_inputs_become_arguments_line_by_line(elsewhere):
     limits = "latency_ms_p95=15%\n\n ndcg_at_10=0\n"
     found = elsewhere.run(
-        limits=limits, where="dim == 128", pairs="7", minutes="9", strict=True, against="a==1\nb"
+        limits=limits, where="dim == 128", pairs="7", budget="9m", strict=True, against="a==1\nb"
     )
     assert found.ok, found.log
     asked = elsewhere.compared
     assert asked[:4] == ["-P", "-m", "bench", "compare"]
     for argument in (
         *("--run", "--study=gate.toml", "--limit=latency_ms_p95=15%", "--limit= ndcg_at_10=0"),
-        *("--where=dim == 128", "--pairs=7", "--minutes=9", "--strict", "--against=a==1"),
+        *("--where=dim == 128", "--pairs=7", "--budget=9m", "--strict", "--against=a==1"),
         "--against=b",
     ):
         assert argument in asked
@@ -251,11 +251,11 @@ def test_an_input_is_never_run_as_code(elsewhere):
 @pytest.mark.parametrize(
     ("status", "verdict", "says"),
     [
-        (0, "same", "same"),
-        (0, "cannot tell", "::warning"),
-        (1, "regressed", "::error title=matryoshka-bench::gate.toml: regressed"),
-        (3, "cannot tell", "::error title=matryoshka-bench::gate.toml: cannot tell"),
-        (2, "", "::error title=matryoshka-bench::gate.toml: error"),
+        (0, "same", "## SAME"),
+        (0, "cannot tell", "::warning title=matryoshka-bench::CANNOT TELL: 3 of 50 %25\n"),
+        (1, "regressed", "::error title=matryoshka-bench::REGRESSED: 3 of 50 %25\n"),
+        (3, "cannot tell", "::error title=matryoshka-bench::CANNOT TELL: 3 of 50 %25\n"),
+        (2, "", "::error title=matryoshka-bench::gate.toml could not be measured\n"),
     ],
 )
 def test_the_step_ends_as_the_comparison_does(elsewhere, status, verdict, says):
@@ -345,7 +345,7 @@ def test_a_pull_request_gets_a_comment_that_begins_with_a_mark(elsewhere):
     assert arguments[:4] == ["api", "--silent", "--method", "POST"]
     assert arguments[4] == "repos/someone/something/issues/17/comments"
     assert body.startswith("<!-- matryoshka-bench gate -->")
-    assert "regressed" in body.splitlines()[2]
+    assert body.splitlines()[3].startswith("## REGRESSED")
     assert body.startswith(marker)
 
 
@@ -377,10 +377,8 @@ def test_a_push_and_a_run_without_a_verdict_have_no_comment(elsewhere):
 
 PLANTED_STUDY = """
 name = "planted"
-dataset = "synthetic:n=4000,d=64,q=200"
+dataset = "synthetic:n=2000,d=32,q=200"
 dimensions = [32]
-[[configurations]]
-backend = "faiss-flat"
 [[configurations]]
 backend = "faiss-hnsw"
 build = { M = 8, ef_construction = 40 }
@@ -441,16 +439,16 @@ def copied(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "planted", "verdict"),
-    [("unchanged", "", ""), ("slow", SLOW, "latency_ms_p50"), ("lossy", LOSSY, "fidelity_at_10")],
+    ("name", "planted", "pairs", "worse"),
+    [("unchanged", "", 2, ""), ("slow", SLOW, 4, "p50"), ("lossy", LOSSY, 2, "fidelity")],
 )
-def test_the_job_finds_what_a_branch_made_worse(copied, name, planted, verdict):
+def test_the_job_finds_what_a_branch_made_worse(copied, name, planted, pairs, worse):
     copied.git("checkout", "--quiet", "--force", "-B", name, "main")
     backend = copied.root / "bench" / "backends" / "faiss_hnsw.py"
     backend.write_text(backend.read_text() + planted + "\n# changed\n")
     copied.git("commit", "--quiet", "--all", "--message", name)
     shutil.rmtree(copied.root / "results", ignore_errors=True)
-    inputs = {"study": "planted.toml", "base": "main", "pairs": "3"}
+    inputs = {"study": "planted.toml", "base": "main", "pairs": str(pairs)}
     found = run_job(copied.root, WORKFLOW, "regression", "workflow_dispatch", {"inputs": inputs})
     print(found.log, found.summary)
     gate = found.of("measure")
@@ -459,7 +457,8 @@ def test_the_job_finds_what_a_branch_made_worse(copied, name, planted, verdict):
     assert found.of("actions/upload-artifact").outcome == "success"
     assert (copied.root / "results" / "regress" / "gate.xml").is_file()
     if planted:
-        lead = "\n".join(found.summary.splitlines()[:8])
-        assert "regress" in lead.lower()
-        assert "faiss-hnsw" in lead
-        assert verdict in found.summary
+        _, headline, table = re.split(r"\n\n", found.summary, maxsplit=2)
+        assert headline.startswith("## REGRESSED")
+        first = table.splitlines()[2]
+        assert "faiss-hnsw" in first
+        assert worse in table

@@ -32,7 +32,10 @@ SHELLS = {
 STAND_INS = ("actions/checkout", "actions/setup-python", "actions/upload-artifact")
 OWN = "matryoshka-bench/matryoshka-bench/"
 """What another repository writes before the path of an action of this one."""
-_STEP_KEYS = {"name", "id", "if", "uses", "with", "run", "shell", "env", "working-directory"}
+_STEP_KEYS = {
+    *("name", "id", "if", "uses", "with", "run", "shell", "env", "working-directory"),
+    "timeout-minutes",
+}
 _TOKEN = re.compile(r"\s*(?:('(?:[^']|'')*')|(\d+(?:\.\d+)?)|([\w.*-]+)|(==|!=|&&|\|\||[!()]))")
 
 
