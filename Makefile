@@ -4,6 +4,7 @@ STUDY ?= quickstart
 OUT ?= results/$(basename $(notdir $(STUDY)))
 ADVISED ?= pydoc wordllama --max-p95-ms 1 --budget 2m
 BACKEND ?=
+GATE ?=
 TESTS ?=
 BENCH := .venv/bin/python -m bench
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint .constraints.txt
@@ -13,7 +14,7 @@ FAST := --numprocesses 2 --dist loadgroup -m 'not slow and not extra'
 REST := --numprocesses 2 --dist loadgroup -m 'slow or extra'
 PAGES := $(shell find README.md .github bench results/figures -name '*.md')
 
-.PHONY: help install install-all bench check test test-all coverage figures regress baseline \
+.PHONY: help install install-all bench check test test-all coverage figures regress \
 	adaptor lint format docs clean
 .DEFAULT_GOAL := help
 
@@ -50,14 +51,8 @@ figures: .venv/.core ## redraw the figures of results/README.md, measuring what 
 	$(BENCH) figures results/design-space --out results/figures/design-space
 	.venv/bin/python -m bench.docs
 
-regress: .venv/.core ## measure the regression study, compare it with results/baseline, fail on a regression
-	rm -rf results/regress
-	$(BENCH) run regress --out results/regress
-	$(BENCH) compare results/baseline results/regress
-
-baseline: .venv/.core ## measure results/baseline afresh, to be committed after a change that is meant
-	rm -rf results/baseline
-	$(BENCH) run regress --out results/baseline
+regress: .venv/.core ## measure this change against its base in turns, fail if it lost anything (GATE=--quick)
+	$(BENCH) regress $(GATE)
 
 adaptor: .venv/.all ## train anew the adaptor that ships for wordllama (two minutes)
 	$(BENCH) train pydoc wordllama --out bench/reducers/shipped/wordllama

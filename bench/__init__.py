@@ -15,7 +15,8 @@ The package follows the way of the data:
     quality/      measures, intervals, scorer
     results/      every column declared once, the tables, which rows are which
     projection/   quality in corpora of other sizes, from the ranks that the exact pass keeps
-    analysis/     findings, non-inferiority, recommendation, verdict, regression gate
+    analysis/     findings, non-inferiority, recommendation, verdict, change points
+    gate/         both sides of a change measured together
     advising/     the search for a configuration, the decision, the answer
     figures/      one file per figure
     deploy/       the code that gives a trial's results without this package

@@ -19,6 +19,7 @@ from bench.report.listing import listing
 from bench.report.page.document import Document
 from bench.results.columns import Column
 from bench.results.derived import DERIVED
+from bench.results.history import HISTORY_COLUMNS
 from bench.results.schema import (
     HISTORY,
     QUERY_COLUMNS,
@@ -60,6 +61,8 @@ def columns_tables() -> str:
     parts.append(f"\n### `queries.parquet`: one row per trial and query\n{_columns(QUERY_COLUMNS)}")
     parts.append(f"\n### `rankings/TRIAL.parquet`: one row per query\n{_columns(RANKING_COLUMNS)}")
     parts.append(f"\n### `texts.parquet`: one row per query\n{_columns(TEXT_COLUMNS)}")
+    title = "`history.parquet`: one row per commit, trial and figure"
+    parts.append(f"\n### {title}\n{_columns(HISTORY_COLUMNS)}")
     return "".join(parts)
 
 

@@ -110,6 +110,51 @@ def test_diff_tells_what_changed_and_judges_nothing(measured):
     assert found["only_a"] == found["only_b"] == []
 
 
+def test_a_history_grows_and_tells_what_changed(measured, tmp_path):
+    path = tmp_path / "h.parquet"
+    add = ["history", "add", measured, "--history", path, "--commit", "v1", "--date", "2026-01-01"]
+    assert "trials added for commit v1" in bench(*add).stdout
+    assert "nothing added, all" in bench(*add).stdout
+    show = ["history", "show", "--history", path]
+    text = inside(*show)
+    assert "no change found" in text
+    assert "cannot be judged yet" in text
+    found = json.loads(inside(*show, "--json", "--figure", "ndcg_at_10"))
+    assert found["commits"] == [{"commit": "v1", "date": "2026-01-01T00:00:00+00:00"}]
+    assert found["changes"] == []
+    assert found["series"] > 0
+    fewer = json.loads(inside(*show, "--json", "--where", 'backend == "faiss-hnsw" and dim < 9'))
+    assert 0 < fewer["series"] < json.loads(inside(*show, "--json"))["series"]
+    drawn = inside(*show, "--figure", "latency_ms_p50", "--out", tmp_path / "f")
+    assert str(tmp_path / "f" / "history_latency_ms_p50.png") in drawn
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["show", "--history", "none.parquet"], "there is no history none.parquet"),
+        (["show", "--history", "{measured}/trials.parquet"], "is no history"),
+        (["show", "--history", "{h}", "--figure", "latency_ms_p5"], "did you mean 'latency_ms_p"),
+        (["show", "--history", "{h}", "--where", "bakend == 'x'"], "did you mean 'backend'"),
+        (["show", "--history", "{h}", "--where", "dim > 99999"], "no row of"),
+        (["show", "--history", "{h}", "--rows", "-1"], "Invalid value for '--rows'"),
+        (["add", "no-such-folder", "--commit", "x"], "no results folder"),
+        (["add", "{measured}", "--commit", "--x"], "is not the name of a commit"),
+        (["add", "{measured}", "--commit", "x", "--date", "soon"], "is not an ISO 8601 date"),
+    ],
+)
+def test_bad_input_of_a_history_is_one_line(measured, tmp_path, arguments, says):
+    from bench.commits import Commit
+    from bench.results.history import add
+
+    path = tmp_path / "h.parquet"
+    add(measured, Commit("x", "2026-01-01T00:00:00+00:00", None), path)
+    given = [text.format(measured=measured, h=path) for text in arguments]
+    error = bench("history", *given, code=2).stderr
+    assert says in error
+    assert len(error.strip().splitlines()) == 1
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_script_of_each_shell_is_printed(shell):
     text = bench("completion", shell).stdout
@@ -130,6 +175,7 @@ def test_the_script_of_each_shell_is_printed(shell):
         ("list studies reg", "regress"),
         ("list figures los", "loss"),
         ("dif", "diff"),
+        ("history show --figure latency_ms_p5", "latency_ms_p50"),
     ],
 )
 def test_a_shell_is_offered_what_a_value_may_be(words, offered):

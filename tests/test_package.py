@@ -16,6 +16,7 @@ import bench
 PACKAGE = Path(bench.__file__).parent
 BELOW = {
     "measuring": (
+        "gate",
         "projection",
         "analysis",
         "advising",
@@ -29,8 +30,9 @@ BELOW = {
     "quality": ("measuring", "results", "projection", "analysis", "study"),
     "results": ("measuring", "projection", "analysis", "figures", "deploy", "report"),
     "projection": ("measuring", "analysis", "advising", "figures", "deploy", "report", "cli"),
-    "analysis": ("measuring", "advising", "figures", "deploy", "report", "cli"),
-    "figures": ("measuring", "advising", "deploy", "report", "cli"),
+    "analysis": ("measuring", "gate", "advising", "figures", "deploy", "report", "cli"),
+    "gate": ("advising", "figures", "deploy", "report", "interop", "training", "cli"),
+    "figures": ("measuring", "gate", "advising", "deploy", "report", "cli"),
     "deploy": ("advising", "figures", "report", "interop", "training", "cli"),
     "advising": ("figures", "report", "interop", "cli"),
     "backends": ("embeddings", "quality", "measuring", "results", "analysis", "deploy"),

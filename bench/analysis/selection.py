@@ -21,8 +21,10 @@ from bench.analysis.labels import labels
 from bench.analysis.tables import front
 from bench.errors import UsageError, near_miss
 from bench.results.derived import ALL_COLUMNS
+from bench.results.history import HISTORY_COLUMNS
 from bench.results.rows import groups
 
+_COLUMNS = {column.name: column for column in HISTORY_COLUMNS} | ALL_COLUMNS
 LABEL, FRONT = "label", "pareto"
 """Columns that `named` adds."""
 _ALLOWED = "columns, numbers, texts, + - * /, comparisons, `in` a list, `is None`, and, or, not"
@@ -103,7 +105,7 @@ def check_column(frame: pd.DataFrame, name: str) -> None:
 def _kind(name: str) -> _Kind | None:
     if name in (LABEL, FRONT):
         return "text" if name == LABEL else "flag"
-    return _KINDS.get(ALL_COLUMNS[name].type)
+    return _KINDS.get(_COLUMNS[name].type)
 
 
 class _Condition:

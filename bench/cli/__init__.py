@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from bench import __version__
-from bench.cli import comparing, completing, deciding, measuring, reading, showing
+from bench.cli import comparing, completing, deciding, history, measuring, reading, showing
 from bench.errors import UsageError
 
 
@@ -86,6 +86,7 @@ for verb in (
     comparing.compare_command,
     comparing.regress_command,
     comparing.diff_command,
+    history.history_command,
     reading.list_command,
     completing.completion_command,
 ):

@@ -69,8 +69,8 @@ def compare_command(
     from bench.analysis.regression import compare
     from bench.results.store import load
 
-    frames = (decision.rows(load(folder)) for folder in (base, head))
-    found = compare(*frames, decision.limits)
+    one, other = (decision.rows(load(folder)) for folder in (base, head))
+    found = compare(one, other, decision.limits())
     tell(replace(found, base=base, head=head), telling)
 
 

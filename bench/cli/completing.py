@@ -72,6 +72,15 @@ def complete_limit(
     return _beginning(incomplete, (f"{name}=" for name in _columns()))
 
 
+def complete_figure(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the figures that a history follows."""
+    from bench.results.schema import COLUMNS
+
+    return _beginning(incomplete, (column.name for column in COLUMNS.values() if column.history))
+
+
 def _columns() -> Iterable[str]:
     from bench.results.derived import ALL_COLUMNS
 

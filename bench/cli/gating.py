@@ -81,8 +81,14 @@ class Chosen:
 class Decision:
     """What is compared and how strictly, as the options say."""
 
-    limits: dict[str, Limit]
+    changed: tuple[str, ...]
     condition: str | None
+
+    def limits(self, quick: bool = False) -> dict[str, Limit]:
+        """Return the limits; raises UsageError for one that makes no sense."""
+        from bench.analysis.regression.limits import limits
+
+        return limits(self.changed, quick)
 
     def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the trials that are compared."""
@@ -110,9 +116,7 @@ def decision_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def told(*given: Any, limits: tuple[str, ...], condition: str | None, **named: Any) -> None:
-        from bench.analysis.regression.limits import limits as read
-
-        command(*given, decision=Decision(read(limits), condition), **named)
+        command(*given, decision=Decision(limits, condition), **named)
 
     for option in reversed(_DECISION_OPTIONS):
         option(told)
@@ -147,7 +151,7 @@ def measured(
             out,
             pairs=chosen.pairs or (QUICK_PAIRS if quick else PAIRS),
             seconds=chosen.budget or math.inf,
-            limits=decision.limits,
+            limits=decision.limits(quick),
             condition=decision.condition,
             requirements_file=chosen.requirements,
             quick=quick,

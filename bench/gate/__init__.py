@@ -39,10 +39,11 @@ def measure_and_compare(
 ) -> Comparison:
     """Measure `pairs` process pairs of two sides into `out`, and compare them.
 
-    Pairs that `out` holds already are kept; `anew`: those of other sides are removed. After `seconds` no further pair begins. `condition`
-    chooses the trials that are compared, as `bench.analysis.selection.where` takes it. `quick`
-    measures one index per backend, with the vectors and exact results that the usual cache has.
-    Raises UsageError for a revision or package that is not there, and if a side cannot measure.
+    Pairs that `out` holds already are kept; those of other sides are removed if `anew`, or an
+    error. After `seconds` no further pair begins. `condition` chooses the trials that are compared,
+    as `bench.analysis.selection.where` takes it. `quick` measures one index per backend, with the
+    vectors and exact results that the usual cache has. Raises UsageError for a revision or package
+    that is not there, and if a side cannot measure.
     """
     deadline = time.monotonic() + seconds
     with prepared(base, head, out, requirements_file) as (one, other):

@@ -59,10 +59,10 @@ def measure_pairs(
 ) -> None:
     """Measure process pairs into ``OUT/base/N`` and ``OUT/head/N``.
 
-    Pairs that are there already are kept, and a pair that a kill interrupted is finished, if both
-    sides are what they were; else they are removed if `anew`, or UsageError. No pair begins that would not end by `deadline`, a
-    time of `time.monotonic`, once there is one. `quick`: one index per backend, and the usual cache
-    for both sides. Raises UsageError if a side cannot run the study.
+    Pairs that are there already are kept, and a pair that a kill interrupted is finished. Pairs of
+    other sides are removed if `anew`, else UsageError. No pair begins that would not end by
+    `deadline`, a time of `time.monotonic`, once there is one. `quick`: one index per backend, and
+    the usual cache for both sides. Raises UsageError if a side cannot run the study.
     """
     out.mkdir(parents=True, exist_ok=True)
     try:
@@ -123,6 +123,8 @@ def _measure(
             if taken:
                 spent = time.monotonic() - begun
                 left = max(0.0, (pairs - pair) * sum(taken) / len(taken) - spent)
+            if position == 1:
+                begun = time.monotonic()  # the first exact pass encodes, and no other does
             told(Progress(pair + 1, pairs, part.label, left))
             sides = (BASE, HEAD) if (pair + position) % 2 == 0 else (HEAD, BASE)
             for name in sides:
@@ -157,8 +159,8 @@ def _same_sides(out: Path, study: Study, quick: bool, base: Side, head: Side, an
             (out / _DONE).unlink(missing_ok=True)
         else:
             raise UsageError(
-                f"{out} holds a comparison of other sides or of another study: remove it, or choose "
-                "another --out"
+                f"{out} holds a comparison of other sides or of another study: remove it, or "
+                "choose another --out"
             )
     path.write_text(json.dumps(about, indent=1), encoding="utf-8")
 

@@ -43,6 +43,8 @@ class Column:
     """Version that added the bounds, if later than the column."""
     gate: bool = False
     """Whether the regression gate compares it exactly."""
+    history: bool = False
+    """Whether the history follows it from commit to commit."""
     page: bool = False
     """Whether the page's table of all trials shows it."""
     heading: str = ""

@@ -19,6 +19,7 @@ def _measure(name: str) -> Column:
         better="higher",
         interval=True,
         gate=name in ("ndcg_at_10", "recall_at_10", "recall_at_100", "mrr_at_10"),
+        history=name == "ndcg_at_10",
         page=True,
     )
 
@@ -66,6 +67,7 @@ QUALITY_COLUMNS = (
         interval=True,
         interval_since=6,
         gate=True,
+        history=True,
         page=True,
         heading="recall",
     ),
@@ -78,6 +80,7 @@ QUALITY_COLUMNS = (
         better="higher",
         interval=True,
         gate=True,
+        history=True,
         page=True,
     ),
     *_worst("fidelity_at_10"),

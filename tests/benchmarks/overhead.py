@@ -42,13 +42,10 @@ def bare_milliseconds(backend, singles, k):
     return float(np.median(taken)) / 1e6
 
 
-def main(rounds: int = 15) -> None:
+def measure(rounds: int):
+    """Yield backend, dimension, bare median latency in ms, and median and ends of the ratios."""
     machine.pin(machine.usable_cores()[-1:])
     rng = np.random.default_rng(0)
-    print(
-        f"{N:,} vectors, {QUERIES} queries, {rounds} rounds, one thread: "
-        "recorded / bare median latency"
-    )
     for name, build, search in (
         ("faiss-flat", {}, {}),
         ("faiss-hnsw", {"M": 16, "ef_construction": 100}, {"ef": 32}),
@@ -67,10 +64,17 @@ def main(rounds: int = 15) -> None:
                     for side in (sides if round_ % 2 else sides[::-1])
                 }
                 ratios.append(times[recorded_milliseconds] / times[bare_milliseconds])
-            print(
-                f"{name:10} {d:4} d  {times[bare_milliseconds]:.4f} ms  "
-                f"ratio {np.median(ratios):.3f} [{min(ratios):.3f}, {max(ratios):.3f}]"
-            )
+            middle = float(np.median(ratios))
+            yield name, d, times[bare_milliseconds], middle, min(ratios), max(ratios)
+
+
+def main(rounds: int = 15) -> None:
+    print(
+        f"{N:,} vectors, {QUERIES} queries, {rounds} rounds, one thread: "
+        "recorded / bare median latency"
+    )
+    for name, d, bare, middle, low, high in measure(rounds):
+        print(f"{name:10} {d:4} d  {bare:.4f} ms  ratio {middle:.3f} [{low:.3f}, {high:.3f}]")
 
 
 if __name__ == "__main__":

@@ -158,7 +158,7 @@ def test_all_that_happened_is_said_once():
     worse = next(part for part in parts if part.startswith("regressed"))
     assert [re.split("  +", line)[0] for line in worse.splitlines()[1:]] == [
         "faiss-ivf, largest of all 6",
-        "faiss-hnsw, mean of 6",
+        "faiss-hnsw, median of 6",
     ]
     assert "0.1 → 0.117" in worse
     better = next(part for part in parts if part.startswith("improved"))
@@ -185,7 +185,7 @@ def test_the_three_largest_changes_lead_and_each_is_one_of_its_kind():
         subjects = (
             "faiss-flat 8 d",
             "faiss-ivf, largest of all 6",
-            "faiss-hnsw, mean of 6",
+            "faiss-hnsw, median of 6",
         )
         for line, subject in zip(lines[start + 1 :], subjects, strict=False):
             assert subject in line
@@ -212,7 +212,7 @@ def test_a_backend_is_named_where_all_its_configurations_agree_and_only_there():
     # One of the tested configurations, whose mean does not show it.
     alone = single("annoy", 1, answer="regressed", by=-0.01, low=-0.02, high=-0.005)
     text = printed(comparison(pooled("annoy", "ndcg_at_10", limit=0.0), alone), 140)
-    assert re.search(r"annoy, mean of 6 .* regressed in 1 of 6", text)
+    assert re.search(r"annoy, median of 6 .* regressed in 1 of 6", text)
     assert "annoy 1 d  nDCG@10  −0.0100 [−0.0200, −0.0050]" in text
 
 
@@ -242,7 +242,7 @@ def test_planted_changes_of_a_folder_are_read_in_every_form(frame):
     for text in (printed(found, 80), comparison_markdown(found)):
         assert re.search(rf"faiss-hnsw, .*all\s+{rows.sum()}", text)
         assert "−0.0500" in text
-        assert "faiss-flat, mean of" in text
+        assert "faiss-flat, median of" in text
         assert "−95.0 %" in text
         assert "missing in the head" in text.lower()
     suite = {each.get("name"): each for each in Xml.fromstring(comparison_junit(found))}

@@ -113,8 +113,9 @@ class Comparison:
 
     @property
     def largest(self) -> list[Finding]:
-        """All findings with a change, the largest for its limit first."""
-        return sorted((f for f in self.findings if f.change), key=lambda each: -each.size)
+        """All findings with a change: regressions first, each the largest for its limit first."""
+        changed = (each for each in self.findings if each.change)
+        return sorted(changed, key=lambda each: (each.answer != REGRESSED, -each.size))
 
     @property
     def more_pairs(self) -> int:

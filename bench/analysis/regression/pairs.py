@@ -101,9 +101,10 @@ def _worse(trial: Matched, limit: Limit) -> np.ndarray:
     base, head = _values(trial, limit.column).T
     if limit.kind == "quality":
         return np.asarray(limit.sign * (head - base))
-    # What is smaller than the least change counts as equal to it.
+    # A change, or a figure, that is smaller than the least one counts as if it were equal to it.
     near = np.abs(head - base) < limit.least
-    ratio = np.log(np.maximum(head, 1e-12) / np.maximum(base, 1e-12))
+    least = max(limit.least, 1e-12)
+    ratio = np.log(np.maximum(head, least) / np.maximum(base, least))
     return np.where(near, 0.0, limit.sign * ratio)
 
 

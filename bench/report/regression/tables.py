@@ -1,6 +1,6 @@
 """The tables of a comparison, made once for the terminal and for Markdown.
 
-What all configurations of a backend have in common is said once. So is what the mean over them
+What all configurations of a backend have in common is said once. So is what the median over them
 shows: the findings of the single ones are part of it.
 """
 
@@ -45,7 +45,7 @@ class _Group:
     @property
     def total(self) -> int:
         """How many configurations of the backend have an answer."""
-        # What is tested, and so has bounds, is part of the mean.
+        # What is tested, and so has bounds, is part of the median.
         tested = [each for each in self.own if not math.isnan(each.low)]
         members = self.pooled[0].configurations if self.pooled else len(tested)
         return members + len(self.own) - len(tested)
@@ -69,10 +69,10 @@ class _Group:
         name = phrases.clean(finding.subject)
         if finding.configurations == 1:
             return name
-        return f"{name}, mean of {finding.configurations}"
+        return f"{name}, median of {finding.configurations}"
 
     def _folded(self, answer: Answer) -> bool:
-        """Return whether the mean over the configurations says it already."""
+        """Return whether the median over the configurations says it already."""
         answers = {each.answer for each in self.pooled}
         return answer in answers or (answer == CANNOT_TELL and REGRESSED in answers)
 

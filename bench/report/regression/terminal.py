@@ -24,7 +24,7 @@ def show_comparison(found: Comparison, console: Console | None = None, most: int
     """Print a comparison: `most` lines of each kind, 0 for all.
 
     First come the verdict, what was compared and the three largest changes. Then come what
-    regressed, what improved, what cannot be told, what ended otherwise, and the mean of each
+    regressed, what improved, what cannot be told, what ended otherwise, and the median of each
     backend. Nothing is wider than the console; what that leaves out is said at the end.
     """
     console = console or stdout_console()
