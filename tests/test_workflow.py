@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from bench.cli import commands
+from bench.cli.completing import PROGRAM
 from tests.workflow import evaluate, interpolate, load, run_job
 
 ROOT = Path(__file__).parents[1]
@@ -187,12 +190,13 @@ class Elsewhere:
 
     def run(self, event_name="push", event=None, **given):
         given = {"study": "gate.toml", "python": self.python, **given}
+        (self.root / "gate.yml").write_text(GATE.format(given=json.dumps(given)))
+        return self.run_file(event_name, event or {})
+
+    def run_file(self, event_name, event):
         workflow = self.root / "gate.yml"
-        workflow.write_text(GATE.format(given=json.dumps(given)))
         path = f"{self.bin}:/usr/bin:/bin"
-        return run_job(
-            self.root, workflow, "gate", event_name, event or {}, {"PATH": path}, actions=ROOT
-        )
+        return run_job(self.root, workflow, "gate", event_name, event, {"PATH": path}, actions=ROOT)
 
     def lines(self, name):
         path = self.bin / name
@@ -371,6 +375,37 @@ def test_a_push_and_a_run_without_a_verdict_have_no_comment(elsewhere):
     elsewhere.answers(2, "")
     elsewhere.run("pull_request", PULL_REQUEST, comment=True)
     assert not elsewhere.lines("said")
+
+
+def page_blocks():
+    return re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_the_ten_lines_of_the_page_run(elsewhere):
+    elsewhere.program(
+        "python3", f"#!/bin/sh\nmkdir -p $3/bin; cp {elsewhere.python} $3/bin/python\n"
+    )
+    text, _ = page_blocks()
+    assert len(text.splitlines()) == 10
+    (elsewhere.root / "gate.yml").write_text(text)
+    found = elsewhere.run_file("pull_request", PULL_REQUEST)
+    assert found.ok, found.log
+    assert {"--limit=latency_ms_p95=15%", "--where=dim == 128", "--study=gate.toml"} <= {
+        *elsewhere.compared
+    }
+
+
+def test_the_hook_of_the_page_is_offered_and_runs_a_command_that_there_is():
+    _, text = page_blocks()
+    (repository,) = yaml.safe_load(text)["repos"]
+    (wanted,) = repository["hooks"]
+    (offered,) = yaml.safe_load(HOOKS.read_text())
+    assert wanted["id"] == offered["id"]
+    assert offered["stages"] == ["pre-push"]
+    program, *command = offered["entry"].split()
+    assert program == PROGRAM
+    verb = commands.commands[command[0]]
+    assert verb.make_context(command[0], [*command[1:], *wanted["args"]]).params["quick"]
 
 
 # And with nothing stood in for: the regression job of this repository, on a copy of it.
