@@ -11,6 +11,7 @@ Losses that are not of time are planted into the head's tables: of one configura
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -166,6 +167,7 @@ def main() -> None:
     given = parser.parse_args()
     for folder in given.folders:
         found = rounds(folder)
+        gc.freeze()  # statsmodels collects garbage at every test
         print(f"\n{folder.name}: ", end="")
         table(found, [int(n) for n in given.pairs.split(",") if int(n) <= len(found.base)])
         losses(found, min(PAIRS, len(found.base)))

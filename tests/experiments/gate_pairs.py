@@ -88,7 +88,7 @@ def main() -> None:
             stack.callback(git, "worktree", "remove", "--force", "--force", str(source))
             for backend in BACKENDS:
                 plant(source, backend, SPIN.replace("{factor}", str(factor)))
-            planted.append(Side(f"slower-{factor}", "", source, both[0].python))
+            planted.append(Side(f"slower-{factor}", "", source, both[0].python, ""))
         drivers = {
             side.name: stack.enter_context(contextlib.closing(Driver(side, out / side.name)))
             for side in (*both, *planted)
