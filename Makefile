@@ -63,6 +63,9 @@ lint: .venv/.lint ## check style, types, spelling, pyproject.toml and the genera
 	.venv/bin/mypy
 	.venv/bin/typos
 	.venv/bin/validate-pyproject pyproject.toml
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
+	.venv/bin/pre-commit validate-manifest .pre-commit-hooks.yaml
 	.venv/bin/cog --check $(PAGES)
 
 format: .venv/.lint ## format the code and mend what ruff can mend

@@ -20,7 +20,7 @@ READMES = sorted(
         ROOT / "README.md",
         ROOT / "results" / "README.md",
         *ROOT.glob("bench/**/README.md"),
-        *ROOT.glob(".github/*.md"),
+        *ROOT.glob(".github/**/*.md"),
     )
 )
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
