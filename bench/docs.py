@@ -13,12 +13,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench import registry
+from bench.analysis.regression.limits import LIMITS, SUITE
 from bench.backends import DATABASE, LIBRARY, SERVER, Backend
 from bench.backends._servers import Server
 from bench.report.listing import listing
 from bench.report.page.document import Document
 from bench.results.columns import Column
-from bench.results.derived import DERIVED
+from bench.results.derived import ALL_COLUMNS, DERIVED
 from bench.results.history import HISTORY_COLUMNS
 from bench.results.schema import (
     HISTORY,
@@ -75,6 +76,18 @@ def history_table() -> str:
     """Return what each version of the tables added, as a Markdown table."""
     rows = [(str(version), added) for version, added in HISTORY.items()]
     return markdown_table(("version", "what it added"), rows)
+
+
+def limits_table() -> str:
+    """Return the limits of the gate as a Markdown table."""
+    decided = {"quality": "exactly, or over builds", "noisy": "over pairs", "fixed": "as measured"}
+    rows = []
+    for name, limit in LIMITS.items():
+        column = ALL_COLUMNS.get(name)
+        meaning = SUITE[name] if column is None else column.meaning
+        margin = f"{limit.margin:.0%}" if limit.kind != "quality" else "none"
+        rows.append((f"`{name}`", margin, decided[limit.kind], meaning))
+    return markdown_table(("figure", "limit", "decided", "meaning"), rows)
 
 
 def studies_table() -> str:

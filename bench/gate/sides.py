@@ -78,6 +78,11 @@ def _side(
         label = f"{wanted.revision} ({commit[:9]})"
         if commit.startswith(wanted.revision):
             label = commit[:9]
+    theirs = source / "bench"
+    if (theirs / "__init__.py").exists() and not (theirs / "measuring").exists():
+        raise UsageError(
+            f"{label} has a package 'bench' of its own, which hides this one: rename it"
+        )
     asked = [*requirements(source, root), *wanted.packages]
     if requirements_file:
         path = source / requirements_file

@@ -79,6 +79,16 @@ def test_unknown_revisions_and_missing_files_are_one_line(repository, tmp_path):
         pass
 
 
+def test_a_package_of_this_name_is_refused(repository, tmp_path):
+    Path("bench").mkdir()
+    Path("bench/__init__.py").touch()
+    with (
+        pytest.raises(UsageError, match="has a package 'bench' of its own"),
+        prepared(Wanted("main"), Wanted("."), tmp_path / "out"),
+    ):
+        pass
+
+
 def test_outside_a_repository_revisions_are_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

@@ -141,10 +141,10 @@ def _exactly(trial: Matched, limit: Limit, rounding: float) -> Finding | None:
     if (bad or good) and not (trial.exact or equal or repeatable):
         return None
     answer: Answer = REGRESSED if bad else IMPROVED if good else SAME
-    change = worse.max() if bad else worse.min() if good else worse[np.abs(worse).argmax()]
-    base, head = np.median(_values(trial, limit.column), axis=0).tolist()
+    shown = worse.argmax() if bad else worse.argmin() if good else np.abs(worse).argmax()
+    base, head = _values(trial, limit.column)[shown].tolist()
     return Finding(
-        trial.name, limit.column, answer, base, head, limit.sign * float(change),
+        trial.name, limit.column, answer, base, head, head - base,
         math.nan, math.nan, limit.margin, backend=trial.backend,
     )  # fmt: skip
 
