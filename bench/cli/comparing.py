@@ -67,10 +67,12 @@ def compare_command(
     if base is None or head is None:
         raise UsageError("compare takes two results folders, or --run and two revisions")
     from bench.analysis.regression import compare
+    from bench.analysis.regression.queries import with_queries
     from bench.results.store import load
 
     one, other = (decision.rows(load(folder)) for folder in (base, head))
     found = compare(one, other, decision.limits())
+    found = with_queries(found, (one, other), (Path(base), Path(head)))
     tell(replace(found, base=base, head=head), telling)
 
 

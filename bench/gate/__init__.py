@@ -11,6 +11,7 @@ import pandas as pd
 
 from bench.analysis.regression import Comparison, compare_pairs
 from bench.analysis.regression.limits import Limit
+from bench.analysis.regression.queries import with_queries
 from bench.analysis.selection import where
 from bench.errors import UsageError
 from bench.gate.duet import PAIRS, QUICK_PAIRS, Progress, measure_pairs, measured_pairs
@@ -61,7 +62,10 @@ def compare_folder(
     ]
     if not frames:
         raise UsageError(f"{out} holds no whole process pair: give it more time")
-    return compare_pairs([(a, b) for a, b in frames], limits, labels, suite_figures(out, numbers))
+    pairs = [(base, head) for base, head in frames]
+    found = compare_pairs(pairs, limits, labels, suite_figures(out, numbers))
+    first = str(numbers[0])
+    return with_queries(found, pairs[0], (out / BASE / first, out / HEAD / first))
 
 
 def _load(folder: Path, condition: str | None) -> pd.DataFrame:

@@ -9,7 +9,9 @@ from scipy import stats
 from bench.analysis.regression import compare, compare_pairs
 from bench.analysis.regression.effects import Estimate, holm, moderated, prior_variance
 from bench.analysis.regression.limits import LIMITS, limits
+from bench.analysis.regression.queries import with_queries
 from bench.errors import UsageError
+from bench.results.store import load_queries
 
 NOISE = 0.05
 
@@ -248,6 +250,24 @@ def test_more_pairs_would_tell():
 def test_holm_is_holm():
     assert holm([], 0.05) == []
     assert holm([0.01, 0.04, 0.03], 0.05) == [True, False, False]
+
+
+def test_a_loss_says_how_many_queries_it_is_of(frame, measured, tmp_path):
+    queries = load_queries(measured)
+    i = row_of(frame, "faiss-flat")
+    own = queries["trial_id"] == frame.loc[i, "trial_id"]
+    lost = queries.index[own & (queries["ndcg_at_10"] > 0)][:3]
+    queries.loc[lost, "ndcg_at_10"] = 0.0
+    gained = queries.index[own & (queries["ndcg_at_10"] < 0.5)].difference(lost)[:1]
+    queries.loc[gained, "ndcg_at_10"] = 1.0
+    head = frame.copy()
+    head.loc[i, "ndcg_at_10"] = queries.loc[own, "ndcg_at_10"].mean()
+    queries.to_parquet(tmp_path / "queries.parquet")
+    found = with_queries(compare(frame, head), (frame, head), (measured, tmp_path))
+    (finding,) = found.of("regressed")
+    assert finding.detail == f"3 of {own.sum()} queries lost, 1 gained"
+    nothing = with_queries(compare(frame, head), (frame, head), (measured, tmp_path / "none"))
+    assert nothing.of("regressed")[0].detail == ""
 
 
 def test_the_suite_itself_is_compared(frame):
