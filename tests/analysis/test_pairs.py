@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from bench.analysis.regression import compare, compare_pairs
-from bench.analysis.regression.effects import Estimate, holm, moderated, prior_variance
+from bench.analysis.regression.effects import Estimate, moderated, prior_variance
 from bench.analysis.regression.limits import LIMITS, limits
 from bench.analysis.regression.queries import with_queries
 from bench.errors import UsageError
@@ -245,11 +245,6 @@ def test_more_pairs_would_tell():
     error = 0.04 * math.sqrt(5 / (5 + more))
     assert error * stats.t.ppf(0.975, 20) == pytest.approx(0.05, rel=0.1)
     assert Estimate(0.1, 0.04, 20.0, 5).more_pairs(0.1, 0.025) == 200
-
-
-def test_holm_is_holm():
-    assert holm([], 0.05) == []
-    assert holm([0.01, 0.04, 0.03], 0.05) == [True, False, False]
 
 
 def test_a_loss_says_how_many_queries_it_is_of(frame, measured, tmp_path):

@@ -13,7 +13,6 @@ one configuration. A quick comparison is made of the same rounds, with the trial
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -215,7 +214,6 @@ def main() -> None:
     text, power = [machine.description()], {}
     for folder in given.folders:
         found, rng = read(folder), np.random.default_rng(0)
-        gc.freeze()  # statsmodels collects garbage at every test
         factors = [f"{factor:g}×" for factor in sorted(set(found.factors))]
         head = ["pairs", "false alarms", "the same, drawn", "p50 undecided", *factors]
         rows, by_pairs = [], {}

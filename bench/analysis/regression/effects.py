@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import optimize, special
-from statsmodels.stats.multitest import multipletests
 
 MOST_PAIRS = 200
 """More pairs than this are not asked for."""
@@ -106,10 +105,3 @@ def prior_variance(variances: np.ndarray, degrees: np.ndarray) -> tuple[float, f
     half_degrees = math.exp(prior_half)
     variance = math.exp(mean + special.digamma(half_degrees) - math.log(half_degrees))
     return 2 * half_degrees, variance
-
-
-def holm(p_values: list[float], alpha: float) -> list[bool]:
-    """Return which hypotheses Holm's procedure rejects at the family-wise error rate `alpha`."""
-    if not p_values:
-        return []
-    return [bool(each) for each in multipletests(p_values, alpha=alpha, method="holm")[0]]

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.analysis.regression.effects import Estimate, holm, moderated
+from bench.analysis.certainty import holm
+from bench.analysis.regression.effects import Estimate, moderated
 from bench.analysis.regression.findings import (
     CANNOT_TELL,
     IMPROVED,
@@ -212,14 +213,14 @@ def decided(tested: Sequence[Tested]) -> list[Finding]:
     first = [t for t in tested if t.pooled and t.limit.column == PRIMARY]
     for family in (first, [t for t in tested if t not in first]):
         alpha = ALPHA / 2 if first else ALPHA
-        worse = holm([t.estimate.p_above(0.0) for t in family], alpha)
-        better = holm([t.estimate.p_below(0.0) for t in family], alpha)
+        worse = holm(np.array([t.estimate.p_above(0.0) for t in family]), alpha)
+        better = holm(np.array([t.estimate.p_below(0.0) for t in family]), alpha)
         pooled = [t for t in family if t.pooled]
         level = SURE / 2 if first else SURE
         fine = dict(
             zip(
                 map(id, pooled),
-                holm([t.estimate.p_below(_threshold(t.limit)) for t in pooled], level),
+                holm(np.array([t.estimate.p_below(_threshold(t.limit)) for t in pooled]), level),
                 strict=True,
             )
         )
