@@ -41,7 +41,7 @@ but equally near."""
 QUALITY = tuple(column.name for column in COLUMNS.values() if column.gate)
 """Figures of quality that are compared."""
 RANDOM_BUILD_MARGIN = 0.002
-"""Of quality, where builds depend on chance: a loss that is surely smaller is none."""
+"""Of quality, where builds depend on chance: a smaller loss is none."""
 
 SUITE = {
     "import_seconds": "time to import the command line, s",

@@ -248,10 +248,7 @@ def _threshold(limit: Limit) -> float:
 
 def _enough(test: Tested, sign: int) -> bool:
     """Return whether the effect is, as measured, of the limit's size or more."""
-    least = SAME_VERSIONS_TOLERANCE + test.limit.margin
-    if test.limit.kind != "quality":
-        least = math.log1p(test.limit.margin)
-    return sign * test.estimate.mean >= least
+    return sign * test.estimate.mean >= _threshold(test.limit)
 
 
 def _finding(test: Tested, answer: Answer, more: int | None = None) -> Finding:
@@ -269,7 +266,7 @@ def _finding(test: Tested, answer: Answer, more: int | None = None) -> Finding:
         mean,
         min(bounds),
         max(bounds),
-        limit.margin,
+        _threshold(limit) if limit.kind == "quality" else limit.margin,
         len(test.members),
         more,
         backend="" if test.pooled else test.members[0].backend,

@@ -97,8 +97,9 @@ def together(found: Comparison) -> list[Together]:
 
 
 def largest(found: Comparison, most: int = LARGEST) -> Table:
-    """Return the largest changes for their limits, whatever their answer."""
-    shown = [each for each in together(found) if each.finding.change][:most]
+    """Return the largest changes for their limits, those that regressed first."""
+    changed = [each for each in together(found) if each.finding.change]
+    shown = sorted(changed, key=lambda each: each.finding.answer != REGRESSED)[:most]
     rows = [(*_named(each), *_changed(each.finding), each.finding.answer) for each in shown]
     return Table("", ("largest changes", "figure", *_CHANGED, "answer"), [*rows])
 
@@ -117,13 +118,15 @@ def answered(found: Comparison, answer: Answer) -> Table:
 
 
 def by_backend(found: Comparison) -> Table:
-    """Return a row per backend and figure, without the `unchanged` figures."""
+    """Return a row per backend and figure that changed at all, without `unchanged` figures."""
     left_out = {*unchanged(found)}
     groups = [each for each in _groups(found) if word(each.figure) not in left_out]
     order = {backend: i for i, backend in enumerate(dict.fromkeys(g.backend for g in groups))}
     rows: list[tuple[str, ...]] = []
     for group in sorted(groups, key=lambda each: (order[each.backend], _place(each.figure))):
         name, finding, answer = group.row()
+        if not finding.change and answer == SAME:
+            continue
         rows.append((name, phrases.clean(word(group.figure)), *_changed(finding), answer))
     return Table("", ("each backend", "figure", *_CHANGED, "answer"), rows)
 
