@@ -190,7 +190,7 @@ def test_the_three_largest_changes_lead_and_each_is_one_of_its_kind():
         for line, subject in zip(lines[start + 1 :], subjects, strict=False):
             assert subject in line
         # The sixth configuration of six lost most.
-        assert "−0.0060" in lines[start + 2]
+        assert "−0.0060" in lines[start + 1]
         assert "annoy" not in lines[start + 4].split("  ")[0]
 
 
