@@ -122,6 +122,15 @@ def test_random_builds_are_tested_over_their_pairs(frame):
     assert found == 20
 
 
+def test_a_document_lost_in_some_pairs_alone_is_found(frame):
+    made = pairs(frame, np.random.default_rng(14))
+    i = row_of(frame, "faiss-hnsw")
+    for _, head in made[1:3]:
+        head.loc[i, "ann_recall_at_10"] -= 1 / 5000
+    (finding,) = compare_pairs(made).of("regressed")
+    assert finding.figure == "ann_recall_at_10"
+
+
 def test_an_exhaustive_search_is_compared_exactly_whatever_the_versions(frame):
     made = pairs(frame, np.random.default_rng(7))
     i = row_of(frame, "faiss-flat")

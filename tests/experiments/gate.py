@@ -23,7 +23,7 @@ import pandas as pd
 
 from bench import load, machine
 from bench.analysis.palette import COLOURS
-from bench.analysis.regression import Comparison, compare_pairs
+from bench.analysis.regression import Comparison, compare_pairs, trials
 from bench.analysis.regression.limits import LIMITS, PRIMARY, limits
 from bench.docs import markdown_table
 from bench.figures._style import panels, set_title, styled
@@ -35,8 +35,9 @@ from bench.study.reader import load_study
 from bench.study.schema import Study
 
 Pair = tuple[pd.DataFrame, pd.DataFrame]
-COUNTS = (2, 3, 5, 8, 10)
+COUNTS = (2, 3, 5, 8)
 DRAWS = 100
+DRAWS_OF_FACTOR = 10
 NEEDED = ["status", "error", "machine", "library_versions", "dataset_fingerprint", "full_dim"]
 NEEDED += ["n_queries", "reducer_kind", *CONFIGURATION, *(c for c in LIMITS if "seconds" not in c)]
 NEEDED += ["build_seconds"]
@@ -101,13 +102,31 @@ def alike(found: Rounds, chosen: Sequence[int], swap: Sequence[bool]) -> list[Pa
     return [(b, a) if swapped else (a, b) for (a, b), swapped in zip(pairs, swap, strict=True)]
 
 
+def once_each(function):
+    """Return a function that computes its answer for a frame once: comparisons share them."""
+    kept = {}
+
+    def cached(frame):
+        if id(frame) not in kept:
+            kept[id(frame)] = frame, function(frame)
+        return kept[id(frame)][1]
+
+    return cached
+
+
+_SPUN: dict[tuple[int, str], tuple[pd.DataFrame, pd.DataFrame]] = {}
+
+
 def spun(found: Rounds, chosen: Sequence[int], backend: str) -> list[Pair]:
     """Return pairs whose head has one backend from the slower copy."""
     made = []
     for i in chosen:
         head, third = found.head[i], found.third[i]
-        rows = [head[head["backend"] != backend], third[third["backend"] == backend]]
-        made.append((found.base[i], pd.concat(rows)))
+        key = id(head), backend
+        if key not in _SPUN:
+            rows = [head[head["backend"] != backend], third[third["backend"] == backend]]
+            _SPUN[key] = head, pd.concat(rows)
+        made.append((found.base[i], _SPUN[key][1]))
     return made
 
 
@@ -116,7 +135,8 @@ def planted(found: Rounds, chosen: Sequence[int], backend: str, column: str, cha
     made = []
     for i in chosen:
         head = found.head[i].copy()
-        row = head.index[(head["backend"] == backend) & head[PRIMARY].notna()][0]
+        own = head[(head["backend"] == backend) & head[PRIMARY].notna()]
+        row = own.sort_values(["dim", "search_params", "stages"]).index[-1]
         head.loc[row, column] = change(head.loc[row, column])
         made.append((found.base[i], head))
     return made
@@ -159,7 +179,7 @@ def rates(
     power = {}
     for factor in sorted(set(found.factors)):
         rounds = [i for i in everything if found.factors[i] == factor]
-        parts = draws(rounds, pairs, rng, DRAWS // 4) if len(rounds) > pairs else [rounds]
+        parts = draws(rounds, pairs, rng, DRAWS_OF_FACTOR) if len(rounds) > pairs else [rounds]
         seen = [
             is_found(compare_pairs(spun(found, part, backend), chosen), backend)
             for part in parts
@@ -211,6 +231,7 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    trials.by_configuration = once_each(trials.by_configuration)
     text, power = [machine.description()], {}
     for folder in given.folders:
         found, rng = read(folder), np.random.default_rng(0)

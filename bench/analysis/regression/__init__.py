@@ -36,7 +36,7 @@ def compare_pairs(
     trials, ended = matched(pairs)
     compared = len(trials)
     if suite:
-        trials.append(Matched("the suite", "the suite", False, (), tuple(suite)))
+        trials.append(Matched("the suite", "the suite", False, False, (), tuple(suite)))
     bases, heads = (pd.concat(side) for side in zip(*pairs, strict=True))
     return Comparison(
         *labels,

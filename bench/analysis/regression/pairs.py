@@ -137,9 +137,12 @@ def _exactly(trial: Matched, limit: Limit, rounding: float) -> Finding | None:
     tolerance = max(limit.margin + SAME_VERSIONS_TOLERANCE, rounding)
     tolerance = max(tolerance, OTHER_VERSIONS_TOLERANCE if ties else 0.0)
     equal = len(worse) > 1 and np.ptp(worse) < SAME_VERSIONS_TOLERANCE
-    repeatable = len(worse) == 1 and trial.same_versions
     bad, good = worse.max() > tolerance, -worse.min() > tolerance
-    if (bad or good) and not (trial.exact or equal or repeatable):
+    # Where builds repeat, those drawn anew would change every pair, for better or worse. What
+    # leaves a pair as it was, and none better, is a loss of its own.
+    partial = np.abs(worse).min() == 0 and not (bad and good)
+    own = trial.repeats and trial.same_versions and (partial or len(worse) == 1)
+    if (bad or good) and not (trial.exact or equal or own):
         return None
     answer: Answer = REGRESSED if bad else IMPROVED if good else SAME
     shown = worse.argmax() if bad else worse.argmin() if good else np.abs(worse).argmax()
@@ -248,7 +251,10 @@ def _threshold(limit: Limit) -> float:
 
 def _enough(test: Tested, sign: int) -> bool:
     """Return whether the effect is, as measured, of the limit's size or more."""
-    return sign * test.estimate.mean >= _threshold(test.limit)
+    least = _threshold(test.limit)
+    if test.limit.kind == "quality" and all(trial.same_versions for trial in test.members):
+        least = test.limit.margin + SAME_VERSIONS_TOLERANCE
+    return sign * test.estimate.mean >= least
 
 
 def _finding(test: Tested, answer: Answer, more: int | None = None) -> Finding:

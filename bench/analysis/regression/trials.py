@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench.analysis.labels import label, varying
 from bench.analysis.regression.findings import Ended
-from bench.backends import backends
+from bench.backends import LIBRARY, backends
 from bench.errors import UsageError
 from bench.results.rows import UNCOMPRESSED
 from bench.results.schema import CONFIGURATION, NOT_TIMED
@@ -36,6 +36,8 @@ class Matched:
     backend: str
     exact: bool
     """Whether the search is exhaustive, so that nothing about its results is chance."""
+    repeats: bool
+    """Whether the same build finds the same each time: a library that runs one thread."""
     index: Key
     """What its index is built from: configurations with the same one share their processes."""
     rows: tuple[tuple[Row, Row], ...]
@@ -77,8 +79,9 @@ def matched(
         cls = known.get(one["backend"])
         exact = one["backend"] == EXACT or (cls is not None and cls.exact)
         exact = exact and one["precision"] == UNCOMPRESSED
+        repeats = exact or (cls is not None and cls.kind == LIBRARY and one["threads"] == 1)
         index = tuple(one[c] for c in _INDEX)
-        found.append(Matched(name, one["backend"], exact, index, whole))
+        found.append(Matched(name, one["backend"], exact, repeats, index, whole))
     return found, ended
 
 
