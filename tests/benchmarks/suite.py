@@ -94,13 +94,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    about = f"{machine.description()}, Python {sys.version.split()[0]}"
     # The harness comes last: it pins this process to a core.
     rows = [imports(), passes(), *quickstart(), *harness()]
     cells = [(*words, f"{ratio:.2f}") for *words, ratio in rows]
     head = ("figure", "this suite", "beside", "ratio")
-    text = (
-        f"{machine.description()}, Python {sys.version.split()[0]}\n{markdown_table(head, cells)}"
-    )
+    text = f"{about}\n{markdown_table(head, cells)}"
     print(text)
     if given.out:
         given.out.write_text(text.rstrip() + "\n", encoding="utf-8")

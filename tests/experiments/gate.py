@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bench import load, machine
+from bench import load
 from bench.analysis.palette import COLOURS
 from bench.analysis.regression import Comparison, compare_pairs, trials
 from bench.analysis.regression.limits import LIMITS, PRIMARY, limits
@@ -33,6 +33,7 @@ from bench.results.schema import CONFIGURATION
 from bench.study.plan import plan
 from bench.study.reader import load_study
 from bench.study.schema import Study
+from tests.experiments.gate_pairs import FACTORS
 
 Pair = tuple[pd.DataFrame, pd.DataFrame]
 COUNTS = (2, 3, 5, 8)
@@ -192,8 +193,20 @@ def rates(
     return cells, power
 
 
+def slowed(found: Rounds, chosen: Sequence[int], backend: str, factor: float) -> list[Pair]:
+    """Return pairs whose head took longer in every search of a backend, by computation."""
+    made = []
+    for i in chosen:
+        head = found.head[i].copy()
+        rows = head["backend"] == backend
+        head.loc[rows, ["latency_ms_p50", "latency_ms_p95"]] *= factor
+        head.loc[rows, "batch_qps"] /= factor
+        made.append((found.base[i], head))
+    return made
+
+
 def losses(found: Rounds) -> list[tuple[str, str]]:
-    """Return how often what is no time is found in a comparison of the usual number of pairs."""
+    """Return how often a loss is found that is computed, in the usual number of pairs."""
     document = 1 / (10 * int(found.base[0]["n_queries"].iloc[0]))
     plants = {
         "nDCG@10 lower by 0.005": ("ndcg_at_10", lambda x: x - 0.005),
@@ -201,6 +214,13 @@ def losses(found: Rounds) -> list[tuple[str, str]]:
         "5 % more bytes": ("bytes_per_vector", lambda x: x * 1.05),
     }
     rows = []
+    for factor in FACTORS:
+        seen = [
+            is_found(compare_pairs(slowed(found, window, backend, factor)), backend)
+            for window in windows(len(found.base), PAIRS)
+            for backend in found.backends
+        ]
+        rows.append((f"a backend {factor:g} times as slow, computed", share(seen)))
     for words, (column, change) in plants.items():
         seen = []
         for window in windows(len(found.base), PAIRS):
@@ -232,12 +252,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     trials.by_configuration = once_each(trials.by_configuration)
-    text, power = [machine.description()], {}
+    text, power = [], {}
     for folder in given.folders:
         found, rng = read(folder), np.random.default_rng(0)
         factors = [f"{factor:g}×" for factor in sorted(set(found.factors))]
         head = ["pairs", "false alarms", "the same, drawn", "p50 undecided", *factors]
         rows, by_pairs = [], {}
+        text = text or [str(found.base[0]["machine"].iloc[0])]
         for n in (n for n in COUNTS if n <= len(found.base)):
             cells, by_pairs[n] = rates(found, n, rng)
             rows.append([str(n), *cells])
