@@ -1,4 +1,4 @@
-"""The commit that results were measured at."""
+"""Git: the commit that results were measured at, and its commands."""
 
 from __future__ import annotations
 
@@ -49,13 +49,24 @@ def short(name: str) -> str:
     return name[:SHORT] if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", name) else name
 
 
+def git(*arguments: str) -> str:
+    """Return what a git command prints; raises UsageError with what it says if it fails."""
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise UsageError("git is not installed, so revisions cannot be read") from error
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"git {arguments[0]} failed"]
+        raise UsageError(f"git: {said[-1].removeprefix('fatal: ')}")
+    return done.stdout.strip()
+
+
 def _git(*arguments: str) -> str | None:
     """Return what git prints; None if it fails or is not installed."""
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    except OSError:
+        return git(*arguments)
+    except UsageError:
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _utc(date: str) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.commits import git, short
 from bench.errors import UsageError
 from bench.gate.environments import environment, requirements
 
@@ -75,9 +75,9 @@ def _side(
         identity = _uncommitted()
     else:
         source = stack.enter_context(_work_tree(commit, folder.resolve() / f"{name}-source"))
-        label = f"{wanted.revision} ({commit[:9]})"
+        label = f"{wanted.revision} ({short(commit)})"
         if commit.startswith(wanted.revision):
-            label = commit[:9]
+            label = short(commit)
     theirs = source / "bench"
     if (theirs / "__init__.py").exists() and not (theirs / "measuring").exists():
         raise UsageError(
@@ -158,15 +158,3 @@ def merge_base(branches: Sequence[str] = ("origin/main", "main", "origin/master"
         raise UsageError(
             "there is no earlier commit to compare with: fetch more than one, or name a base"
         ) from error
-
-
-def git(*arguments: str) -> str:
-    """Return what a git command prints; raises UsageError with what it says if it fails."""
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise UsageError("git is not installed, so revisions cannot be compared") from error
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"git {arguments[0]} failed"]
-        raise UsageError(f"git: {said[-1].removeprefix('fatal: ')}")
-    return done.stdout.strip()

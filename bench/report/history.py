@@ -18,7 +18,7 @@ from bench.commits import short
 from bench.report.console import stdout_console
 from bench.report.fitting import print_table
 from bench.report.terminal import say_left_out, spark
-from bench.results.derived import ALL_COLUMNS
+from bench.report.words import word
 
 ROWS = 20
 """Most changes of a machine that are listed, unless another number is asked for."""
@@ -83,12 +83,6 @@ def change_text(change: Change) -> str:
         text = f"{change.size:+.4f}"
         ends = ", ".join(f"{x:.4f}" for x in bounds)
     return text if math.isnan(change.low) else f"{text} [{ends}]"
-
-
-def word(figure: str) -> str:
-    """Return a figure in a few words: ``p50 ms``."""
-    known = ALL_COLUMNS[figure]
-    return known.heading or figure.replace("_", " ")
 
 
 def _by_place(series: Sequence[Series]) -> list[tuple[Place, list[Series]]]:

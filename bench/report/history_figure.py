@@ -18,7 +18,8 @@ from bench.analysis.palette import backend_colour
 from bench.commits import short
 from bench.errors import UsageError
 from bench.figures._style import STYLES, panel_width, panels, set_title, small, styled
-from bench.report.history import change_text, word
+from bench.report.history import change_text
+from bench.report.words import word
 from bench.results.derived import ALL_COLUMNS
 
 MOST_PANELS = 12

@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from bench import machine
+from bench.commits import git
 from bench.gate.driving import Driver
 from bench.gate.duet import PAIRS
-from bench.gate.sides import Side, Wanted, git, prepared
+from bench.gate.sides import Side, Wanted, prepared
 from bench.gate.slices import slices
 from bench.study.reader import load_study
 
