@@ -20,7 +20,8 @@ from bench.results.store import QUERIES, TRIALS, load
 from bench.study.plan import EXACT, canonical
 from bench.study.reader import load_study
 
-BASELINE = Path(__file__).parents[2] / "results" / "baseline"
+MEASURED = Path(__file__).parent / "measured"
+"""Rows of the shipped study `regress`."""
 PROCESSES = PROCESS_COLUMNS.values()
 BACKENDS = {
     "faiss-flat": "faiss-flat",
@@ -49,10 +50,10 @@ def made_up(folder: Path, trials: int, queries: int, seed: int = 0) -> Path:
 
     Whole indexes are drawn from a grid of 6 backends, 16 dimensions, 4 reducers, 4 precisions and 6
     ways to build; each has 6 settings of the search, in one stage and with three shortlists. Times
-    and sizes are those of the baseline's rows, scaled and perturbed; quality is drawn per query.
+    and sizes are those of measured rows, scaled and perturbed; quality is drawn per query.
     """
     rng = np.random.default_rng(seed)
-    measured = load(BASELINE)
+    measured = load(MEASURED)
     grid = list(itertools.product(BACKENDS, DIMENSIONS, REDUCERS, PRECISIONS, BUILDS))
     indexes = [grid[i] for i in rng.permutation(len(grid))]
     points = itertools.islice(itertools.product(indexes, SEARCHES, STAGES), trials)
@@ -174,7 +175,7 @@ def finished(folder: Path, study: str, queries_per_trial: bool = True) -> int:
     """Fill `folder` as if every trial of a study file had been measured; return their number."""
     read = load_study(study)
     rows = []
-    template = timed(load(BASELINE)).iloc[-1]
+    template = timed(load(MEASURED)).iloc[-1]
     kept = {
         c: template[c] for c in TRIALS.names if c.startswith(("latency", "ndcg", "qps", "build_s"))
     }

@@ -158,10 +158,8 @@ def undecided(result: Comparison) -> bool:
     return any(f.figure == PRIMARY for f in result.of("cannot tell"))
 
 
-def rates(
-    found: Rounds, pairs: int, rng: np.random.Generator, quick: bool = False
-) -> tuple[list[str], dict[float, float]]:
-    """Return the cells of one row, and the share that is found of each factor."""
+def rates(found: Rounds, pairs: int, rng: np.random.Generator, quick: bool = False) -> list[str]:
+    """Return the cells of one row."""
     chosen, everything = limits(quick=quick), range(len(found.base))
     results = [
         compare_pairs(alike(found, window, [swap] * pairs), chosen)
@@ -177,7 +175,6 @@ def rates(
             print(f"    alarm: {finding.figure} of {finding.subject}, {finding.change:+.1%}")
     cells = [share([not r.ok for r in part]) for part in (results, drawn)]
     cells.append(f"{np.mean([undecided(r) for r in results]):.0%}")
-    power = {}
     for factor in sorted(set(found.factors)):
         rounds = [i for i in everything if found.factors[i] == factor]
         parts = draws(rounds, pairs, rng, DRAWS_OF_FACTOR) if len(rounds) > pairs else [rounds]
@@ -188,9 +185,7 @@ def rates(
             for backend in found.backends
         ]
         cells.append(share(seen))
-        if seen:
-            power[factor] = float(np.mean(seen))
-    return cells, power
+    return cells
 
 
 def slowed(found: Rounds, chosen: Sequence[int], backend: str, factor: float) -> list[Pair]:
@@ -205,8 +200,20 @@ def slowed(found: Rounds, chosen: Sequence[int], backend: str, factor: float) ->
     return made
 
 
+def computed(found: Rounds, pairs: int) -> dict[float, list[bool]]:
+    """Return whether each backend is found, its times multiplied by each factor."""
+    return {
+        factor: [
+            is_found(compare_pairs(slowed(found, window, backend, factor)), backend)
+            for window in windows(len(found.base), pairs)
+            for backend in found.backends
+        ]
+        for factor in FACTORS
+    }
+
+
 def losses(found: Rounds) -> list[tuple[str, str]]:
-    """Return how often a loss is found that is computed, in the usual number of pairs."""
+    """Return how often a loss that is no time is found, in the usual number of pairs."""
     document = 1 / (10 * int(found.base[0]["n_queries"].iloc[0]))
     plants = {
         "nDCG@10 lower by 0.005": ("ndcg_at_10", lambda x: x - 0.005),
@@ -214,13 +221,6 @@ def losses(found: Rounds) -> list[tuple[str, str]]:
         "5 % more bytes": ("bytes_per_vector", lambda x: x * 1.05),
     }
     rows = []
-    for factor in FACTORS:
-        seen = [
-            is_found(compare_pairs(slowed(found, window, backend, factor)), backend)
-            for window in windows(len(found.base), PAIRS)
-            for backend in found.backends
-        ]
-        rows.append((f"a backend {factor:g} times as slow, computed", share(seen)))
     for words, (column, change) in plants.items():
         seen = []
         for window in windows(len(found.base), PAIRS):
@@ -231,14 +231,13 @@ def losses(found: Rounds) -> list[tuple[str, str]]:
     return rows
 
 
-def draw(power: dict[str, dict[int, dict[float, float]]], path: Path) -> None:
-    """Draw the share found against the number of pairs, one panel per condition."""
-    factors = sorted({f for by_pairs in power.values() for p in by_pairs.values() for f in p})
+def draw(power: dict[str, dict[int, dict[float, list[bool]]]], path: Path) -> None:
+    """Draw the share found, by computation, against the number of pairs, a panel per condition."""
     with styled("screen"), panels(len(power), 3) as (figure, axes):
         for axis, (condition, by_pairs) in zip(axes, power.items(), strict=True):
-            for colour, factor in zip(COLOURS, factors, strict=False):
-                counts = [n for n in by_pairs if factor in by_pairs[n]]
-                shares = [100 * by_pairs[n][factor] for n in counts]
+            for colour, factor in zip(COLOURS, FACTORS, strict=False):
+                counts = [*by_pairs]
+                shares = [100 * np.mean(by_pairs[n][factor]) for n in counts]
                 name = f"{factor:g} times as slow"
                 axis.plot(counts, shares, marker="o", color=colour, label=name)
             set_title(axis, condition)
@@ -260,14 +259,19 @@ def main() -> None:
         rows, by_pairs = [], {}
         text = text or [str(found.base[0]["machine"].iloc[0])]
         for n in (n for n in COUNTS if n <= len(found.base)):
-            cells, by_pairs[n] = rates(found, n, rng)
+            cells, by_pairs[n] = rates(found, n, rng), computed(found, n)
             rows.append([str(n), *cells])
             print(rows[-1], flush=True)
-        cells, _ = rates(found.quick(), QUICK_PAIRS, rng, quick=True)
+        cells = rates(found.quick(), QUICK_PAIRS, rng, quick=True)
         rows.append([f"{QUICK_PAIRS}, quick", *cells])
         power[folder.name] = by_pairs
         text.append(f"\n{folder.name}, {len(found.base)} rounds:\n{markdown_table(head, rows)}")
-        text.append(f"Found in {PAIRS} pairs:\n{markdown_table(('loss', 'found'), losses(found))}")
+        rows = [
+            (f"a backend {factor:g} times as slow, computed", share(seen))
+            for factor, seen in by_pairs[PAIRS].items()
+        ]
+        rows += losses(found)
+        text.append(f"Found in {PAIRS} pairs:\n{markdown_table(('loss', 'found'), rows)}")
     print("\n".join(text))
     if given.out:
         given.out.mkdir(parents=True, exist_ok=True)
