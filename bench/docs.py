@@ -172,11 +172,13 @@ python -m tests.experiments.gate alone loaded used --out results/gate
 *False alarms* are comparisons of the same code that end with “regressed”: of consecutive rounds,
 which overlap, each as it is and with the sides swapped; and of rounds drawn at random. *p50
 undecided* are those where the median latency of a backend cannot be told. `1.3×` is how often a
-backend is found whose searches spin until they took 1.3 times as long.
+backend is found whose searches spin until they took 1.3 times as long; “computed” are slower by
+exactly that. Five rounds of one factor make one comparison of five pairs per backend.
 
 {rates}
 
-More pairs find smaller losses:
+More pairs find smaller losses. The figure is of the same rounds, with the times of one backend of
+the head multiplied:
 
 ![Share of slower backends found, against the number of process pairs](gate/power.png)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -272,10 +273,11 @@ def main() -> None:
         ]
         rows += losses(found)
         text.append(f"Found in {PAIRS} pairs:\n{markdown_table(('loss', 'found'), rows)}")
-    print("\n".join(text))
+    page = re.sub(r"\n{3,}", "\n\n", "\n".join(text)).rstrip() + "\n"
+    print(page)
     if given.out:
         given.out.mkdir(parents=True, exist_ok=True)
-        (given.out / "error-rates.md").write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
+        (given.out / "error-rates.md").write_text(page, encoding="utf-8")
         draw(power, given.out / "power.png")
 
 
