@@ -47,7 +47,7 @@ HISTORY_COLUMNS = (
     Column("commit_number", "int", "identity", "commits up to it; empty if git does not know it"),
     Column("added_at", "text", "identity", "when the row was added, ISO 8601 in UTC"),
     *(replace(COLUMNS[name], since=1, before=None, interval=False) for name in _OF_TRIAL),
-    Column("figure", "text", "identity", f"what was measured: {', '.join(FIGURES)}"),
+    Column("figure", "text", "identity", "the column of `trials.parquet` that `value` is of"),
     Column("value", "float", "quality", "the figure, in its own unit"),
     Column("low", "float", "quality", "lower bound of its 95 % interval; empty if it has none"),
     Column("high", "float", "quality", "upper bound of its 95 % interval; empty if it has none"),
