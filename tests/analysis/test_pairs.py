@@ -259,18 +259,23 @@ def test_more_pairs_would_tell():
 def test_a_loss_says_how_many_queries_it_is_of(frame, measured, tmp_path):
     queries = load_queries(measured)
     i = row_of(frame, "faiss-flat")
-    own = queries["trial_id"] == frame.loc[i, "trial_id"]
-    lost = queries.index[own & (queries["ndcg_at_10"] > 0)][:3]
-    queries.loc[lost, "ndcg_at_10"] = 0.0
-    gained = queries.index[own & (queries["ndcg_at_10"] < 0.5)].difference(lost)[:1]
-    queries.loc[gained, "ndcg_at_10"] = 1.0
-    head = frame.copy()
-    head.loc[i, "ndcg_at_10"] = queries.loc[own, "ndcg_at_10"].mean()
-    queries.to_parquet(tmp_path / "queries.parquet")
-    found = with_queries(compare(frame, head), (frame, head), (measured, tmp_path))
+    own = queries.index[queries["trial_id"] == frame.loc[i, "trial_id"]]
+    frames, folders = [], []
+    for name, scores in (("base", [1, 1, 1, 0.2]), ("head", [0, 0, 0, 1])):
+        folder = tmp_path / name
+        folder.mkdir()
+        queries.loc[own, "ndcg_at_10"] = 0.5
+        queries.loc[own[:4], "ndcg_at_10"] = scores
+        queries.to_parquet(folder / "queries.parquet")
+        made = frame.copy()
+        made.loc[i, "ndcg_at_10"] = queries.loc[own, "ndcg_at_10"].mean()
+        frames.append(made)
+        folders.append(folder)
+    base, head = frames
+    found = with_queries(compare(base, head), (base, head), tuple(folders))
     (finding,) = found.of("regressed")
-    assert finding.detail == f"3 of {own.sum()} queries lost, 1 gained"
-    nothing = with_queries(compare(frame, head), (frame, head), (measured, tmp_path / "none"))
+    assert finding.detail == f"3 of {len(own)} queries lost, 1 gained"
+    nothing = with_queries(compare(base, head), (base, head), (folders[0], tmp_path / "none"))
     assert nothing.of("regressed")[0].detail == ""
 
 
