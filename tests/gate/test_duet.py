@@ -5,6 +5,7 @@ import json
 import pytest
 
 from bench import load
+from bench.analysis.regression.limits import LIMITS
 from bench.cli import commands
 from bench.errors import UsageError
 from bench.gate import compare_folder, measure_and_compare
@@ -75,7 +76,8 @@ def test_both_sides_measure_each_pair_in_one_order_of_the_documents(compared):
     out, found = compared
     assert found.pairs == 2
     assert found.compared == 3
-    assert found.verdict != "regressed"
+    # Two pairs on a busy machine may call a time worse; what does not depend on the clock is equal.
+    assert not [f.figure for f in found.of("regressed") if LIMITS[f.figure].kind != "noisy"]
     assert (found.base, found.head) == ("working tree", "working tree")
     quality = {}
     for side in ("base", "head"):
