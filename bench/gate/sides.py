@@ -72,7 +72,7 @@ def _side(
     source = root
     label, identity = "working tree", commit
     if wanted.revision == WORKING_TREE:
-        identity = _uncommitted()
+        identity = _uncommitted(folder.resolve())
     else:
         source = stack.enter_context(_work_tree(commit, folder.resolve() / f"{name}-source"))
         label = f"{wanted.revision} ({short(commit)})"
@@ -122,15 +122,22 @@ def _commit(revision: str) -> str:
         raise UsageError(f"'{revision}' is no revision of this repository") from error
 
 
-def _uncommitted() -> str:
-    """Return a digest of the working tree's code; empty outside a repository."""
+def _uncommitted(ours: Path) -> str:
+    """Return a digest of the working tree's code; empty outside a repository.
+
+    Files in `ours`, where the comparison itself writes, do not count: it could not go on after a
+    kill.
+    """
     try:
+        root = _root()
         parts = [git("rev-parse", "HEAD"), git("diff", "HEAD")]
-        for name in git("ls-files", "--others", "--exclude-standard", "--full-name").splitlines():
-            path = Path(name)
-            parts.append(f"{name} {path.stat().st_mtime_ns if path.exists() else ''}")
+        untracked = git("-C", str(root), "ls-files", "--others", "--exclude-standard", "-z")
     except UsageError:
         return ""
+    for name in filter(None, untracked.split("\0")):
+        path = root / name
+        if not path.is_relative_to(ours):
+            parts.append(f"{name} {path.stat().st_mtime_ns if path.exists() else ''}")
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=10).hexdigest()
 
 

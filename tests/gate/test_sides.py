@@ -65,6 +65,26 @@ def test_the_working_tree_changes_with_its_code(repository, tmp_path):
     assert len({first, second, identity()}) == 3
 
 
+def test_untracked_code_counts_wherever_one_stands_and_what_a_comparison_writes_does_not(
+    repository, monkeypatch
+):
+    out = repository / "results" / "compare"
+    below = repository / "below"
+    below.mkdir()
+    monkeypatch.chdir(below)
+
+    def identity():
+        with prepared(Wanted("main"), Wanted("."), out) as (_, head):
+            return head.identity
+
+    first = identity()
+    (out / "base" / "0").mkdir(parents=True)
+    (out / "base" / "0" / "trials.parquet").write_text("measured")
+    assert identity() == first
+    (repository / "näw code.py").write_text("three")
+    assert identity() != first
+
+
 def test_unknown_revisions_and_missing_files_are_one_line(repository, tmp_path):
     out = tmp_path / "out"
     with (
