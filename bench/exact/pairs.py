@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from bench.exact.one_pass import Pass
+    from bench.exact.scan import Pass
 
 METRICS = ("cosine", "inner_product", "l2")
 NEAR = 4e-6

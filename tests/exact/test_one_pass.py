@@ -1,13 +1,16 @@
 """One pass against faiss and plain numpy at each dimension."""
 
+import pickle
 import time
 
 import faiss
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
-from bench.exact import one_pass
-from bench.exact.one_pass import exact_search, exact_topk
+from bench.exact import scan
+from bench.exact.one_pass import exact_search, exact_topk, new_pass
+from bench.exact.scan import DOCUMENTS
 from bench.vectors import truncate
 
 DIMENSIONS = [1, 7, 16, 50, 64]
@@ -83,7 +86,7 @@ def test_own_document_is_left_out(vectors):
 
 @pytest.mark.parametrize("small", [0, 2**30])
 def test_a_rotation_is_applied_before_the_prefixes(vectors, small, monkeypatch):
-    monkeypatch.setattr(one_pass, "_SMALL", small)
+    monkeypatch.setattr(scan, "_SMALL", small)
     queries, corpus = vectors
     order = np.random.default_rng(5).permutation(64)
     ids, _ = exact_topk(queries, corpus, [16], 10, transform=lambda block: block[:, order])[16]
@@ -160,7 +163,7 @@ def test_ranks_agree_with_the_results_of_the_same_pass(vectors):
 @pytest.fixture
 def in_blocks(monkeypatch):
     """No corpus is small: documents are mapped block by block."""
-    monkeypatch.setattr(one_pass, "_SMALL", 0)
+    monkeypatch.setattr(scan, "_SMALL", 0)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "inner_product", "l2"])
@@ -177,7 +180,7 @@ def test_a_small_corpus_at_many_dimensions_is_searched_as_one_of_any_size(
     kept = {"transform": lambda block: block[:, order], "own": own}
     pairs = np.repeat(np.arange(30), 2), rng.integers(0, len(corpus), 60)
     small = exact_search(queries, corpus, dimensions, 20, metric, relevant=pairs, **kept)
-    monkeypatch.setattr(one_pass, "_SMALL", 0)
+    monkeypatch.setattr(scan, "_SMALL", 0)
     expected = exact_search(queries, corpus, dimensions, 20, metric, relevant=pairs, **kept)
     for d in dimensions:
         for found, true in zip(small.nearest[d], expected.nearest[d], strict=True):
@@ -225,3 +228,37 @@ def test_an_error_stops_the_other_threads(vectors, in_blocks):
 def test_bad_arguments_are_refused(vectors, dimensions, k, metric, message):
     with pytest.raises(ValueError, match=message):
         exact_topk(*vectors, dimensions, k, metric)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "inner_product", "l2"])
+def test_a_pass_in_parts_that_travel_is_the_pass_to_the_bit(metric, monkeypatch):
+    monkeypatch.setattr("bench.exact.scan._SMALL", 0)
+    rng = np.random.default_rng(3)
+    corpus = rng.integers(-2, 3, (5 * DOCUMENTS + 77, 8)).astype(np.float32)  # many equal scores
+    queries = rng.integers(-2, 3, (70, 8)).astype(np.float32)
+    rows, ids = rng.integers(0, 70, 90), rng.integers(0, len(corpus), 90)
+    own = np.where(np.arange(70) % 3, rng.integers(0, len(corpus), 70), -1)
+
+    def transform(block):
+        return block[:, ::-1]
+
+    asked = {"relevant": (rows, ids), "own": own, "transform": transform, "threads": 2}
+    whole = exact_search(queries, corpus, [2, 5, 8], 30, metric, **asked)
+
+    with threadpool_limits(1, user_api="blas"):
+        plan = new_pass(queries, corpus, [2, 5, 8], 30, metric, **asked)
+        scans = []
+        for first in range(0, len(corpus), 2 * DOCUMENTS):
+            part = pickle.loads(pickle.dumps(plan))
+            assert part.corpus is None
+            part.attach(corpus[first : first + 2 * DOCUMENTS], first, transform, 2)
+            scans.append(pickle.loads(pickle.dumps(part.scan())))
+        found = plan.finish(scans)
+
+    for d in (2, 5, 8):
+        for one, other in zip(
+            (*whole.nearest[d], *whole.relevant[d]),
+            (*found.nearest[d], *found.relevant[d]),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(one, other)
