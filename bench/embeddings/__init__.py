@@ -26,7 +26,7 @@ from rich.progress import Progress
 from bench.datasets import Dataset, RowNumbers, VectorStream, load_dataset
 from bench.datasets._ids import LazyIds, StoredIds, positions, store_ids
 from bench.datasets._stream import array_stream
-from bench.embeddings.encoding import check, digest, encode
+from bench.embeddings.encoding import EncodeBatches, check, digest, encode
 from bench.embeddings.ingest import Ingested, Place, ingest, known, open_place, place_of
 from bench.embeddings.truth import agrees
 from bench.encoders import Encoder, Role, get_encoder
@@ -117,14 +117,15 @@ def embed(
     seed: int = 0,
     cache: Path | None = None,
     progress: bool = True,
+    encode_with: EncodeBatches | None = None,
 ) -> Embeddings:
     """Return the embeddings of a dataset by an encoder, both named as in a study.
 
     They come from the cache if possible. Texts and vectors are streamed, so that a corpus may be
     larger than memory. An interrupted encoding resumes after the last whole batch.
     `encoder` is None for ready vectors. `max_queries` takes a seeded sample of the queries.
-    Raises UsageError on bad input (see `bench.datasets` and `bench.encoders`), DataError for NaN or
-    infinite vectors.
+    `encode_with` encodes the documents, this process by default. Raises UsageError on bad input
+    (see `bench.datasets` and `bench.encoders`), DataError for NaN or infinite vectors.
     """
     data, model = _source(dataset, encoder, split)
     cache, identity = cache or cache_folder(), _identity(model)
@@ -137,7 +138,7 @@ def embed(
             with filelock.FileLock(cache / f"{folder.name}.lock"):
                 if not _is_whole(folder, ready):
                     if ready is None:
-                        meta = _encoded(data, cache, model, identity, bar)
+                        meta = _encoded(data, cache, model, identity, bar, encode_with)
                     else:
                         meta = _taken_in(data, cache, ready, bar)
                     _write(folder, data, fingerprint, meta)
@@ -324,12 +325,18 @@ def _taken_in(data: Dataset, cache: Path, ready: Ingested, bar: Progress) -> dic
 
 
 def _encoded(
-    data: Dataset, cache: Path, model: Encoder | None, identity: str, bar: Progress
+    data: Dataset,
+    cache: Path,
+    model: Encoder | None,
+    identity: str,
+    bar: Progress,
+    encode_with: EncodeBatches | None,
 ) -> dict[str, Any]:
     """Return the part of a set's description that follows from encoded texts."""
     if model is None or data.documents is None or data.queries is None:
         raise DataError(f"dataset '{data.name}' has no texts of its documents or queries")
-    corpus = encode(cache, model, identity, "document", data.documents, data.doc_ids, bar)
+    texts = data.documents
+    corpus = encode(cache, model, identity, "document", texts, data.doc_ids, bar, encode_with)
     queries = encode(cache, model, identity, "query", data.queries, data.query_ids, bar)
     look, notes = check(cache / "matrices" / f"{corpus}.npy", data.doc_ids, "document")
     _, more = check(cache / "matrices" / f"{queries}.npy", data.query_ids, "query")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,14 @@ from bench.errors import DataError, UsageError
 
 _LAYOUT = "1"
 """Of the matrices."""
+EncodeBatches = Callable[[Encoder, Role, Iterator[list[str]]], Iterator[np.ndarray]]
+"""Encodes batches of texts, as `Encoder.encode_full` does each of them, and keeps their order."""
+
+
+def encode_here(model: Encoder, role: Role, texts: Iterator[list[str]]) -> Iterator[np.ndarray]:
+    """Encode batches of texts in this process: yield (n, D) float32 for each."""
+    for batch in texts:
+        yield model.encode_full(batch, role)
 
 
 def encode(
@@ -32,8 +40,12 @@ def encode(
     texts: Iterable[str],
     ids: Sequence[Any],
     bar: Progress,
+    encode_with: EncodeBatches | None = None,
 ) -> str:
-    """Encode `texts` into ``matrices/KEY.npy`` unless the file exists; return the key."""
+    """Encode `texts` into ``matrices/KEY.npy`` unless the file exists; return the key.
+
+    `encode_with` does the work; `encode_here` is the default.
+    """
     key = digest(_LAYOUT, identity, role, "float32", _texts_digest(texts))
     path, partial = cache / "matrices" / f"{key}.npy", cache / "matrices" / f"{key}.part"
     shape = (len(ids), model.dimension)
@@ -50,15 +62,16 @@ def encode(
         )
         with partial.open("r+b") as file:
             file.seek(0, os.SEEK_END)
-            for batch in batches(islice(texts, done, None), model.batch_size):
-                vectors = np.ascontiguousarray(model.encode_full(batch, role), dtype=np.float32)
-                if vectors.shape != (len(batch), model.dimension):
-                    raise UsageError(
-                        f"the encoder returned shape {vectors.shape} for {len(batch)} texts"
-                    )
+            left = iter(batches(islice(texts, done, None), model.batch_size))
+            for found in (encode_with or encode_here)(model, role, left):
+                rows = min(model.batch_size, len(ids) - done)
+                vectors = np.ascontiguousarray(found, dtype=np.float32)
+                if vectors.shape != (rows, model.dimension):
+                    raise UsageError(f"the encoder returned shape {vectors.shape} for {rows} texts")
                 file.write(vectors.tobytes())
                 file.flush()
-                bar.advance(task, len(batch))
+                done += rows
+                bar.advance(task, rows)
         partial.replace(path)
     return key
 

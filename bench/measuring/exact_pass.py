@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from bench.embeddings import Embeddings
-from bench.exact.one_pass import Exact, exact_search
+from bench.exact.one_pass import exact_search
+from bench.exact.scan import Exact, Transform
 from bench.measuring.jobs import (
     Emit,
     ExactJob,
+    ExactKey,
     Measured,
     Progressed,
     QueryRows,
@@ -44,8 +47,8 @@ def run_exact(job: ExactJob, emit: Emit) -> None:
     embeddings, results = opened(job.exact.data), ExactResults(job.exact)
     reducer = fitted_reducer(job.exact, embeddings)
     if not results.exist():
-        found = _search(job, embeddings, reducer, emit)
-        results.save(found, len(embeddings.corpus))
+        search = partial(exact_search, progress=_telling(len(embeddings.corpus), emit))
+        results.save(found_by(search, job.exact, embeddings, reducer), len(embeddings.corpus))
     emit(Ready())
     if not job.trials:
         return
@@ -100,26 +103,27 @@ def _untimed_row(
     return row, QueryRows(query_id=embeddings.query_ids, found=precise.tolist(), **scored.by_query)
 
 
-def _search(job: ExactJob, embeddings: Embeddings, reducer: Reducer, emit: Emit) -> Exact:
-    """Search exactly at every dimension; ready ground truth saves the full one."""
-    dimensions = job.exact.dimensions
-    ready = _ready(job, embeddings) if reducer.kind == PREFIX else None
+def found_by(
+    search: Callable[..., Exact], key: ExactKey, embeddings: Embeddings, reducer: Reducer
+) -> Exact:
+    """Search exactly at every dimension; ready ground truth saves the full one.
+
+    `search` takes the arguments of `exact_search`.
+    """
+    dimensions = key.dimensions
+    ready = _ready(key, embeddings) if reducer.kind == PREFIX else None
     if ready is not None:
         dimensions = tuple(d for d in dimensions if d != embeddings.full_dim)
     found = Exact({}, {})
     if dimensions:
-        found = exact_search(
+        found = search(
             embeddings.queries,
             embeddings.corpus,
             dimensions,
-            job.exact.depth,
-            # Truncation needs no map, and the cosine no unit length.
-            transform=None
-            if reducer.kind == PREFIX
-            else lambda block: reducer.map(normalise(block)),
+            key.depth,
+            transform=transform_of(reducer),
             own=embeddings.own,
             relevant=embeddings.relevant_pairs(),
-            progress=_telling(len(embeddings.corpus), emit),
         )
     if ready is not None:
         scores = cosines(normalise(embeddings.queries), embeddings.corpus, ready)
@@ -127,12 +131,20 @@ def _search(job: ExactJob, embeddings: Embeddings, reducer: Reducer, emit: Emit)
     return found
 
 
-def _ready(job: ExactJob, embeddings: Embeddings) -> np.ndarray | None:
+def transform_of(reducer: Reducer) -> Transform | None:
+    """Return what a pass applies to its blocks (rows, D) → (rows, D).
+
+    Truncation needs no map, and the cosine no unit length.
+    """
+    return None if reducer.kind == PREFIX else lambda block: reducer.map(normalise(block))
+
+
+def _ready(key: ExactKey, embeddings: Embeddings) -> np.ndarray | None:
     """Return ready results at the full dimension (q, depth) int64, if they are enough.
 
     With judgements they are not: the rank of a relevant document takes a pass over the corpus.
     """
-    truth, depth = embeddings.truth, job.exact.depth
+    truth, depth = embeddings.truth, key.depth
     if truth is None or truth.shape[1] < depth or embeddings.qrels is not None:
         return None
     return truth[:, :depth]

@@ -13,9 +13,9 @@ from bench.embeddings import Embeddings, outline
 from bench.embeddings.smaller import sizes
 from bench.encoders import get_encoder
 from bench.measuring.estimate import Estimate, Probes, estimate, merged, probed_indexes
+from bench.measuring.executor import Executor
 from bench.measuring.jobs import Probed, ProbeJob
 from bench.measuring.remaining import Groups, Machine, Remaining, this_machine
-from bench.measuring.supervisor import Worker
 from bench.measuring.workload import Workload
 from bench.results.store import Store
 from bench.study.plan import EXACT
@@ -93,8 +93,11 @@ def dry_run(
     return forecast(remaining, probes)
 
 
-def probe(sets: Sequence[tuple[Workload, Groups]], here: Machine) -> Probes:
-    """Run the probes of a study, a worker per library."""
+def probe(
+    sets: Sequence[tuple[Workload, Groups]], here: Machine, executor: Executor | None = None
+) -> Probes:
+    """Run the probes of a study, a worker per library; `executor` is this machine by default."""
+    start = (executor or Executor()).worker
     found, starts = list[Probed](), list[float]()
     for work, groups in sets:
         n, full = work.embeddings.corpus.shape
@@ -110,7 +113,7 @@ def probe(sets: Sequence[tuple[Workload, Groups]], here: Machine) -> Probes:
                 searches=[searches for _, searches in indexes],
             )
             exact, begun = False, time.monotonic()
-            with Worker(job, _TIMEOUT_SECONDS, here.memory_limit) as worker:
+            with start(job, _TIMEOUT_SECONDS, here.memory_limit) as worker:
                 for event in worker.events():
                     if isinstance(event, Probed):
                         found.append(event)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench.embeddings import Embeddings, open_embeddings
-from bench.exact.one_pass import Exact
+from bench.exact.scan import Exact
 from bench.files import whole
 from bench.measuring import mapped
 from bench.measuring.jobs import Data, ExactKey

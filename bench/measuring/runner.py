@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -25,29 +24,23 @@ from bench.embeddings import Embeddings, embed
 from bench.embeddings.smaller import reordered, sizes
 from bench.errors import UsageError
 from bench.libraries import without_secrets
+from bench.measuring.dispatch import Dispatch
 from bench.measuring.estimate import SPREAD_PROCESSES, Probes, estimate, too_large
+from bench.measuring.executor import Executor
 from bench.measuring.forecast import forecast, probe
 from bench.measuring.jobs import (
-    Answer,
     BandwidthJob,
     Bm25Job,
-    BuildJob,
     EncodeJob,
     ExactJob,
-    Job,
     Measured,
-    Progressed,
-    Ready,
-    ServerGone,
-    Started,
     TimedAgain,
     now,
 )
 from bench.measuring.prepared import ExactResults
 from bench.measuring.progress import Progress
-from bench.measuring.remaining import Remaining, further, this_machine
+from bench.measuring.remaining import Remaining, further
 from bench.measuring.rivals import Rivals
-from bench.measuring.supervisor import Worker
 from bench.measuring.workload import BUDGET_SECONDS, Workload, first
 from bench.reducers import PLAIN
 from bench.results.schema import NOT_TIMED
@@ -58,8 +51,6 @@ from bench.study.plan import BM25, EXACT, Trial
 from bench.study.reader import load_study, write_study
 from bench.study.schema import BISECT, PARETO, Study
 
-_ANSWERS: dict[str, float] = {}
-"""What a job asked before: a search for a configuration runs many studies."""
 _RESUMED = ["status", "build_seconds", "process_speedup", "repeats_done", "qps"]
 """Columns of earlier rows that say what is left to do."""
 
@@ -73,6 +64,7 @@ def run(
     retry: bool = False,
     deadline: float = math.inf,
     again: bool = True,
+    executor: Executor | None = None,
 ) -> pd.DataFrame:
     """Measure the trials of a study that the results folder lacks; return the folder's trials.
 
@@ -80,7 +72,8 @@ def run(
     ``results/NAME``. A trial is not measured again if configuration, data, library versions and
     machine are the same; `retry` repeats those that did not end ok. Nothing is begun after
     `deadline`, a time of `time.monotonic`, and no row is written of what did not end by then.
-    `again`: build the first index of each backend in further processes too. The study is written to
+    `again`: build the first index of each backend in further processes too. `executor` does the
+    work, this machine by default (`bench.cluster` has another). The study is written to
     ``studies/`` in the folder. Raises UsageError on bad input, before anything is measured.
     """
     ready = isinstance(study, Study)
@@ -97,54 +90,74 @@ def run(
     with held:
         if not ready:
             write_study(study, store.folder)
-        _Run(study, store, progress, retry, deadline).go(again)
+        _Run(study, store, progress, retry, deadline, executor or Executor()).go(again)
     return load(store.folder)
 
 
 class _Run:
     def __init__(
-        self, study: Study, store: Store, progress: bool, retry: bool, deadline: float
+        self,
+        study: Study,
+        store: Store,
+        progress: bool,
+        retry: bool,
+        deadline: float,
+        executor: Executor,
     ) -> None:
         self.study = study
+        self.executor = executor
         self.deadline = deadline
         self.store = store
         self.show = progress
         self.rows = store.rows(_RESUMED)
-        self.machine = this_machine(study)
+        self.machine = executor.machine(study)
         self.remaining = Remaining(study, self.rows, retry, self.machine.name)
         self.rivals = Rivals(store.folder, self.remaining.done)
         self.probes: Probes | None = None
-        self.ahead: Worker | None = None
-        """Begun while the one before ends."""
 
     def go(self, again: bool) -> None:
-        try:
-            self._go(again)
-        finally:
-            if self.ahead is not None:
-                self.ahead.close()
-
-    def _go(self, again: bool) -> None:
         for dataset in self.study.dataset:
             for encoder in self.study.encoder:
                 self._embed(dataset, encoder)
         left, measured = self.remaining.left, self.remaining.measured
         with Progress(left, held=measured, show=self.show) as self.progress:
-            self._foretell()
-            for work, groups in self.remaining.sets:
-                if groups:
-                    self._measure(work, groups)
-            # Further processes come in passes over the whole study, so that what changes from
-            # minute to minute is in their spread too.
-            most = max(self.study.processes, SPREAD_PROCESSES) if again else 1
-            for process in range(1, most):
-                for work, _ in self.remaining.sets:
-                    self._measure_again(work, process)
+            self.progress.say(self.executor.lines())
+            self.dispatch = Dispatch(
+                self.executor,
+                self.store,
+                self.progress,
+                self.study.timeout_seconds,
+                self.machine.memory_limit,
+                self.deadline,
+            )
+            try:
+                self._go(again)
+            finally:
+                self.dispatch.close()
         self.store.gather()
+
+    def _go(self, again: bool) -> None:
+        self._foretell()
+        for work, groups in self.remaining.sets:
+            if groups:
+                self._measure(work, groups)
+        # Further processes come in passes over the whole study, so that what changes from minute
+        # to minute is in their spread too.
+        most = max(self.study.processes, SPREAD_PROCESSES) if again else 1
+        for process in range(1, most):
+            for work, _ in self.remaining.sets:
+                self._measure_again(work, process)
 
     def _embed(self, dataset: str, encoder: str | None) -> None:
         seed, show, begun = self.study.seed, self.show, time.time()
-        found = embed(dataset, encoder, max_queries=self.study.queries, seed=seed, progress=show)
+        found = embed(
+            dataset,
+            encoder,
+            max_queries=self.study.queries,
+            seed=seed,
+            progress=show,
+            encode_with=self.executor.encode,
+        )
         write_texts(self.store.folder, dataset, found.query_ids, found.query_texts)
         if self.study.order is not None:
             found = reordered(found, self.study.order)
@@ -159,7 +172,7 @@ class _Run:
             return
         self.progress.now("small probes")
         begun = time.time()
-        self.probes = probe(left, self.machine)
+        self.probes = probe(left, self.machine, self.executor)
         told = forecast(self.remaining, self.probes)
         self.progress.say(told.lines())
         self.store.log("probes", "", begun, forecast_seconds=told.seconds)
@@ -171,27 +184,36 @@ class _Run:
         for group in bm25:
             full, name = work.full_key, work.embeddings.dataset
             job = Bm25Job(cores=self.machine.cores, dataset=name, full=full, trials=group)
-            self._run_job(work, job, "BM25")
+            self.dispatch.run(job, "BM25", partial(self._add, work), partial(self._blame, work))
         timed_groups = [group for group in groups if first(group).backend != EXACT]
         if not timed_groups or time.monotonic() > self.deadline:
             return
         encode_ms = self._encode_ms(work.embeddings)
         self._measure_bandwidth()
-        for group in timed_groups:
-            if self._is_late(work, group):
-                continue
-            backend = get_backend(first(group).backend)
-            limit = self.machine.memory_limit
-            if not backend.available():
-                self._leave_out(work, group, "skipped", f"not installed: {backend.install}")
-            elif self.probes and (reason := too_large(work, group, self.probes, limit)):
-                self._leave_out(work, group, "out_of_memory", reason)
-            else:
+        self.dispatch.side_by_side(
+            [partial(self._measure_index, work, group, encode_ms) for group in timed_groups]
+        )
+
+    def _measure_index(
+        self, work: Workload, group: dict[str, Trial], encode_ms: float | None
+    ) -> None:
+        if self._is_late(work, group):
+            return
+        backend = get_backend(first(group).backend)
+        limit = self.machine.memory_limit
+        if not backend.available():
+            self._leave_out(work, group, "skipped", f"not installed: {backend.install}")
+        elif self.probes and (reason := too_large(work, group, self.probes, limit)):
+            self._leave_out(work, group, "out_of_memory", reason)
+        else:
+            with self.dispatch.lock:
                 rivals = self.rivals.of(work) if self.study.sweep == PARETO else []
-                build = work.build_job(
-                    group, self.machine.cores, self.machine.bandwidth
-                ).model_copy(update={"rivals": rivals, "encode_ms_p50": encode_ms})
-                self._run_job(work, build, _label(first(group)))
+            job = work.build_job(group, self.machine.cores, self.machine.bandwidth).model_copy(
+                update={"rivals": rivals, "encode_ms_p50": encode_ms}
+            )
+            self.dispatch.run(
+                job, _label(first(group)), partial(self._add, work), partial(self._blame, work)
+            )
 
     def _is_late(self, work: Workload, group: dict[str, Trial], seconds: float = 0.0) -> bool:
         """Return whether an index with its trials would probably not end by the deadline.
@@ -208,20 +230,17 @@ class _Run:
         return time.monotonic() + seconds > self.deadline
 
     def _measure_again(self, work: Workload, process: int) -> None:
-        """Build and time, in one more process each, the indexes that `process` have timed so far.
-
-        An error leaves the rows as they are; the next run of the study tries again.
-        """
+        """Build and time in one more process the indexes that `process` of them have timed."""
+        tasks = []
         for again, taken in further(work, self.rows, process):
             if self._is_late(work, again, taken):
                 continue
             job = work.build_job(again, self.machine.cores, self.machine.bandwidth).model_copy(
                 update={"process": process}
             )
-            with self._worker(job, f"{_label(first(again))}, process {process + 1}") as worker:
-                for event in worker.events():
-                    if isinstance(event, TimedAgain):
-                        self._add_process(event)
+            label = f"{_label(first(again))}, process {process + 1}"
+            tasks.append(partial(self.dispatch.time_again, job, label, self._add_process))
+        self.dispatch.side_by_side(tasks)
 
     def _add_process(self, event: TimedAgain) -> None:
         row = self.rows[event.trial_id]
@@ -252,7 +271,16 @@ class _Run:
         jobs = [job for job in jobs if job.trials or not ExactResults(job.exact).exist()]
         for job, then in zip_longest(jobs, jobs[1:]):
             reducer = job.exact.reducer
-            error = self._run_job(work, job, f"exact search, {reducer}", then)
+            label = f"exact search, {reducer}"
+            if not ExactResults(job.exact).exist():
+                self.dispatch.find_exact(job, label)
+            error = self.dispatch.run(
+                job,
+                label,
+                partial(self._add, work),
+                partial(self._blame, work),
+                then if work.is_small else None,
+            )
             if not ExactResults(job.exact).exist():
                 raise UsageError(
                     f"exact search with {reducer} on {work.embeddings.dataset} did not end, "
@@ -268,97 +296,15 @@ class _Run:
             texts=list(embeddings.sample_texts),
             budget_seconds=BUDGET_SECONDS,
         )
-        return self._ask(job, "query encoding")
+        return self.dispatch.ask(job, "query encoding")
 
     def _measure_bandwidth(self) -> None:
         if not self.machine.bandwidth:
-            measured = self._ask(BandwidthJob(cores=self._cores()), "memory bandwidth")
+            measured = self.dispatch.ask(BandwidthJob(cores=self._cores()), "memory bandwidth")
             self.machine = replace(self.machine, bandwidth=measured or 0.0)
 
     def _cores(self) -> list[int]:
         return self.machine.cores[-self.study.threads[0] :]
-
-    def _ask(self, job: Job, label: str) -> float | None:
-        """Run a job that answers with one number, once per process; None if it failed."""
-        key = job.model_dump_json()
-        if key not in _ANSWERS:
-            with self._worker(job, label) as worker:
-                answers = [event.value for event in worker.events() if isinstance(event, Answer)]
-            if not answers:
-                return None
-            _ANSWERS[key] = answers[0]
-        return _ANSWERS[key]
-
-    @contextmanager
-    def _worker(self, job: Job, label: str) -> Iterator[Worker]:
-        """Run a worker under the study's limits, and log what it took."""
-        self.progress.now(label)
-        begun = time.time()
-        if self.ahead is not None and self.ahead.job == job:
-            worker, self.ahead = self.ahead, None
-        else:
-            worker = self._start(job)
-        with worker:
-            try:
-                yield worker
-            finally:
-                self.store.flush()
-        self.store.log(job.kind, label, begun, worker_bytes=worker.peak_bytes)
-
-    def _start(self, job: Job) -> Worker:
-        return Worker(job, self.study.timeout_seconds, self.machine.memory_limit)
-
-    def _run_job(
-        self,
-        work: Workload,
-        job: ExactJob | Bm25Job | BuildJob,
-        label: str,
-        then: ExactJob | None = None,
-    ) -> str:
-        """Run the trials of a job; if a worker ends early, blame a trial and go on with the rest.
-
-        `then` is the exact pass that follows: over a small corpus it begins while the results of
-        this one are scored and stored. Returns the last worker's error, empty if all went well.
-        """
-        left = dict(job.trials)
-        # Without exact results nothing can be scored.
-        needed = isinstance(job, ExactJob) and not ExactResults(job.exact).exist()
-        while needed or time.monotonic() < self.deadline:
-            job = job.model_copy(update={"trials": left})
-            under_way, ready, again = "", False, False
-            with self._worker(job, label) as worker:
-                for event in worker.events():
-                    match event:
-                        case Ready():
-                            ready, needed = True, False
-                            if then and not self.ahead and work.is_small:
-                                self.ahead = self._start(then)
-                        case Started():
-                            under_way = event.trial_id
-                        case ServerGone():
-                            again = True
-                        case Progressed():
-                            self.progress.part(event.done, event.total)
-                        case Measured():
-                            self._add(work, event, left[event.trial_id])
-                            left = {i: t for i, t in left.items() if i != event.trial_id}
-                    if time.monotonic() > self.deadline and not needed:
-                        return ""
-            if not left:
-                return worker.error
-            if again:
-                continue
-            status, error = worker.status, worker.error
-            if status == "ok":
-                status, error = "crashed", "the library ended the process by itself"
-            # An error of the build would meet every trial; one of a search belongs to that trial.
-            blamed = [under_way or next(iter(left))] if ready else list(left)
-            for trial_id in blamed:
-                self._add_failure(work, trial_id, left[trial_id], status, error)
-            left = {i: t for i, t in left.items() if i not in blamed}
-            if not left:
-                return error
-        return ""
 
     def _add(self, work: Workload, event: Measured, trial: Trial) -> None:
         row: dict[str, Any] = {"trial_id": event.trial_id, **event.row}
@@ -382,12 +328,12 @@ class _Run:
         self.progress.finished(row, trial)
 
     def _leave_out(self, work: Workload, group: dict[str, Trial], status: str, reason: str) -> None:
-        for trial_id, trial in group.items():
-            self._add_failure(work, trial_id, trial, status, reason)
+        with self.dispatch.lock:
+            for trial_id, trial in group.items():
+                self._blame(work, trial_id, trial, status, reason)
 
-    def _add_failure(
-        self, work: Workload, trial_id: str, trial: Trial, status: str, error: str
-    ) -> None:
+    def _blame(self, work: Workload, trial_id: str, trial: Trial, status: str, error: str) -> None:
+        """Add the row of a trial that was not measured, with the reason."""
         row = {"status": status, "error": error, "started_at": now()}
         self._add(work, Measured(trial_id=trial_id, row=row), trial)
 

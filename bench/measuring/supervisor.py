@@ -36,6 +36,10 @@ def worker_environment(threads: int) -> dict[str, str]:
 class Worker:
     """One worker process: `events` yields its reports, `status` and `error` are how it ended."""
 
+    lost = False
+    """This machine does not go without its runner."""
+    node = ""
+
     def __init__(self, job: Job, timeout: float, memory_limit: float) -> None:
         """Start the process; `timeout` in seconds per trial, `memory_limit` in bytes."""
         self.job = job
@@ -144,5 +148,6 @@ class Worker:
     def close(self) -> None:
         """End the process if it runs, with all its children."""
         self._kill()
-        os.close(self.channel)
-        self.errors.close()
+        if not self.errors.closed:
+            os.close(self.channel)
+            self.errors.close()

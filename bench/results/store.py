@@ -150,12 +150,14 @@ class Store:
         if self._held_since is not None:
             self._join()
 
-    def log(self, task: str, label: str, begun: float, **figures: float) -> None:
+    def log(self, task: str, label: str, begun: float, node: str = "", **figures: float) -> None:
         """Add a line to ``tasks.jsonl``: what a part of the run took, and when it began.
 
-        `begun` in seconds since 1970; `figures` are added as they are.
+        `begun` in seconds since 1970; `node` names the machine if it was another than the
+        runner's; `figures` are added as they are.
         """
         line = {"task": task, "label": label, "begun": begun, "seconds": time.time() - begun}
+        line |= {"node": node} if node else {}
         line |= figures
         with (self.folder / TASKS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")

@@ -449,7 +449,7 @@ def test_nothing_is_begun_after_the_deadline(vector_folder, tmp_path, monkeypatc
         {"backend": "exact", "precision": "int8"},
         {"backend": ["faiss-flat", "faiss-ivf"]},
     ]
-    monkeypatch.setattr(runner, "Worker", None)
+    monkeypatch.setattr(executor, "Worker", None)
     late = Study.model_validate(study)
     again = run(late, tmp_path / "out", progress=False, deadline=time.monotonic())
     assert set(again["trial_id"]) == set(first["trial_id"])
@@ -469,7 +469,7 @@ def test_a_finished_study_is_resumed_without_a_worker(vector_folder, tmp_path, m
     study.write_text(STUDY.format(folder=vector_folder, more=""))
     assert as_finished(tmp_path / "out", str(study)) == EXACT + TIMED
     before = load(tmp_path / "out")
-    monkeypatch.setattr(runner, "Worker", None)
+    monkeypatch.setattr(executor, "Worker", None)
     pd.testing.assert_frame_equal(run(study, tmp_path / "out", progress=False), before)
 
 
@@ -477,7 +477,7 @@ def test_a_run_that_breaks_off_ends_the_pass_that_it_began_ahead(
     tmp_path, vector_folder, monkeypatch
 ):
     begun = []
-    start = runner._Run._start
+    start = Dispatch._start
 
     def noted(self, job):
         begun.append(start(self, job))
@@ -486,7 +486,7 @@ def test_a_run_that_breaks_off_ends_the_pass_that_it_began_ahead(
     def broken(self, *_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner._Run, "_start", noted)
+    monkeypatch.setattr(Dispatch, "_start", noted)
     monkeypatch.setattr(runner._Run, "_add", broken)
     with pytest.raises(KeyboardInterrupt):
         run(study_file(tmp_path, vector_folder), tmp_path / "out", progress=False)
