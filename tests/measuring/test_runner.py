@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from bench.errors import UsageError
-from bench.measuring import remaining, runner
+from bench.measuring import executor, remaining, runner
+from bench.measuring.dispatch import Dispatch
 from bench.measuring.remaining import seconds_again
 from bench.measuring.runner import run
 from bench.results.schema import CONFIGURATION
