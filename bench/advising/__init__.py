@@ -18,6 +18,7 @@ from bench.analysis.money import load_prices
 from bench.datasets import stand_in
 from bench.deploy import deploy
 from bench.errors import NothingToShow, UsageError
+from bench.measuring.executor import Executor
 
 SECONDS = 600.0
 """Time that a search may take by default, s."""
@@ -33,6 +34,7 @@ def advise(
     seconds: float = SECONDS,
     prices: str | Path | None = None,
     progress: bool = True,
+    executor: Executor | None = None,
 ) -> Advice:
     """Find the configuration to deploy, in about `seconds`; return it with the reasons.
 
@@ -41,8 +43,8 @@ def advise(
     the indexes to try, ``["all"]`` for every library installed. Every measurement is a trial in the
     results folder `out`, ``results/advise-…`` by default, beside the study that measured it,
     ``advice.json`` and the code to deploy the answer. The same call resumes, and a larger `seconds`
-    searches on. `prices` is a TOML file as `bench.analysis.money` describes. Raises UsageError on
-    bad input, before anything is measured.
+    searches on. `prices` is a TOML file as `bench.analysis.money` describes. `executor` does the
+    work as in `bench.run`. Raises UsageError on bad input, before anything is measured.
     """
     wanted, price_list, names = wanted or Wanted(), load_prices(prices), usable(backends)
     folder = Path(out) if out else Path("results") / _name(dataset, encoder, wanted)
@@ -55,7 +57,9 @@ def advise(
     measured = stand_in(dataset)
     if measured != dataset:
         say(f"{dataset} has no queries: {measured} stands in for judgements")
-    search = Search(measured, encoder, wanted, folder, names, seconds, price_list, say)
+    search = Search(
+        measured, encoder, wanted, folder, names, seconds, price_list, say, executor or Executor()
+    )
     try:
         search.go()
     except NothingToShow as error:

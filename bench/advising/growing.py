@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from bench.analysis.sizing import Growth, growth
 from bench.backends import get_backend
 from bench.errors import UsageError
-from bench.measuring.runner import run
 from bench.reducers import PLAIN
 from bench.results.store import load
 from bench.study.schema import Study, product
@@ -40,13 +39,8 @@ def measured_growth(search: Search) -> Mapping[str, Growth]:
     }
     deadline = search.begun + search.seconds - search.left + _SHARE * search.measuring
     try:
-        run(
-            Study.model_validate(table),
-            search.out / FOLDER,
-            progress=False,
-            deadline=deadline,
-            again=False,
-        )
+        study = Study.model_validate(table)
+        search.run(study, search.out / FOLDER, deadline=deadline, again=False)
         return growth(load(search.out / FOLDER))
     except UsageError as error:  # a part that cannot hold the relevant documents
         search.say(f"growth is assumed, not measured: {error}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ from bench.backends import REFERENCE
 from bench.embeddings import Embeddings, embed
 from bench.errors import UsageError
 from bench.measuring.bisection import ROOM
+from bench.measuring.executor import Executor
 from bench.measuring.runner import run
 from bench.reducers import PLAIN
 from bench.results.rows import exact_rows, timed
@@ -88,15 +89,18 @@ class Search:
         seconds: float,
         prices: Prices,
         say: Say,
+        executor: Executor,
     ) -> None:
         """`names` are the backends to try; `seconds` the time that all of it may take."""
-        self.begun = time.monotonic()
-        self.seconds = seconds
+        self.run = partial(run, progress=False, executor=executor)
+        self.begun, self.seconds = time.monotonic(), seconds
         self.dataset, self.encoder, self.wanted, self.out = dataset, encoder, wanted, out
-        self.names = list(names)
-        self.say = say
+        self.names, self.say = list(names), say
         self.tables = earlier_tables(out, wanted.keep)
-        self.embeddings: Embeddings = embed(dataset, encoder, max_queries=_QUERIES, progress=False)
+        elsewhere = executor.encoding()
+        self.embeddings: Embeddings = embed(
+            dataset, encoder, max_queries=_QUERIES, progress=False, encode_with=elsewhere
+        )
         n, self.full_dim = self.embeddings.corpus.shape
         self.documents = wanted.documents or n
         self.value = Value(wanted, self.documents, prices)
@@ -213,7 +217,7 @@ class Search:
         write_plan(self.out, self.study(self.tables))
         # Of earlier tables some may be unfinished, and no longer worth their time.
         study = Study.model_validate(self.study(tables))
-        run(study, self.out, progress=False, deadline=end, again=again)
+        self.run(study, self.out, deadline=end, again=again)
         self.frame = load(self.out)
         self.evidence.read(self.frame, load_queries(self.out))
 

@@ -11,6 +11,8 @@ from bench.cli.options import (
     FOLDER,
     answer_alone,
     documents_option,
+    executor_at,
+    executor_options,
     json_option,
     max_memory_option,
     max_p95_option,
@@ -46,6 +48,7 @@ from bench.cli.options import (
 @prices_option
 @click.option("--out", type=FOLDER, help="Results folder.  [default: results/advise-…]")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
+@executor_options
 @json_option
 def advise_command(
     dataset: str,
@@ -61,6 +64,8 @@ def advise_command(
     prices: Path | None,
     out: Path | None,
     quiet: bool,
+    place: str,
+    address: str | None,
     as_json: bool,
 ) -> None:
     """Find the configuration to deploy for a dataset and an encoder, without a study file.
@@ -80,7 +85,7 @@ def advise_command(
         queries_per_second=qps,
     )
     names = [name.strip() for name in backends.split(",")] if backends else None
-    with answer_alone():
+    with answer_alone(), executor_at(place, address) as executor:
         found = advise(
             dataset,
             encoder,
@@ -90,6 +95,7 @@ def advise_command(
             seconds=budget,
             prices=prices,
             progress=not quiet,
+            executor=executor,
         )
     if as_json:
         print_json(found.to_json())

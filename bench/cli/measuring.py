@@ -9,7 +9,15 @@ from typing import Any
 import click
 
 from bench.cli.completing import complete_backend, complete_study
-from bench.cli.options import FOLDER, Numbers, answer_alone, json_option, print_json
+from bench.cli.options import (
+    FOLDER,
+    Numbers,
+    answer_alone,
+    executor_at,
+    executor_options,
+    json_option,
+    print_json,
+)
 from bench.errors import NotInstalled, UsageError
 
 
@@ -22,6 +30,7 @@ from bench.errors import NotInstalled, UsageError
 @click.option("--retry", is_flag=True, help="Repeat the trials whose status is not ok.")
 @click.option("--quiet", is_flag=True, help="Show no progress and no table.")
 @click.option("--dry-run", is_flag=True, help="Tell what it takes, and measure nothing.")
+@executor_options
 def run_command(
     study: str,
     out: Path | None,
@@ -29,6 +38,8 @@ def run_command(
     retry: bool,
     quiet: bool,
     dry_run: bool,
+    place: str,
+    address: str | None,
 ) -> None:
     """Measure a study: a TOML file, or the name of a shipped one.
 
@@ -42,8 +53,8 @@ def run_command(
             told = foretell(study, out, overrides)
         print("\n".join(told.lines()))
         return
-    with answer_alone():
-        frame = run(study, out, overrides, progress=not quiet, retry=retry)
+    with answer_alone(), executor_at(place, address) as executor:
+        frame = run(study, out, overrides, progress=not quiet, retry=retry, executor=executor)
     if not quiet:
         from bench.analysis.summary import summarise
         from bench.report.terminal import show

@@ -7,11 +7,16 @@ import json
 import math
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.measuring.executor import Executor
 
 
 class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
@@ -156,6 +161,43 @@ documents_option = click.option(
 prices_option = click.option(
     "--prices", type=FOLDER, help="Price list, TOML.  [default: an example]"
 )
+
+
+def executor_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where the work is done."""
+    for option in (
+        click.option(
+            "--address",
+            metavar="HOST:PORT",
+            help="Ray cluster.  [default: $RAY_ADDRESS, or a new one]",
+        ),
+        click.option(
+            "--executor",
+            "place",
+            type=click.Choice(["local", "ray"]),
+            default="local",
+            show_default=True,
+            help="Work on this machine, or on the nodes of a Ray cluster.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@contextlib.contextmanager
+def executor_at(place: str, address: str | None) -> Iterator[Executor]:
+    """Yield the executor that `executor_options` name; raises UsageError if it cannot be had."""
+    if place == "local":
+        if address:
+            raise UsageError("--address is of a Ray cluster: add --executor ray")
+        from bench.measuring.executor import Executor
+
+        yield Executor()
+    else:
+        from bench.cluster import connected
+
+        with connected(address) as executor:
+            yield executor
 
 
 @contextlib.contextmanager

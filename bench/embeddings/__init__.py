@@ -11,9 +11,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from rich.progress import Progress
 from bench.datasets import Dataset, RowNumbers, VectorStream, load_dataset
 from bench.datasets._ids import LazyIds, StoredIds, positions, store_ids
 from bench.datasets._stream import array_stream
-from bench.embeddings.encoding import EncodeBatches, check, digest, encode
+from bench.embeddings.encoding import Batches, check, digest, encode
 from bench.embeddings.ingest import Ingested, Place, ingest, known, open_place, place_of
 from bench.embeddings.truth import agrees
 from bench.encoders import Encoder, Role, get_encoder
@@ -39,6 +39,8 @@ _LETTERS = 300
 """Of each query's text, kept to be shown."""
 _SET_LAYOUT = "5"
 """Of the sets, which name matrices: a newer one encodes nothing again."""
+EncodeWith = Callable[[str, Encoder, Role, Iterator[list[str]]], Iterator[np.ndarray]]
+"""Encodes batches of texts elsewhere, by the encoder of that name."""
 META, IDS, _TRUTH = "meta.json", "doc_ids.arrow", "truth.npy"
 
 
@@ -117,7 +119,7 @@ def embed(
     seed: int = 0,
     cache: Path | None = None,
     progress: bool = True,
-    encode_with: EncodeBatches | None = None,
+    encode_with: EncodeWith | None = None,
 ) -> Embeddings:
     """Return the embeddings of a dataset by an encoder, both named as in a study.
 
@@ -138,7 +140,8 @@ def embed(
             with filelock.FileLock(cache / f"{folder.name}.lock"):
                 if not _is_whole(folder, ready):
                     if ready is None:
-                        meta = _encoded(data, cache, model, identity, bar, encode_with)
+                        work = partial(encode_with, encoder) if encode_with and encoder else None
+                        meta = _encoded(data, cache, model, identity, bar, work)
                     else:
                         meta = _taken_in(data, cache, ready, bar)
                     _write(folder, data, fingerprint, meta)
@@ -330,7 +333,7 @@ def _encoded(
     model: Encoder | None,
     identity: str,
     bar: Progress,
-    encode_with: EncodeBatches | None,
+    encode_with: Batches | None,
 ) -> dict[str, Any]:
     """Return the part of a set's description that follows from encoded texts."""
     if model is None or data.documents is None or data.queries is None:

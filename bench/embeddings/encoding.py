@@ -22,7 +22,7 @@ from bench.errors import DataError, UsageError
 
 _LAYOUT = "1"
 """Of the matrices."""
-EncodeBatches = Callable[[Encoder, Role, Iterator[list[str]]], Iterator[np.ndarray]]
+Batches = Callable[[Encoder, Role, Iterator[list[str]]], Iterator[np.ndarray]]
 """Encodes batches of texts, as `Encoder.encode_full` does each of them, and keeps their order."""
 
 
@@ -40,7 +40,7 @@ def encode(
     texts: Iterable[str],
     ids: Sequence[Any],
     bar: Progress,
-    encode_with: EncodeBatches | None = None,
+    encode_with: Batches | None = None,
 ) -> str:
     """Encode `texts` into ``matrices/KEY.npy`` unless the file exists; return the key.
 

@@ -83,6 +83,11 @@ class Scanned:
     """(s, p) int64: documents that rank above each relevant pair."""
 
 
+def is_small(corpus: np.ndarray) -> bool:
+    """Return whether a corpus (n, D) is converted once; one that is not can be scanned in parts."""
+    return 4 * corpus.size <= _SMALL
+
+
 def _converted(vectors: np.ndarray, transform: Transform | None) -> np.ndarray:
     """Return (n, D) float32, transformed and contiguous; a view if nothing changes."""
     converted = np.asarray(vectors, dtype=np.float32)
@@ -121,7 +126,7 @@ class Pass:
         self.own = own
         self.metric = METRICS.index(metric)
         self.queries = _converted(queries, query_transform or transform)
-        self.small = 4 * self.corpus.size <= _SMALL
+        self.small = is_small(self.corpus)
         if self.small:
             self.corpus, self.transform = _converted(self.corpus, transform), None
         self.threads = threads or len(usable_cores())

@@ -55,14 +55,15 @@ class Dispatch:
         self.deadline = deadline
         self.lock = threading.RLock()
         self._live: set[Watched] = set()
-        self._ahead: Watched | None = None
-        """Begun while the one before ends."""
+        self._ahead: tuple[Job, Watched] | None = None
+        """A job begun while the one before ends, and its worker."""
         self._stopping = False
 
     def close(self) -> None:
         """End every worker that runs; nothing is begun afterwards."""
         self._stopping = True
-        for worker in [*self._live, *filter(None, [self._ahead])]:
+        ahead = [self._ahead[1]] if self._ahead else []
+        for worker in [*self._live, *ahead]:
             worker.close()
 
     def side_by_side(self, tasks: Sequence[Callable[[], None]]) -> None:
@@ -138,7 +139,7 @@ class Dispatch:
                         case Ready():
                             ready, needed = True, False
                             if then and not self._ahead:
-                                self._ahead = self._start(then)
+                                self._ahead = then, self._start(then)
                         case Started():
                             under_way = event.trial_id
                         case ServerGone():
@@ -177,8 +178,8 @@ class Dispatch:
         """Run a worker under the study's limits, and log what it took."""
         self.progress.now(label)
         begun = time.time()
-        if self._ahead is not None and self._ahead.job == job:
-            worker, self._ahead = self._ahead, None
+        if self._ahead is not None and self._ahead[0] == job:
+            worker, self._ahead = self._ahead[1], None
         else:
             worker = self._start(job)
         self._live.add(worker)

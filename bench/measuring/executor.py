@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Protocol
 
-from bench.embeddings.encoding import EncodeBatches
+from bench.embeddings import EncodeWith
 from bench.measuring.jobs import Event, ExactJob, Job
 from bench.measuring.remaining import Machine, this_machine
 from bench.measuring.supervisor import Worker
@@ -51,8 +51,10 @@ class Executor:
 
     at_once = 1
     """Indexes measured side by side, each on a machine of its own."""
-    encode: EncodeBatches | None = None
-    """Encodes the texts of a corpus elsewhere; None for this process."""
+
+    def encoding(self) -> EncodeWith | None:
+        """Return what encodes the texts of a corpus elsewhere; None for this process."""
+        return None
 
     def lines(self) -> list[str]:
         """Return what there is to say about the machines, a line each."""

@@ -158,6 +158,14 @@ class BuildJob(Message):
         return next(iter(self.trials.values()))
 
 
+class FitJob(Message):
+    """Fit a reducer and keep its arrays."""
+
+    kind: Literal["fit"] = "fit"
+    cores: list[int]
+    exact: ExactKey
+
+
 class EncodeJob(Message):
     """Time the encoding of single queries; the answer is the median in ms."""
 
@@ -190,7 +198,7 @@ class ProbeJob(Message):
     """The search parameters to time over each index."""
 
 
-Job = ExactJob | Bm25Job | BuildJob | EncodeJob | BandwidthJob | ProbeJob
+Job = ExactJob | Bm25Job | BuildJob | FitJob | EncodeJob | BandwidthJob | ProbeJob
 JOB: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])
 
 # ------------------------------------------------------------------------------------------ events

@@ -32,20 +32,36 @@ def opened(data: Data) -> Embeddings:
 
 def fitted_reducer(key: ExactKey, embeddings: Embeddings) -> Reducer:
     """Return the fitted reducer; the first worker fits it and saves its arrays for the others."""
-    reducer = get_reducer(key.reducer)(key.data.encoder, **parameters(key.reducer_params))
-    kept = key.stem.with_suffix(".reducer.npz")
-    damaged = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
-    if reducer.fitted is not None:
-        with contextlib.suppress(*damaged), np.load(kept, allow_pickle=False) as state:
-            reducer.restore(state)
-            return reducer
+    reducer, is_fitted = restored_reducer(key)
+    if is_fitted:
+        return reducer
     reducer.fit(embeddings.corpus)
     state = reducer.state()
     if state:
+        kept = reducer_file(key)
         kept.parent.mkdir(exist_ok=True)
         with whole(kept) as partial:
             np.savez(partial, **_named(state))
     return reducer
+
+
+def restored_reducer(key: ExactKey) -> tuple[Reducer, bool]:
+    """Return the reducer as an earlier worker fitted it, and whether one did."""
+    reducer = get_reducer(key.reducer)(key.data.encoder, **parameters(key.reducer_params))
+    damaged = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
+    if reducer.fitted is not None:
+        with (
+            contextlib.suppress(*damaged),
+            np.load(reducer_file(key), allow_pickle=False) as state,
+        ):
+            reducer.restore(state)
+            return reducer, True
+    return reducer, False
+
+
+def reducer_file(key: ExactKey) -> Path:
+    """Return the path of the arrays of a fitted reducer, kept for all workers."""
+    return key.stem.with_suffix(".reducer.npz")
 
 
 def plain() -> Reducer:

@@ -37,15 +37,19 @@ class Machine:
 
 def this_machine(study: Study) -> Machine:
     """Return the machine; raises StudyError if the study names more threads than it has cores."""
-    cores = machine.usable_cores()
+    memory = psutil.virtual_memory().total
+    return machine_for(study, machine.description(), machine.usable_cores(), memory)
+
+
+def machine_for(study: Study, name: str, cores: list[int], memory: float) -> Machine:
+    """Return a machine with `cores` and `memory` (bytes) for a study; raises as `this_machine`."""
     if max(study.threads) > len(cores):
         raise StudyError(
             f"threads = {max(study.threads)}, but this process may use {len(cores)} cores: "
             "name fewer threads"
         )
-    memory = psutil.virtual_memory().total
     limit = study.memory_gib * 2**30 if study.memory_gib else 0.8 * memory
-    return Machine(machine.description(), cores, 0.0, limit)
+    return Machine(name, cores, 0.0, limit)
 
 
 class Remaining:

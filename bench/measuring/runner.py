@@ -156,7 +156,7 @@ class _Run:
             max_queries=self.study.queries,
             seed=seed,
             progress=show,
-            encode_with=self.executor.encode,
+            encode_with=self.executor.encoding(),
         )
         write_texts(self.store.folder, dataset, found.query_ids, found.query_texts)
         if self.study.order is not None:

@@ -36,6 +36,7 @@ from bench.measuring.jobs import (
     Event,
     ExactJob,
     Failed,
+    FitJob,
     Job,
     Measured,
     ProbeJob,
@@ -85,6 +86,9 @@ def _run(job: Job, emit: Emit) -> None:
             run_bm25(job, emit)
         case BuildJob():
             run_build(job, emit)
+        case FitJob():
+            fitted_reducer(job.exact, opened(job.exact.data))
+            emit(Ready())
         case EncodeJob():
             emit(Answer(value=_encode_ms(job)))
         case BandwidthJob():

@@ -57,7 +57,7 @@ class Workload:
         # Many trials share each of these, and a version or a key is read from files.
         self.reducer = cache(self._new_reducer)
         self._key = cache(lambda name, params: self.reducer(name, params).key)
-        self._versions = cache(_versions)
+        self._versions = cache(versions_of)
         self._exact_results = lru_cache(1)(lambda *pair: ExactResults(self.exact_key(*pair)))
 
     def check(self) -> None:
@@ -244,7 +244,7 @@ def first(group: dict[str, Trial]) -> Trial:
     return next(iter(group.values()))
 
 
-def _versions(backend: str) -> dict[str, str]:
+def versions_of(backend: str) -> dict[str, str]:
     """Return the versions that the figures of a backend's trials depend on."""
     if backend == BM25:
         return versions("numpy", "bm25s")

@@ -1,0 +1,139 @@
+"""The embeddings of a run on a node: mapped where the cache is shared, else fetched once.
+
+A node whose cache folder has the set, because the folder is shared or the node encoded the same
+texts before, reads it there. Another one fetches what it needs from the run: the rows of a part of
+the exact pass, or a whole set to build an index. Both stay in its cache.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+
+from bench import machine
+from bench.embeddings import META, Embeddings, open_embeddings
+from bench.errors import DataError
+from bench.files import cache_folder, whole
+from bench.measuring.jobs import BuildJob, Data, ExactJob, ExactKey, Job
+from bench.measuring.prepared import reducer_file
+
+_CHUNK_BYTES = 64 * 2**20
+"""Vectors fetched at a time, while the next ones are on their way."""
+_FETCHED = ".fetched"
+"""End of the name of a set that came from the run."""
+
+
+def on_own_cores(job: Job) -> Job:
+    """Return a job with the cores of this machine in place of another's, as many of them."""
+    own = machine.usable_cores()
+    update: dict[str, Any] = {"cores": own[-len(job.cores) :]}
+    if isinstance(job, BuildJob):
+        update["machine_cores"] = own
+    return job.model_copy(update=update)
+
+
+def local_job(job: Job, source: Any) -> Job:
+    """Return a job of the run as this node can run it, with all it needs in the node's cache."""
+    job = on_own_cores(job)
+    if isinstance(job, BuildJob | ExactJob):
+        keys = {name: fetched_key(getattr(job, name), source) for name in ("exact", "full")}
+        return job.model_copy(update=keys)
+    return job
+
+
+def fetched_key(key: ExactKey, source: Any) -> ExactKey:
+    """Return a key whose set, exact results and fitted reducer lie in this node's cache."""
+    import ray
+
+    name = key.data.folder.name
+    folder = _own_set(name)
+    if folder is None:
+        folder = cache_folder() / "sets" / f"{name}{_FETCHED}"
+        _fetch_set(name, folder, source)
+    own = key.model_copy(update={"data": key.data.model_copy(update={"folder": folder})})
+    for path in (own.stem.with_suffix(".npz"), reducer_file(own)):
+        if not path.exists():
+            content = ray.get(source.kept.remote(name, path.name))
+            if content is not None:
+                path.parent.mkdir(exist_ok=True)
+                with whole(path) as partial:
+                    partial.write_bytes(content)
+    return own
+
+
+def corpus_rows(data: Data, first: int, end: int, source: Any) -> np.ndarray:
+    """Return the documents of a set from `first` to `end`, (n, D) float32, mapped."""
+    name = data.folder.name
+    for folder in (cache_folder() / "sets" / name, cache_folder() / "sets" / f"{name}{_FETCHED}"):
+        if (found := _readable(folder)) is not None:
+            return np.asarray(found.corpus[first:end])
+    path = _parts(name).with_name(f"{name}-{first}-{end}.npy")
+    _fetch_rows(name, "corpus", first, end, path, source)
+    rows: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    return rows
+
+
+def _parts(name: str) -> Path:
+    """Return the beginning of the paths of the parts of a corpus."""
+    return cache_folder() / "parts" / name
+
+
+def _own_set(name: str) -> Path | None:
+    folder = cache_folder() / "sets" / name
+    return None if _readable(folder) is None else folder
+
+
+def _readable(folder: Path) -> Embeddings | None:
+    """Return the embeddings in a folder; None if it, or the vectors it names, are not here."""
+    try:
+        return open_embeddings(folder)
+    except (OSError, ValueError, KeyError, DataError):
+        return None
+
+
+def _fetch_set(name: str, folder: Path, source: Any) -> None:
+    import ray
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder.with_suffix(".lock")):
+        if _readable(folder) is not None:
+            return
+        meta = json.loads(ray.get(source.meta.remote(name)))
+        for role in ("corpus", "queries"):
+            rows = ray.get(source.shape.remote(name, role))[0]
+            path = cache_folder() / "matrices" / f"{name}-{role}.npy"
+            _fetch_rows(name, role, 0, rows, path, source)
+            meta[role] = path.stem
+        with whole(folder / META) as partial:
+            # Ready ground truth stays with the run: what was found from it comes with the results.
+            partial.write_text(json.dumps(meta | {"truth": False}), encoding="utf-8")
+    for part in _parts(name).parent.glob(f"{_parts(name).name}-*"):
+        part.unlink(missing_ok=True)  # they are in the set now
+
+
+def _fetch_rows(name: str, role: str, first: int, end: int, path: Path, source: Any) -> None:
+    """Write the vectors from `first` to `end` to `path`, unless it has them."""
+    import ray
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(path.with_suffix(".lock")):
+        if path.exists():
+            return
+        width = ray.get(source.shape.remote(name, role))[1]
+        step = max(1, _CHUNK_BYTES // (4 * width))
+        starts = range(first, end, step)
+        with whole(path) as partial, partial.open("wb") as file:
+            np.lib.format.write_array_header_1_0(
+                file, {"descr": "<f4", "fortran_order": False, "shape": (end - first, width)}
+            )
+            coming = [source.rows.remote(name, role, s, min(s + step, end)) for s in starts[:1]]
+            for start in starts:
+                rows = coming.pop()
+                then = start + step
+                if then < end:
+                    coming.append(source.rows.remote(name, role, then, min(then + step, end)))
+                file.write(ray.get(rows).data)

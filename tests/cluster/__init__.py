@@ -1,0 +1,1 @@
+"""Runs on a real Ray cluster: several node processes on this machine, each with its own cache."""
