@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import socket
 from collections import deque
 from collections.abc import Iterator
 from functools import partial
@@ -23,7 +24,6 @@ from bench.encoders import Encoder, Role
 from bench.errors import UsageError
 from bench.exact.one_pass import new_pass
 from bench.exact.scan import DOCUMENTS, Exact, is_small
-from bench.files import cache_folder
 from bench.libraries import extra
 from bench.measuring.exact_pass import found_by
 from bench.measuring.executor import Executor, Tell, Watched
@@ -35,12 +35,15 @@ from bench.study.schema import Study
 
 _PARTS = 4
 """Parts of the exact pass per node: a node that dies loses one of them."""
+_REACH_SECONDS = 10.0
 _AHEAD = 2
 """Batches sent to an encoder before the first of them is back."""
 
 
 class RayExecutor(Executor):
     """The nodes of a Ray cluster; `bench.cluster.connected` makes one and ends it."""
+
+    overlaps = False  # the node that it would wait for may be the one that it waits on
 
     def __init__(self, address: str | None = None) -> None:
         """Connect to the cluster; see `bench.cluster.connected`."""
@@ -60,7 +63,7 @@ class RayExecutor(Executor):
         self.source = (
             self.ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Source)
             .options(scheduling_strategy=here)
-            .remote(cache_folder().absolute())
+            .remote()
         )
 
     def _connect(self, address: str | None) -> None:
@@ -69,11 +72,12 @@ class RayExecutor(Executor):
         named = address or os.environ.get("RAY_ADDRESS")
         try:
             if named:
+                _reach(named)
                 self.ray.init(address=named, log_to_driver=False, logging_level="ERROR")
             else:
                 cores = len(machine.usable_cores())
                 self.ray.init(num_cpus=cores, resources={WHOLE: 1}, **told)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
             raise UsageError(
                 f"no Ray cluster can be reached at {named or 'this machine'} ({reason}): "
@@ -251,3 +255,10 @@ class RayExecutor(Executor):
         return self.ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             node_id, soft=soft
         )
+
+
+def _reach(address: str) -> None:
+    """Raise OSError if nobody listens at ``HOST:PORT``: Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), _REACH_SECONDS).close()

@@ -49,15 +49,15 @@ def fetched_key(key: ExactKey, source: Any) -> ExactKey:
     """Return a key whose set, exact results and fitted reducer lie in this node's cache."""
     import ray
 
-    name = key.data.folder.name
-    folder = _own_set(name)
-    if folder is None:
-        folder = cache_folder() / "sets" / f"{name}{_FETCHED}"
-        _fetch_set(name, folder, source)
+    theirs = key.data.folder
+    folder = cache_folder() / "sets" / theirs.name
+    if _readable(folder) is None:
+        folder = folder.with_name(f"{theirs.name}{_FETCHED}")
+        _fetch_set(theirs, folder, source)
     own = key.model_copy(update={"data": key.data.model_copy(update={"folder": folder})})
     for path in (own.stem.with_suffix(".npz"), reducer_file(own)):
         if not path.exists():
-            content = ray.get(source.kept.remote(name, path.name))
+            content = ray.get(source.kept.remote(theirs, path.name))
             if content is not None:
                 path.parent.mkdir(exist_ok=True)
                 with whole(path) as partial:
@@ -68,11 +68,11 @@ def fetched_key(key: ExactKey, source: Any) -> ExactKey:
 def corpus_rows(data: Data, first: int, end: int, source: Any) -> np.ndarray:
     """Return the documents of a set from `first` to `end`, (n, D) float32, mapped."""
     name = data.folder.name
-    for folder in (cache_folder() / "sets" / name, cache_folder() / "sets" / f"{name}{_FETCHED}"):
-        if (found := _readable(folder)) is not None:
+    for folder in (name, f"{name}{_FETCHED}"):
+        if (found := _readable(cache_folder() / "sets" / folder)) is not None:
             return np.asarray(found.corpus[first:end])
     path = _parts(name).with_name(f"{name}-{first}-{end}.npy")
-    _fetch_rows(name, "corpus", first, end, path, source)
+    _fetch_rows(data.folder, "corpus", first, end, path, source)
     rows: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     return rows
 
@@ -80,11 +80,6 @@ def corpus_rows(data: Data, first: int, end: int, source: Any) -> np.ndarray:
 def _parts(name: str) -> Path:
     """Return the beginning of the paths of the parts of a corpus."""
     return cache_folder() / "parts" / name
-
-
-def _own_set(name: str) -> Path | None:
-    folder = cache_folder() / "sets" / name
-    return None if _readable(folder) is None else folder
 
 
 def _readable(folder: Path) -> Embeddings | None:
@@ -95,27 +90,27 @@ def _readable(folder: Path) -> Embeddings | None:
         return None
 
 
-def _fetch_set(name: str, folder: Path, source: Any) -> None:
+def _fetch_set(theirs: Path, folder: Path, source: Any) -> None:
     import ray
 
     folder.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(folder.with_suffix(".lock")):
         if _readable(folder) is not None:
             return
-        meta = json.loads(ray.get(source.meta.remote(name)))
+        meta = json.loads(ray.get(source.meta.remote(theirs)))
         for role in ("corpus", "queries"):
-            rows = ray.get(source.shape.remote(name, role))[0]
-            path = cache_folder() / "matrices" / f"{name}-{role}.npy"
-            _fetch_rows(name, role, 0, rows, path, source)
+            rows = ray.get(source.shape.remote(theirs, role))[0]
+            path = cache_folder() / "matrices" / f"{theirs.name}-{role}.npy"
+            _fetch_rows(theirs, role, 0, rows, path, source)
             meta[role] = path.stem
         with whole(folder / META) as partial:
             # Ready ground truth stays with the run: what was found from it comes with the results.
             partial.write_text(json.dumps(meta | {"truth": False}), encoding="utf-8")
-    for part in _parts(name).parent.glob(f"{_parts(name).name}-*"):
+    for part in _parts(theirs.name).parent.glob(f"{theirs.name}-*"):
         part.unlink(missing_ok=True)  # they are in the set now
 
 
-def _fetch_rows(name: str, role: str, first: int, end: int, path: Path, source: Any) -> None:
+def _fetch_rows(theirs: Path, role: str, first: int, end: int, path: Path, source: Any) -> None:
     """Write the vectors from `first` to `end` to `path`, unless it has them."""
     import ray
 
@@ -123,17 +118,17 @@ def _fetch_rows(name: str, role: str, first: int, end: int, path: Path, source: 
     with filelock.FileLock(path.with_suffix(".lock")):
         if path.exists():
             return
-        width = ray.get(source.shape.remote(name, role))[1]
+        width = ray.get(source.shape.remote(theirs, role))[1]
         step = max(1, _CHUNK_BYTES // (4 * width))
         starts = range(first, end, step)
         with whole(path) as partial, partial.open("wb") as file:
             np.lib.format.write_array_header_1_0(
                 file, {"descr": "<f4", "fortran_order": False, "shape": (end - first, width)}
             )
-            coming = [source.rows.remote(name, role, s, min(s + step, end)) for s in starts[:1]]
+            coming = [source.rows.remote(theirs, role, s, min(s + step, end)) for s in starts[:1]]
             for start in starts:
                 rows = coming.pop()
                 then = start + step
                 if then < end:
-                    coming.append(source.rows.remote(name, role, then, min(then + step, end)))
+                    coming.append(source.rows.remote(theirs, role, then, min(then + step, end)))
                 file.write(ray.get(rows).data)

@@ -18,6 +18,8 @@ from bench.errors import UsageError
 WHOLE = "whole_node"
 """The custom resource of a node that may time: one of it, held by each index under a clock."""
 _POLL_SECONDS = 1.0
+_NEWS_SECONDS = 10.0
+"""Time after which a node that failed a task is taken to be alive."""
 _PATIENCE_SECONDS = 60.0
 """Time that a run waits for a node that may time, if none is left."""
 
@@ -116,8 +118,11 @@ class Nodes:
                 )
         raise UsageError("the run was stopped")
 
-    def give(self, node: Node) -> None:
-        """Give a node back, so that another worker can take it."""
+    def give(self, node: Node, lost: bool = False) -> None:
+        """Give a node back, so that another worker can take it; if `lost`, it may be gone."""
+        end = time.monotonic() + (_NEWS_SECONDS if lost else 0)
+        while time.monotonic() < end and node in self.alive():
+            time.sleep(_POLL_SECONDS / 4)  # the cluster hears of a death later than its tasks
         with self._lock:
             self._offered.discard(node.id)
         self._offer()

@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from bench import __version__, machine
 from bench.cluster.fetching import corpus_rows, fetched_key, local_job
+from bench.embeddings import META, open_embeddings
 from bench.encoders import Role, get_encoder
 from bench.errors import UsageError
 from bench.exact.scan import Pass, Scanned
@@ -94,35 +95,26 @@ class Encoding:
 
 
 class Source:
-    """Serves the embeddings of a run to nodes that do not share its cache."""
+    """Serves the sets of a run's cache, each by its folder, to nodes that do not share it."""
 
-    def __init__(self, cache: Path) -> None:
-        self.cache = cache
-
-    def meta(self, name: str) -> str:
+    def meta(self, folder: Path) -> str:
         """Return the description of a set."""
-        from bench.embeddings import META
+        return (folder / META).read_text(encoding="utf-8")
 
-        return (self._set(name) / META).read_text(encoding="utf-8")
-
-    def shape(self, name: str, role: str) -> tuple[int, ...]:
+    def shape(self, folder: Path, role: str) -> tuple[int, int]:
         """Return the shape of the vectors of a `role`, ``corpus`` or ``queries``."""
-        return self._vectors(name, role).shape
+        n, width = self._vectors(folder, role).shape
+        return n, width
 
-    def rows(self, name: str, role: str, first: int, end: int) -> np.ndarray:
+    def rows(self, folder: Path, role: str, first: int, end: int) -> np.ndarray:
         """Return the vectors (n, D) float32 from `first` to `end`."""
-        return np.array(self._vectors(name, role)[first:end], dtype=np.float32)
+        return np.array(self._vectors(folder, role)[first:end], dtype=np.float32)
 
-    def kept(self, name: str, file: str) -> bytes | None:
+    def kept(self, folder: Path, file: str) -> bytes | None:
         """Return a file of exact results or of a reducer; None if there is none."""
-        path = self._set(name) / "exact" / Path(file).name
+        path = folder / "exact" / file
         return path.read_bytes() if path.is_file() else None
 
-    def _set(self, name: str) -> Path:
-        return self.cache / "sets" / Path(name).name
-
-    def _vectors(self, name: str, role: str) -> np.ndarray:
-        from bench.embeddings import open_embeddings
-
-        found = open_embeddings(self._set(name))
+    def _vectors(self, folder: Path, role: str) -> np.ndarray:
+        found = open_embeddings(folder)
         return found.corpus if role == "corpus" else found.queries

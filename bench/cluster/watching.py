@@ -33,7 +33,7 @@ class RemoteWorker:
         self.error = ""
         self.peak_bytes = 0
         self.lost = False
-        self._closed = self._gone = False
+        self._closed = False
         self._on = nodes.take()
         self.node = self._on.name
         strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
@@ -64,7 +64,6 @@ class RemoteWorker:
         except self.ray.exceptions.RayError as error:
             if not self._closed:
                 self.lost = True
-                self._gone = not isinstance(error, self.ray.exceptions.WorkerCrashedError)
                 self.status = "crashed"
                 self.error = f"the node {self.node} is gone ({type(error).__name__})"
 
@@ -85,5 +84,4 @@ class RemoteWorker:
             return
         self._closed = True
         self.ray.cancel(self._stream)
-        if not self._gone:  # or it might be offered before the cluster knows
-            self.nodes.give(self._on)
+        self.nodes.give(self._on, self.lost)

@@ -138,7 +138,7 @@ class Dispatch:
                     match event:
                         case Ready():
                             ready, needed = True, False
-                            if then and not self._ahead:
+                            if then and self.executor.overlaps and not self._ahead:
                                 self._ahead = then, self._start(then)
                         case Started():
                             under_way = event.trial_id

@@ -51,6 +51,8 @@ class Executor:
 
     at_once = 1
     """Indexes measured side by side, each on a machine of its own."""
+    overlaps = True
+    """Whether a worker without a clock may begin before the one ahead of it has ended."""
 
     def encoding(self) -> EncodeWith | None:
         """Return what encodes the texts of a corpus elsewhere; None for this process."""

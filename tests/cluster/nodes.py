@@ -30,10 +30,11 @@ class LocalCluster:
     def address(self):
         return self.ray.address
 
-    def add(self):
+    def add(self, cache=None):
         """Start a node with a cache of its own, as a machine that shares no folder has."""
-        cache = self.folder / f"cache-{len(list(self.folder.glob('cache-*')))}"
-        cache.mkdir(parents=True)
+        if cache is None:
+            cache = self.folder / f"cache-{len(list(self.folder.glob('cache-*')))}"
+            cache.mkdir(parents=True)
         self.nodes.append(
             self.ray.add_node(
                 num_cpus=1,
