@@ -16,7 +16,6 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 import pandas as pd
 
@@ -47,12 +46,14 @@ from bench.measuring.prepared import ExactResults
 from bench.measuring.progress import Progress
 from bench.measuring.remaining import Remaining, further, this_machine
 from bench.measuring.rivals import Rivals
+from bench.measuring.shards import WHOLE, Shard, take
 from bench.measuring.supervisor import Worker
 from bench.measuring.workload import BUDGET_SECONDS, Workload, first
 from bench.reducers import PLAIN
+from bench.results.locking import only_writer
 from bench.results.schema import NOT_TIMED
 from bench.results.spread import with_process
-from bench.results.store import Store, load
+from bench.results.store import Store, load, no_trials
 from bench.results.texts import write_texts
 from bench.study.plan import BM25, EXACT, Trial
 from bench.study.reader import load_study, write_study
@@ -73,6 +74,7 @@ def run(
     retry: bool = False,
     deadline: float = math.inf,
     again: bool = True,
+    shard: tuple[int, int] = (1, 1),
 ) -> pd.DataFrame:
     """Measure the trials of a study that the results folder lacks; return the folder's trials.
 
@@ -81,32 +83,26 @@ def run(
     machine are the same; `retry` repeats those that did not end ok. Nothing is begun after
     `deadline`, a time of `time.monotonic`, and no row is written of what did not end by then.
     `again`: build the first index of each backend in further processes too. The study is written to
-    ``studies/`` in the folder. Raises UsageError on bad input, before anything is measured.
+    ``studies/`` in the folder. `shard` (3, 16) is the third of sixteen parts, in whole indexes, and
+    ``results/NAME-3-of-16``. Raises UsageError on bad input, before anything is measured.
     """
+    part = Shard(*shard)
     ready = isinstance(study, Study)
     if not isinstance(study, Study):
         study = load_study(study, overrides)
-    store = Store(out or Path("results") / study.name)
-    lock = filelock.FileLock(store.folder / ".lock")
-    try:
-        held = lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        raise UsageError(
-            f"{store.folder} is being written by another run; wait for it or choose another --out"
-        ) from error
-    with held:
-        if not ready:
+    store = Store(out or part.folder(study))
+    with only_writer(store.folder):
+        if not ready or part != WHOLE:
             write_study(study, store.folder)
-        _Run(study, store, progress, retry, deadline).go(again)
-    return load(store.folder)
+        _Run(study, store, progress, retry, deadline, part).go(again)
+    return load(store.folder) if part == WHOLE or store.done() else no_trials()
 
 
 class _Run:
     def __init__(
-        self, study: Study, store: Store, progress: bool, retry: bool, deadline: float
+        self, study: Study, store: Store, progress: bool, retry: bool, deadline: float, shard: Shard
     ) -> None:
-        self.study = study
-        self.deadline = deadline
+        self.study, self.deadline, self.shard = study, deadline, shard
         self.store = store
         self.show = progress
         self.rows = store.rows(_RESUMED)
@@ -128,8 +124,9 @@ class _Run:
         for dataset in self.study.dataset:
             for encoder in self.study.encoder:
                 self._embed(dataset, encoder)
-        left, measured = self.remaining.left, self.remaining.measured
-        with Progress(left, held=measured, show=self.show) as self.progress:
+        take(self.shard, self.remaining, self.store.folder)
+        counts = self.remaining.left, self.remaining.measured
+        with Progress(*counts, self.show, self.shard.title) as self.progress:
             self._foretell()
             for work, groups in self.remaining.sets:
                 if groups:

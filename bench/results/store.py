@@ -212,6 +212,11 @@ def load_of_last_machine(folder: str | Path) -> tuple[pd.DataFrame, list[str]]:
     return with_derived(frame.reset_index(drop=True)), others
 
 
+def no_trials() -> pd.DataFrame:
+    """Return what `load` would of a folder without a trial: all columns, no row."""
+    return with_derived(TRIALS.empty_table().to_pandas())
+
+
 def other_machines(folder: str | Path) -> list[str]:
     """Return the machines whose trials `load` leaves out; raises as `load` does."""
     return load_of_last_machine(folder)[1]
