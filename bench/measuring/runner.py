@@ -46,14 +46,14 @@ from bench.measuring.prepared import ExactResults
 from bench.measuring.progress import Progress
 from bench.measuring.remaining import Remaining, further, this_machine
 from bench.measuring.rivals import Rivals
-from bench.measuring.shards import WHOLE, Shard, take
+from bench.measuring.shards import WHOLE, Shard, no_trials, take
 from bench.measuring.supervisor import Worker
 from bench.measuring.workload import BUDGET_SECONDS, Workload, first
 from bench.reducers import PLAIN
 from bench.results.locking import only_writer
 from bench.results.schema import NOT_TIMED
 from bench.results.spread import with_process
-from bench.results.store import Store, load, no_trials
+from bench.results.store import Store, load
 from bench.results.texts import write_texts
 from bench.study.plan import BM25, EXACT, Trial
 from bench.study.reader import load_study, write_study

@@ -11,12 +11,16 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from bench.embeddings import Embeddings
 from bench.embeddings.encoding import digest
 from bench.errors import UsageError
 from bench.measuring.remaining import Groups, Remaining
 from bench.measuring.workload import Workload, first
+from bench.results.derived import with_derived
 from bench.results.shards import begun, write_records
+from bench.results.store import TRIALS
 from bench.study.plan import Trial
 from bench.study.schema import Study
 
@@ -83,6 +87,11 @@ def take(shard: Shard, remaining: Remaining, folder: Path | None = None) -> None
         }
         parts = [dict(sorted(part.items())) for part in deal]
         write_records(folder, [begun(remaining.study, shard.number, parts, trials, sets)])
+
+
+def no_trials() -> pd.DataFrame:
+    """Return what `bench.load` would of an empty shard: all columns, no row."""
+    return with_derived(TRIALS.empty_table().to_pandas())
 
 
 def _ranked(works: list[Workload]) -> list[tuple[int, dict[str, Trial]]]:

@@ -15,17 +15,17 @@ LOCK = ".lock"
 
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
+def only_writer(folder: Path, otherwise: str = "choose another --out") -> Iterator[None]:
     """Hold a results folder against other writers.
 
-    Raises UsageError at once if another process writes it.
+    Raises UsageError at once if another process writes it; `otherwise` ends its message.
     """
     lock = filelock.FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout as error:
         raise UsageError(
-            f"{folder} is being written by another run; wait for it or choose another --out"
+            f"{folder} is being written by another run; wait for it or {otherwise}"
         ) from error
     try:
         yield

@@ -77,9 +77,8 @@ def write_records(folder: Path, records: Iterable[Record]) -> None:
     Raises OSError if the disk is full, DamagedFile for an earlier record that cannot be read.
     """
     held = {record.name: record for record in read_records(folder)}
-    for record in records:
-        earlier = held.get(record.name)
-        if earlier is not None and earlier.at >= record.at:
+    for record in sorted(records, key=lambda record: record.at):
+        if record.name in held and held[record.name].at >= record.at:
             continue
         (folder / SHARDS).mkdir(exist_ok=True)
         with whole(folder / SHARDS / record.name) as partial:
