@@ -20,6 +20,7 @@ from bench.measuring.workload import first
 from bench.results.shards import read_records
 from bench.results.store import load
 from bench.study.reader import load_study
+from tests.measuring.packages import install
 from tests.studies import FLAT_AND_HNSW, RESCORED
 
 STUDY = (
@@ -262,3 +263,71 @@ def test_a_dry_run_tells_what_the_shard_takes(study_file, tmp_path):
 def test_shards_have_folders_of_their_own_by_default(study):
     assert str(Shard(3, 16).folder(study)) == "results/s-3-of-16"
     assert str(WHOLE.folder(study)) == "results/s"
+
+
+TALLIED = """
+import os
+import numpy as np
+from bench.encoders import Encoder
+
+class Tallied(Encoder):
+    name = "tallied"
+    dimension = 8
+    identity = "tallied"
+    def __init__(self, argument):
+        pass
+    def encode_full(self, texts, role):
+        with open(os.environ["TALLY"], "a") as file:
+            file.writelines(f"{role} {text}\\n" for text in texts)
+        seeds = [sum(map(ord, text)) for text in texts]
+        return np.stack([np.random.default_rng(s).standard_normal(8) for s in seeds])
+"""
+NESTED = """
+name = "nested"
+dataset = "beir:{folder}"
+encoder = "tallied"
+dimensions = [4]
+corpus_sizes = [30, 60]
+repeats = 1
+subsets = 0
+[[configurations]]
+backend = "faiss-flat"
+"""
+
+
+@pytest.mark.slow
+def test_a_corpus_is_encoded_once_for_all_its_sizes_and_shards(tmp_path, text_folder, monkeypatch):
+    """Two shards that hold the smaller part alone, at once on one cache; then the others."""
+    install(tmp_path / "package", monkeypatch, "tallied", "encoders", {"tallied": "Tallied"})
+    (tmp_path / "package" / "tallied.py").write_text(TALLIED)
+    path, tally = tmp_path / "nested.toml", tmp_path / "tally"
+    path.write_text(NESTED.format(folder=text_folder))
+    monkeypatch.setenv("TALLY", str(tally))
+    monkeypatch.setenv("MATRYOSHKA_BENCH_CACHE", str(tmp_path / "other"))
+    parts = sizes(embed(f"beir:{text_folder}", "tallied", progress=False), [30, 60])
+    small = []
+    for number in range(1, 6):
+        found = Remaining(load_study(path), {}, False, "m")
+        for part in parts:
+            found.add(part)
+        take(Shard(number, 5), found)
+        (corpus,) = {len(work.embeddings.corpus) for work, groups in found.sets if groups}
+        small += [number] if corpus == 30 else []
+    assert len(small) == 2  # of the exact pass, a flat index and, of the whole corpus, BM25
+
+    def documents():
+        return sum(line.startswith("document") for line in tally.read_text().splitlines())
+
+    tally.unlink()
+    monkeypatch.setenv("MATRYOSHKA_BENCH_CACHE", str(tmp_path / "cache"))
+    ours = [sys.executable, "-m", "bench", "run", str(path), "--quiet"]
+    at_once = [
+        subprocess.Popen([*ours, "--shard", f"{n}/5", "--out", str(tmp_path / f"{n}")])
+        for n in small
+    ]
+    assert [each.wait() for each in at_once] == [0, 0]
+    assert documents() == 60
+    (large, *_) = set(range(1, 6)) - set(small)
+    found = run(path, tmp_path / "large", progress=False, shard=(large, 5))
+    assert set(found["n_corpus"]) == {60}
+    assert documents() == 60
