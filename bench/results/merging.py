@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
@@ -113,14 +114,21 @@ def merge(folders: Sequence[str | Path], out: str | Path, any_versions: bool = F
         held = [target] if (target / STUDIES).is_dir() or files(target, "trials") else []
         if not (held or places):
             raise UsageError(f"nothing to merge into {target}: name other results folders")
-        sources = [_opened(folder, stack) for folder in (*held, *places.values())]
-        _check(sources, any_versions)
-        store = Store(target)
-        if not held:
-            stack.enter_context(only_writer(target))
-            if files(target, "trials"):
-                raise UsageError(f"{target} has come into being meanwhile: merge again")
+        for folder in places.values():
+            if (folder / LOCK).exists():
+                # One that cannot be written, such as a copy kept read-only, has no writer.
+                with suppress(OSError):
+                    stack.enter_context(only_writer(folder, "leave it out"))
         try:
+            if held:
+                stack.enter_context(only_writer(target))
+            sources = [_opened(folder) for folder in (*held, *places.values())]
+            _check(sources, any_versions)
+            store = Store(target)
+            if not held:
+                stack.enter_context(only_writer(target))
+                if files(target, "trials"):
+                    raise UsageError(f"{target} has come into being meanwhile: merge again")
             return _merged(sources, target, store)
         except OSError as error:
             raise UsageError(
@@ -129,12 +137,8 @@ def merge(folders: Sequence[str | Path], out: str | Path, any_versions: bool = F
             ) from error
 
 
-def _opened(folder: Path, stack: ExitStack) -> _Source:
-    """Hold a folder against writers and read what tells whether it fits."""
-    if (folder / LOCK).exists():
-        # One that cannot be written, such as a copy kept read-only, has no writer.
-        with suppress(OSError):
-            stack.enter_context(only_writer(folder, "leave it out"))
+def _opened(folder: Path) -> _Source:
+    """Read what tells whether a folder fits to others."""
     studies = {}
     for path in sorted((folder / STUDIES).glob("[!.]*.toml")):
         try:
@@ -201,12 +205,18 @@ def _encoded(source: _Source) -> dict[str, str]:
 
 def _versions(source: _Source) -> dict[str, str]:
     """Return the version of each library behind each backend, of its newest trial."""
-    found = {}
+    found: dict[str, str] = {}
     # What is not installed has no version.
     rows = source.trials[source.trials["status"] != "skipped"]
-    for backend, text in rows[["backend", "library_versions"]].itertuples(index=False):
-        for library, version in json.loads(text or "{}").items():
-            found[f"{library} of {backend}"] = str(version)
+    rows = rows[["backend", "library_versions"]].drop_duplicates(keep="last")
+    for backend, text in rows.itertuples(index=False):
+        try:
+            libraries = json.loads(text).items()
+        except (ValueError, TypeError, AttributeError) as error:
+            raise DamagedFile(
+                f"{source.folder}: library_versions of {backend} are no JSON object: {text}"
+            ) from error
+        found |= {f"{library} of {backend}": str(version) for library, version in libraries}
     return found
 
 
@@ -263,9 +273,9 @@ def _counted(sources: Sequence[_Source]) -> pd.DataFrame:
 
 def _machines(trials: pd.DataFrame) -> dict[str, int]:
     """Return how many trials each machine has, the one of the newest trial last."""
-    found = trials.drop_duplicates("machine", keep="last")["machine"]
-    counts = trials["machine"].value_counts()
-    return {machine: int(counts[machine]) for machine in found}
+    counts = Counter(trials["machine"].fillna(""))
+    newest_first = dict.fromkeys(reversed(trials["machine"].fillna("").tolist()))
+    return {machine: counts[machine] for machine in reversed(newest_first)}
 
 
 def _copy(source: Path, target: Path, names: Collection[str]) -> None:

@@ -93,8 +93,9 @@ class Store:
             raise UsageError(
                 f"{self.folder} cannot be made a results folder: {error.strerror or error}"
             ) from error
-        for leftover in [*self.folder.glob(".*.partial*"), *self.parts.glob(".*.partial*")]:
-            leftover.unlink(missing_ok=True)
+        for pattern in (".*.partial*", "*/.*.partial*"):
+            for leftover in self.folder.glob(pattern):
+                leftover.unlink(missing_ok=True)
         self._fresh: dict[str, dict[str, pa.Table]] = {"queries": {}, "trials": {}}
         """Tables of the trials that are not in a joined part yet, by trial id."""
         self._held_since: float | None = None

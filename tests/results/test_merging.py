@@ -217,6 +217,15 @@ def test_a_damaged_table_is_named_and_nothing_of_the_target_is_lost(tmp_path):
     assert content(tmp_path / "r") == before
 
 
+def test_versions_that_are_no_json_are_named(tmp_path):
+    a, b = folder_of(tmp_path / "a", row("1")), tmp_path / "b"
+    for text in ("numpy 2.0", "[1]", None):
+        shutil.rmtree(b, ignore_errors=True)
+        folder_of(b, row("2", library_versions=text))
+        with pytest.raises(DamagedFile, match="b: library_versions of b are no JSON"):
+            merge([a, b], tmp_path / "r")
+
+
 def test_an_id_that_climbs_out_of_its_folder_copies_nothing(tmp_path):
     a = folder_of(tmp_path / "a", row("1"))
     b = folder_of(tmp_path / "b", row("2"))
