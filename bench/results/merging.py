@@ -194,7 +194,8 @@ def _differing(
 
 def _fingerprints(source: _Source) -> dict[str, str]:
     """Return the fingerprint of each dataset, of its newest trial."""
-    return dict(zip(source.trials["dataset"], source.trials["dataset_fingerprint"], strict=True))
+    rows = source.trials[["dataset", "dataset_fingerprint"]].dropna()
+    return dict(rows.itertuples(index=False))
 
 
 def _encoded(source: _Source) -> dict[str, str]:
@@ -208,11 +209,11 @@ def _versions(source: _Source) -> dict[str, str]:
     found: dict[str, str] = {}
     # What is not installed has no version.
     rows = source.trials[source.trials["status"] != "skipped"]
-    rows = rows[["backend", "library_versions"]].drop_duplicates(keep="last")
+    rows = rows[["backend", "library_versions"]].dropna().drop_duplicates(keep="last")
     for backend, text in rows.itertuples(index=False):
         try:
             libraries = json.loads(text).items()
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, AttributeError) as error:
             raise DamagedFile(
                 f"{source.folder}: library_versions of {backend} are no JSON object: {text}"
             ) from error
