@@ -57,7 +57,7 @@ regress: .venv/.core ## measure this change against its base in turns, fail if i
 adaptor: .venv/.all ## train anew the adaptor that ships for wordllama (two minutes)
 	$(BENCH) train pydoc wordllama --out bench/reducers/shipped/wordllama
 
-lint: .venv/.lint ## check style, types, spelling, pyproject.toml and the generated parts of the pages
+lint: .venv/.lint ## check style, types, spelling, configuration files and the generated parts of the pages
 	.venv/bin/ruff check bench tests
 	.venv/bin/ruff format --check bench tests
 	.venv/bin/mypy
@@ -65,6 +65,7 @@ lint: .venv/.lint ## check style, types, spelling, pyproject.toml and the genera
 	.venv/bin/validate-pyproject pyproject.toml
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
+	.venv/bin/hadolint .github/Containerfile
 	.venv/bin/pre-commit validate-manifest .pre-commit-hooks.yaml
 	.venv/bin/cog --check $(PAGES)
 

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from bench.measuring.runner import run
     from bench.report.notebook import Results
     from bench.report.writing import write_report
+    from bench.results.merging import merge
     from bench.results.store import load, load_queries
     from bench.vectors import normalise, truncate
 
@@ -67,6 +68,7 @@ _PUBLIC = {
     "exact_topk": "bench.exact",
     "exact_search": "bench.exact",
     "run": "bench.measuring.runner",
+    "merge": "bench.results.merging",
     "load": "bench.results.store",
     "load_queries": "bench.results.store",
     "advise": "bench.advising",
@@ -95,6 +97,7 @@ __all__ = [
     "load",
     "load_dataset",
     "load_queries",
+    "merge",
     "normalise",
     "recommend",
     "run",

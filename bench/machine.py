@@ -9,6 +9,7 @@ import os
 import platform
 import resource
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -106,13 +107,37 @@ def pin(cores: Sequence[int]) -> None:
         os.sched_setaffinity(0, set(cores))
 
 
-def usable_cores() -> list[int]:
-    """Return the processors that this process may use."""
-    return (
+_NODES = Path("/sys/devices/system/node")
+
+
+def usable_cores(nodes: Path = _NODES) -> list[int]:
+    """Return the processors that this process may use, those of one NUMA node side by side.
+
+    The node with the most is last: the last N, which a worker of N threads is pinned to, lie on one
+    node if they fit on any. `nodes` is the folder in which Linux lists them. Where there is none,
+    the processors are in the order of their numbers.
+    """
+    usable = (
         sorted(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else list(range(os.cpu_count() or 1))
     )
+    node_of = dict.fromkeys(usable, 0)
+    for folder in nodes.glob("node[0-9]*"):
+        with contextlib.suppress(OSError, ValueError):
+            listed = _listed((folder / "cpulist").read_text())
+            node_of |= dict.fromkeys(listed & set(usable), int(folder.name.removeprefix("node")))
+    # Memory needs no policy of its own. Linux places a page on the node of the core that writes it
+    # first, and a worker is pinned before it reads or builds anything. Only a file that another
+    # process has read already may lie on another node.
+    sizes = Counter(node_of.values())
+    return sorted(usable, key=lambda core: (sizes[node_of[core]], node_of[core], core))
+
+
+def _listed(text: str) -> set[int]:
+    """Return the numbers in a list such as ``0-3,8``."""
+    ends = [part.partition("-") for part in text.strip().split(",") if part]
+    return {n for first, _, last in ends for n in range(int(first), int(last or first) + 1)}
 
 
 def description() -> str:

@@ -82,6 +82,37 @@ def test_the_machine_has_a_name_and_cores():
     assert set(machine.usable_cores()) == os.sched_getaffinity(0)
 
 
+def nodes(folder, **lists):
+    """Make a folder as Linux lists NUMA nodes in."""
+    for name, text in lists.items():
+        (folder / name).mkdir(parents=True)
+        (folder / name / "cpulist").write_text(f"{text}\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("lists", "expected"),
+    [
+        ({"node0": "0-3", "node1": "4-7"}, [0, 1, 2, 3, 4, 5, 6, 7]),
+        ({"node0": "0-1,4-5", "node1": "2-3,6-7"}, [0, 1, 4, 5, 2, 3, 6, 7]),
+        ({"node0": "0-4", "node1": "5-7"}, [5, 6, 7, 0, 1, 2, 3, 4]),
+        ({"node0": "0-7"}, [0, 1, 2, 3, 4, 5, 6, 7]),
+        ({"node0": "", "node1": "0-7"}, [0, 1, 2, 3, 4, 5, 6, 7]),
+        ({"node2": "4-7,64-90", "node10": "0-3,30"}, [4, 5, 6, 7, 0, 1, 2, 3]),
+        ({"node0": "not a list", "nodes": "1"}, [0, 1, 2, 3, 4, 5, 6, 7]),
+        ({}, [0, 1, 2, 3, 4, 5, 6, 7]),
+    ],
+)
+def test_the_last_cores_lie_on_one_numa_node_if_they_fit(tmp_path, monkeypatch, lists, expected):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    assert machine.usable_cores(nodes(tmp_path / "sys", **lists)) == expected
+
+
+def test_a_process_that_may_use_a_part_of_each_node_gets_the_larger_part(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 6})
+    assert machine.usable_cores(nodes(tmp_path, node0="0-3", node1="4-7")) == [6, 0, 1, 2]
+
+
 def test_a_name_is_looked_up_without_scanning_what_is_installed(monkeypatch):
     get_backend("faiss-flat")
     monkeypatch.setattr(registry, "entry_points", lambda **_: pytest.fail("scanned again"))

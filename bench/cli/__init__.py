@@ -11,7 +11,16 @@ from typing import Any
 import click
 
 from bench import __version__
-from bench.cli import comparing, completing, deciding, history, measuring, reading, showing
+from bench.cli import (
+    comparing,
+    completing,
+    deciding,
+    history,
+    measuring,
+    merging,
+    reading,
+    showing,
+)
 from bench.errors import UsageError
 
 
@@ -73,6 +82,7 @@ def commands(debug: bool) -> None:
 
 for verb in (
     measuring.run_command,
+    merging.merge_command,
     deciding.advise_command,
     showing.show_command,
     reading.figures_command,

@@ -29,6 +29,13 @@ from bench.errors import NotInstalled, UsageError
 )
 @click.option("--retry", is_flag=True, help="Repeat the trials whose status is not ok.")
 @click.option("--quiet", is_flag=True, help="Show no progress and no table.")
+@click.option(
+    "--shard",
+    metavar="N/M",
+    default="1/1",
+    help="Measure one of M parts of the study, to be put together by `merge`.  "
+    "[default --out: results/NAME-N-of-M]",
+)
 @click.option("--dry-run", is_flag=True, help="Tell what it takes, and measure nothing.")
 @executor_options
 def run_command(
@@ -37,6 +44,7 @@ def run_command(
     overrides: tuple[str, ...],
     retry: bool,
     quiet: bool,
+    shard: str,
     dry_run: bool,
     place: str,
     address: str | None,
@@ -47,15 +55,33 @@ def run_command(
     """
     from bench.measuring.forecast import dry_run as foretell
     from bench.measuring.runner import run
+    from bench.measuring.shards import WHOLE, Shard
 
+    part = Shard.parse(shard)
+    pair = part.number, part.of
     if dry_run:
         with answer_alone():
-            told = foretell(study, out, overrides)
+            told = foretell(study, out, overrides, pair)
         print("\n".join(told.lines()))
         return
     with answer_alone(), executor_at(place, address) as executor:
-        frame = run(study, out, overrides, progress=not quiet, retry=retry, executor=executor)
-    if not quiet:
+        frame = run(
+            study,
+            out,
+            overrides,
+            progress=not quiet,
+            retry=retry,
+            shard=pair,
+            executor=executor,
+        )
+    if part != WHOLE:
+        # A table of some indexes would read like an answer.
+        if not quiet:
+            held = (
+                f"{len(frame)} trials" if len(frame) else "holds no index, so nothing is measured"
+            )
+            print(f"shard {part}: {held}; `merge` puts the shards together")
+    elif not quiet:
         from bench.analysis.summary import summarise
         from bench.report.terminal import show
 

@@ -16,6 +16,7 @@ from bench.measuring.estimate import Estimate, Probes, estimate, merged, probed_
 from bench.measuring.executor import Executor
 from bench.measuring.jobs import Probed, ProbeJob
 from bench.measuring.remaining import Groups, Machine, Remaining, this_machine
+from bench.measuring.shards import Shard, take
 from bench.measuring.workload import Workload
 from bench.results.store import Store
 from bench.study.plan import EXACT
@@ -70,16 +71,20 @@ class Forecast:
 
 
 def dry_run(
-    study: str | Path | Study, out: str | Path | None = None, overrides: Sequence[str] = ()
+    study: str | Path | Study,
+    out: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    shard: tuple[int, int] = (1, 1),
 ) -> Forecast:
     """Return what `bench.run` would take with the same arguments; nothing is encoded or measured.
 
-    A few small indexes are built and searched, which takes some seconds. Raises UsageError on bad
-    input.
+    A few small indexes are built and searched, which takes some seconds. Parts of a corpus that is
+    not encoded yet are not counted. Raises UsageError on bad input.
     """
     if not isinstance(study, Study):
         study = load_study(study, overrides)
-    folder = Path(out or Path("results") / study.name)
+    part = Shard(*shard)
+    folder = Path(out or part.folder(study))
     rows = Store(folder).rows() if folder.is_dir() else {}
     here = this_machine(study)
     remaining = Remaining(study, rows, False, here.name)
@@ -87,8 +92,9 @@ def dry_run(
         for encoder in study.encoder:
             shell = outline(dataset, encoder, max_queries=study.queries, seed=study.seed)
             # Which documents are relevant is known once the dataset is encoded.
-            for part in sizes(shell, study.corpus_sizes) if shell.key else [shell]:
-                remaining.add(part)
+            for found in sizes(shell, study.corpus_sizes) if shell.key else [shell]:
+                remaining.add(found)
+    take(part, remaining)
     probes = probe([(work, groups) for work, groups in remaining.sets if groups], here)
     return forecast(remaining, probes)
 

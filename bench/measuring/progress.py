@@ -31,14 +31,16 @@ class _Bar(Bar):
 class Progress:
     """A live bar on standard error; without a terminal, a line per tenth of the trials."""
 
-    def __init__(self, total: int, held: int, show: bool) -> None:
+    def __init__(self, total: int, held: int, show: bool, title: str = "") -> None:
+        """`total` trials are left, `held` are measured; `title` stands before what runs."""
         self.total = total
+        self.title = f"{title}: " if title else ""
         self.label = ""
         self.counts = Counter[str]()
         self.best = Best()
         self.console = Console(stderr=True, quiet=not show)
-        if held:
-            self.console.print(f"{held} trials are measured already, {total} are left")
+        if held or title:
+            self.console.print(f"{self.title}{held} trials are measured already, {total} are left")
         # What runs gives way to the figures in a narrow terminal.
         label = Column(ratio=1, no_wrap=True, overflow="ellipsis")
         whole = Column(no_wrap=True)
@@ -68,7 +70,7 @@ class Progress:
     ) -> None:
         self.bar.stop()
         if self.total:
-            self.console.print(f"measured {self._summary()}")
+            self.console.print(f"{self.title}measured {self._summary()}")
 
     def say(self, lines: Iterable[str]) -> None:
         """Print lines above the bar."""
@@ -77,7 +79,7 @@ class Progress:
 
     def now(self, label: str) -> None:
         """Show `label` as the work under way."""
-        self.label = label
+        self.label = label = f"{self.title}{label}"
         self.bar.update(self.task, description=label)
 
     def part(self, done: int, total: int) -> None:
@@ -95,7 +97,7 @@ class Progress:
             not self.console.is_terminal
             and before * 10 // self.total != (before + 1) * 10 // self.total
         ):
-            told = f"{before + 1} of {self.total} trials: {self._summary()}"
+            told = f"{self.title}{before + 1} of {self.total} trials: {self._summary()}"
             self.say(["; ".join(filter(None, [told, self.best.text]))])
 
     def _summary(self) -> str:

@@ -94,7 +94,14 @@ class Remaining:
     @property
     def measured(self) -> int:
         """Trials that need not be measured again."""
-        return sum(len(group) for work, _ in self.sets for group in work.groups) - self.left
+        return sum(len(group) for work, _ in self.sets for group in work.own) - self.left
+
+    def keep(self, own: Sequence[Groups]) -> None:
+        """Keep these groups of each set, in the order of `sets`; others are not measured here."""
+        for position, ((work, groups), kept) in enumerate(zip(self.sets, own, strict=True)):
+            ids = {trial_id for group in kept for trial_id in group}
+            work.own = kept
+            self.sets[position] = work, [group for group in groups if not ids.isdisjoint(group)]
 
 
 def further(
@@ -103,8 +110,10 @@ def further(
     """Yield the trials that `process` processes have timed, of more that are to, index by index.
 
     `rows` are those of the trials by id. With each index comes the least time of another process,
-    s. The first index of each backend is built in several, unless that takes too long.
+    s. The first index of each backend is built in several, unless that takes too long. With shards
+    it is the first of the study, so that all shards together do what one run does.
     """
+    own = {trial_id for group in work.own for trial_id in group}
     firsts: dict[str, dict[str, Trial]] = {}
     for group in work.groups:
         backend = next(iter(group.values())).backend
@@ -113,7 +122,7 @@ def further(
         least = SPREAD_PROCESSES if firsts.setdefault(backend, group) is group else 1
         most = max(work.study.processes, least)
         again = {}
-        for trial_id, trial in group.items():
+        for trial_id, trial in group.items() if not own.isdisjoint(group) else ():
             row = rows.get(trial_id, {})
             if len(row.get("process_speedup") or []) == process:
                 cheap = row["build_seconds"] <= SPREAD_BUILD_SECONDS

@@ -15,7 +15,6 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 import pandas as pd
 
@@ -41,8 +40,10 @@ from bench.measuring.prepared import ExactResults
 from bench.measuring.progress import Progress
 from bench.measuring.remaining import Remaining, further
 from bench.measuring.rivals import Rivals
+from bench.measuring.shards import WHOLE, Shard, no_trials, take
 from bench.measuring.workload import BUDGET_SECONDS, Workload, first
 from bench.reducers import PLAIN
+from bench.results.locking import only_writer
 from bench.results.schema import NOT_TIMED
 from bench.results.spread import with_process
 from bench.results.store import Store, load
@@ -64,6 +65,7 @@ def run(
     retry: bool = False,
     deadline: float = math.inf,
     again: bool = True,
+    shard: tuple[int, int] = (1, 1),
     executor: Executor | None = None,
 ) -> pd.DataFrame:
     """Measure the trials of a study that the results folder lacks; return the folder's trials.
@@ -72,26 +74,21 @@ def run(
     ``results/NAME``. A trial is not measured again if configuration, data, library versions and
     machine are the same; `retry` repeats those that did not end ok. Nothing is begun after
     `deadline`, a time of `time.monotonic`, and no row is written of what did not end by then.
-    `again`: build the first index of each backend in further processes too. `executor` does the
-    work, this machine by default (`bench.cluster` has another). The study is written to
-    ``studies/`` in the folder. Raises UsageError on bad input, before anything is measured.
+    `again`: build the first index of each backend in further processes too. The study is written to
+    ``studies/`` in the folder. `shard` (3, 16) is the third of sixteen parts, in whole indexes, and
+    ``results/NAME-3-of-16``. `executor` does the work, this machine by default (`bench.cluster` has
+    another). Raises UsageError on bad input, before anything is measured.
     """
+    part = Shard(*shard)
     ready = isinstance(study, Study)
     if not isinstance(study, Study):
         study = load_study(study, overrides)
-    store = Store(out or Path("results") / study.name)
-    lock = filelock.FileLock(store.folder / ".lock")
-    try:
-        held = lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        raise UsageError(
-            f"{store.folder} is being written by another run; wait for it or choose another --out"
-        ) from error
-    with held:
-        if not ready:
+    store = Store(out or part.folder(study))
+    with only_writer(store.folder):
+        if not ready or part != WHOLE:
             write_study(study, store.folder)
-        _Run(study, store, progress, retry, deadline, executor or Executor()).go(again)
-    return load(store.folder)
+        _Run(study, store, progress, retry, deadline, part, executor or Executor()).go(again)
+    return load(store.folder) if part == WHOLE or store.done() else no_trials()
 
 
 class _Run:
@@ -102,11 +99,11 @@ class _Run:
         progress: bool,
         retry: bool,
         deadline: float,
+        shard: Shard,
         executor: Executor,
     ) -> None:
-        self.study = study
+        self.study, self.deadline, self.shard = study, deadline, shard
         self.executor = executor
-        self.deadline = deadline
         self.store = store
         self.show = progress
         self.rows = store.rows(_RESUMED)
@@ -119,8 +116,9 @@ class _Run:
         for dataset in self.study.dataset:
             for encoder in self.study.encoder:
                 self._embed(dataset, encoder)
-        left, measured = self.remaining.left, self.remaining.measured
-        with Progress(left, held=measured, show=self.show) as self.progress:
+        take(self.shard, self.remaining, self.store.folder)
+        counts = self.remaining.left, self.remaining.measured
+        with Progress(*counts, self.show, self.shard.title) as self.progress:
             self.progress.say(self.executor.lines())
             self.dispatch = Dispatch(
                 self.executor,

@@ -154,6 +154,11 @@ class Workload:
             groups.setdefault(key, {})[self._id(trial)] = trial
         return list(groups.values())
 
+    @cached_property
+    def own(self) -> list[dict[str, Trial]]:
+        """Those of `groups` that are measured here: all, unless `shards.take` leaves some out."""
+        return self.groups
+
     def _id(self, trial: Trial) -> str:
         key = {
             **vars(trial),

@@ -59,6 +59,19 @@ def quality_of(frame: pd.DataFrame) -> Quality:
     return NDCG if frame["ndcg_at_10"].notna().any() else FIDELITY
 
 
+def oldest_first(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows in the order in which they began, wherever the machine's clock is set to."""
+    order = pd.DataFrame({"moment": moments(frame), "text": frame["started_at"]})
+    order = order.reset_index(drop=True)
+    order = order.sort_values(["moment", "text"], kind="stable", na_position="first")
+    return frame.iloc[order.index]
+
+
+def moments(frame: pd.DataFrame) -> pd.Series:
+    """Return when each row's trial began, in UTC."""
+    return pd.to_datetime(frame["started_at"], utc=True, format="ISO8601", errors="coerce")
+
+
 def groups(frame: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
     """Return ((dataset, encoder), its rows), in order of appearance."""
     found = frame.groupby(["dataset", "encoder"], sort=False, dropna=False)

@@ -25,6 +25,7 @@ from bench.files import whole
 from bench.parquet import read_schema, read_table
 from bench.results.columns import Column, checked
 from bench.results.derived import with_derived
+from bench.results.rows import oldest_first
 from bench.results.schema import (
     CONFIGURATION,
     QUERY_COLUMNS,
@@ -37,6 +38,7 @@ ADVICE = "advice.json"
 """The answer of `advise`, where one was asked for."""
 TASKS = "tasks.jsonl"
 """What each piece of a run took, one line each, in the order of their ends."""
+RANKED = "rankings"
 _VERSION_KEY = b"matryoshka-bench.schema"
 _ARROW = {
     "text": pa.string(),
@@ -91,8 +93,9 @@ class Store:
             raise UsageError(
                 f"{self.folder} cannot be made a results folder: {error.strerror or error}"
             ) from error
-        for leftover in [*self.folder.glob(".*.partial*"), *self.parts.glob(".*.partial*")]:
-            leftover.unlink(missing_ok=True)
+        for pattern in (".*.partial*", "*/.*.partial*"):
+            for leftover in self.folder.glob(pattern):
+                leftover.unlink(missing_ok=True)
         self._fresh: dict[str, dict[str, pa.Table]] = {"queries": {}, "trials": {}}
         """Tables of the trials that are not in a joined part yet, by trial id."""
         self._held_since: float | None = None
@@ -126,7 +129,7 @@ class Store:
         name = trial["trial_id"]
         row = checked(trial, _COLUMNS["trials"])
         if queries is not None and rankings is not None:
-            (self.folder / "rankings").mkdir(exist_ok=True)
+            (self.folder / RANKED).mkdir(exist_ok=True)
             found = {"query_id": list(queries["query_id"]), "doc_ids": rankings}
             _write(pa.table(found, schema=RANKINGS), _rankings(self.folder, name))
         if queries is not None:
@@ -271,11 +274,11 @@ def _newest(folder: str | Path) -> pd.DataFrame:
     for column in (c.name for c in _COLUMNS["trials"] if c.type == "floats"):
         # Unlike an array, a tuple is one value to pandas: it is hashed, compared and never missing.
         frame[column] = [None if x is None else tuple(x.tolist()) for x in frame[column]]
-    return frame.sort_values("started_at", kind="stable").drop_duplicates(_SAME, keep="last")
+    return oldest_first(frame).drop_duplicates(_SAME, keep="last")
 
 
 def _rankings(folder: Path, trial_id: str) -> Path:
-    return folder / "rankings" / f"{trial_id}.parquet"
+    return folder / RANKED / f"{trial_id}.parquet"
 
 
 def _write(table: pa.Table, path: Path) -> None:
@@ -310,7 +313,12 @@ def _read(
     if columns is not None and _is_current(path, columns):
         schema = pa.schema([schema.field(name) for name in columns])
         return _typed(_table(path, columns, dictionaries), schema, path)
-    table = _table(path, None, dictionaries)
+    table = upgraded(_table(path, None, dictionaries), kind, path, schema)
+    return table if columns is None else table.select(columns)
+
+
+def upgraded(table: pa.Table, kind: str, path: Path, schema: pa.Schema | None = None) -> pa.Table:
+    """Return rows of a file of `kind` as this version writes them; raises as `load` does."""
     version = (table.schema.metadata or {}).get(_VERSION_KEY, b"0")
     written = int(version) if version.isdigit() else 0
     if written > SCHEMA_VERSION:
@@ -330,8 +338,7 @@ def _read(
                 f"{path} cannot be brought up to date ({error}); delete it"
             ) from error
         table = table.append_column(column.name, values)
-    found = _typed(table, schema, path)
-    return found if columns is None else found.select(columns)
+    return _typed(table, schema or _SCHEMAS[kind], path)
 
 
 def _is_current(path: Path, columns: list[str]) -> bool:
@@ -368,18 +375,22 @@ def _before(column: Column, older: pa.Table) -> list[Any]:
     return [column.before] * len(older)
 
 
+def files(folder: Path, kind: str) -> list[Path]:
+    """Return the files of a table, oldest first; a trial counts in the newest that holds it."""
+    gathered = folder / f"{kind}.parquet"
+    parts = sorted((folder / "parts").glob(f"*.{kind}.parquet"))
+    # The table, joined parts in their order, the parts of single trials.
+    parts.sort(key=lambda path: not path.name.startswith(_JOINED))
+    return ([gathered] if gathered.exists() else []) + parts
+
+
 def _gather(
     folder: Path,
     kind: str,
     columns: list[str] | None = None,
     dictionaries: Sequence[str] = (),
 ) -> pa.Table:
-    gathered = folder / f"{kind}.parquet"
-    parts = sorted((folder / "parts").glob(f"*.{kind}.parquet"))
-    # Oldest first: the table, joined parts in their order, the parts of single trials.
-    parts.sort(key=lambda path: not path.name.startswith(_JOINED))
-    paths = ([gathered] if gathered.exists() else []) + parts
-    tables = [_read(path, kind, columns, dictionaries) for path in paths]
+    tables = [_read(path, kind, columns, dictionaries) for path in files(folder, kind)]
     if not tables:
         empty = _with_dictionaries(_SCHEMAS[kind], dictionaries).empty_table()
         return empty if columns is None else empty.select(columns)

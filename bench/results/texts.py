@@ -38,6 +38,23 @@ def write_texts(folder: Path, dataset: str, ids: Sequence[str], texts: Sequence[
         pq.write_table(pa.concat_tables(tables), partial, write_page_checksum=True)
 
 
+def merge_texts(folders: Sequence[Path], out: Path) -> None:
+    """Write the texts of several results folders into `out`, each query of a dataset once.
+
+    Raises DamagedFile, OSError if the disk is full.
+    """
+    paths = [folder / TEXTS for folder in folders]
+    tables = [_read(path) for path in paths if path.exists()]
+    if not tables:
+        return
+    # Sorted, so that the order of the folders does not matter.
+    rows = pa.concat_tables(tables).to_pandas().sort_values(_SCHEMA.names)
+    rows = rows.drop_duplicates(["dataset", "query_id"])
+    with whole(out / TEXTS) as partial:
+        table = pa.Table.from_pandas(rows, schema=_SCHEMA, preserve_index=False)
+        pq.write_table(table, partial, write_page_checksum=True)
+
+
 def load_texts(folder: str | Path, dataset: str) -> dict[str, str]:
     """Return the text of each query of a dataset by its id; empty where none was kept.
 
