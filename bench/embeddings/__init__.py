@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -31,7 +30,7 @@ from bench.embeddings.ingest import Ingested, Place, ingest, known, open_place, 
 from bench.embeddings.truth import agrees
 from bench.encoders import Encoder, Role, get_encoder
 from bench.errors import DataError, UsageError
-from bench.files import cache_folder, whole
+from bench.files import cache_folder, content_digest, read_checked, whole, write_checked
 
 _SAMPLE_TEXTS = 50
 """Query texts kept with the vectors, to time the encoding of single queries later."""
@@ -135,7 +134,7 @@ def embed(
             fingerprint = _fingerprint(data, ready)
             folder = _folder(cache, data, identity, fingerprint)
             with filelock.FileLock(cache / f"{folder.name}.lock"):
-                if not _is_whole(folder, ready):
+                if not is_whole(folder, ready):
                     if ready is None:
                         meta = _encoded(data, cache, model, identity, bar)
                     else:
@@ -161,7 +160,7 @@ def outline(
     ready = None if data.corpus_vectors is None else known(_corpus(data), cache)
     if model is not None or ready is not None:
         folder = _folder(cache, data, identity, _fingerprint(data, ready))
-        if _is_whole(folder, ready):
+        if is_whole(folder, ready):
             found = open_embeddings(folder, max_queries, seed)
             return replace(found, dataset=dataset, encoder=encoder or "")
     shape = (len(data.doc_ids), model.dimension) if model else _corpus(data).shape
@@ -209,9 +208,10 @@ def encode_texts(
 def open_embeddings(folder: Path, max_queries: int | None = None, seed: int = 0) -> Embeddings:
     """Open a folder made by `embed`; the same `max_queries` and `seed` give the same sample.
 
-    Raises DataError if the corpus is mapped from a file of the user that has changed since.
+    Raises DataError if the corpus is mapped from a file of the user that has changed since, OSError
+    or ValueError for a folder that is damaged.
     """
-    meta = json.loads((folder / META).read_text(encoding="utf-8"))
+    meta = read_checked(folder / META)
     cache = folder.parent.parent
     corpus, queries = (open_place(cache, meta[role]) for role in ("corpus", "queries"))
     truth = np.load(folder / _TRUTH, mmap_mode="r") if meta["truth"] else None
@@ -362,8 +362,7 @@ def _write(folder: Path, data: Dataset, fingerprint: str, meta: dict[str, Any]) 
         "sample_texts": list(islice(data.queries or (), _SAMPLE_TEXTS)),
         "query_texts": [text[:_LETTERS] for text in data.queries or ()],
     }
-    with whole(folder / META) as partial:
-        partial.write_text(json.dumps(meta), encoding="utf-8")
+    write_meta(folder, meta)
 
 
 def _by_position(data: Dataset) -> dict[str, dict[str, int]] | None:
@@ -378,12 +377,25 @@ def _by_position(data: Dataset) -> dict[str, dict[str, int]] | None:
     }
 
 
-def _is_whole(folder: Path, ready: Ingested | None) -> bool:
-    """Return whether a set and its matrices can be read; a truncated cache is made again."""
+def write_meta(folder: Path, meta: dict[str, Any]) -> None:
+    """Write the description of a set whose other files are there; it names their content."""
+    files = [folder / name for name in (IDS, _TRUTH) if (folder / name).exists()]
+    digests = {path.name: content_digest(path) for path in files}
+    write_checked(folder / META, {**meta, "files": digests})
+
+
+def is_whole(folder: Path, ready: Ingested | None = None) -> bool:
+    """Return whether a set is what was written and fits its matrices; else it is made again.
+
+    The vectors themselves are not read.
+    """
     try:
-        found = open_embeddings(folder)
-        place: Place = json.loads((folder / META).read_text(encoding="utf-8"))["corpus"]
-        return len(found.doc_ids) == len(found.corpus) and (ready is None or ready.place == place)
+        meta = read_checked(folder / META)
+        if any(content_digest(folder / name) != was for name, was in meta["files"].items()):
+            return False
+        found, place = open_embeddings(folder), meta["corpus"]
+        fits = len(found.doc_ids) == len(found.corpus) and found.full_dim == found.queries.shape[1]
+        return fits and (ready is None or ready.place == place)
     except (OSError, ValueError, KeyError, EOFError):
         return False
 

@@ -6,7 +6,6 @@ Parts show how an index grows, and keep the relevant documents. Orders show how 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ import filelock
 import numpy as np
 
 from bench.datasets._ids import store_ids
-from bench.embeddings import IDS, META, Embeddings, open_embeddings
+from bench.embeddings import IDS, Embeddings, is_whole, open_embeddings, write_meta
 from bench.embeddings.encoding import digest
 from bench.errors import StudyError
 from bench.files import whole
@@ -65,7 +64,7 @@ def _stored(found: Embeddings, kept: np.ndarray, key: str, note: str) -> Embeddi
     sets = found.folder.parent
     matrices = sets.parent / "matrices"
     with filelock.FileLock(sets.parent / f"{key}.lock"):
-        if not (sets / key / META).exists():
+        if not is_whole(sets / key):
             (sets / key).mkdir(parents=True, exist_ok=True)
             shape = len(kept), found.full_dim
             with whole(matrices / f"{key}.npy") as partial:
@@ -77,8 +76,7 @@ def _stored(found: Embeddings, kept: np.ndarray, key: str, note: str) -> Embeddi
                 np.save(partial, found.queries)
             with whole(sets / key / IDS) as partial:
                 store_ids(partial, found.doc_ids.at(kept).to_pylist())
-            with whole(sets / key / META) as partial:
-                partial.write_text(json.dumps(_meta(found, kept, key, note)), encoding="utf-8")
+            write_meta(sets / key, _meta(found, kept, key, note))
     return replace(open_embeddings(sets / key), dataset=found.dataset, encoder=found.encoder)
 
 
