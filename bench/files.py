@@ -12,11 +12,13 @@ from typing import Any
 
 import platformdirs
 
+CACHE_VARIABLE = "MATRYOSHKA_BENCH_CACHE"
+
 
 def cache_folder() -> Path:
     """Return ``$MATRYOSHKA_BENCH_CACHE``, or the user's cache folder if it is not set."""
     default = platformdirs.user_cache_dir("matryoshka-bench")
-    return Path(os.environ.get("MATRYOSHKA_BENCH_CACHE") or default)
+    return Path(os.environ.get(CACHE_VARIABLE) or default)
 
 
 @contextmanager

@@ -49,17 +49,23 @@ def table_stream(
 
 def _open(path: Path) -> _Table:
     if path.suffix.lower() == ".parquet":
-        schema = _read("parquet", path, lambda: read_schema(path))
+        schema = _read("parquet", path, lambda: _named(read_schema(path)))
         return _Table(
             path, schema, lambda: count_rows(path), lambda names: read_batches(path, names)
         )
     reader = _read("Arrow", path, lambda: guarded(lambda: _arrow_reader(path)))
     return _Table(
         path,
-        reader.schema,
+        _read("Arrow", path, lambda: _named(reader.schema)),
         lambda: sum(len(batch) for batch in _arrow_batches(path, [])),
         lambda names: _arrow_batches(path, names),
     )
+
+
+def _named(schema: Any) -> Any:
+    """Return a schema; raises ValueError if one of its names is no Unicode."""
+    schema.names  # noqa: B018  (decoded when they are asked for)
+    return schema
 
 
 def _arrow_reader(path: Path) -> Any:

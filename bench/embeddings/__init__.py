@@ -26,7 +26,7 @@ from bench.datasets import Dataset, RowNumbers, VectorStream, load_dataset
 from bench.datasets._ids import LazyIds, StoredIds, positions, store_ids
 from bench.datasets._stream import array_stream
 from bench.embeddings.encoding import check, digest, encode
-from bench.embeddings.ingest import Ingested, Place, ingest, known, open_place, place_of
+from bench.embeddings.ingest import Ingested, ingest, known, open_place, place_of
 from bench.embeddings.truth import agrees
 from bench.encoders import Encoder, Role, get_encoder
 from bench.errors import DataError, UsageError

@@ -152,7 +152,7 @@ def _programs(found: Summary, shown: Iterable[str]) -> dict[str, str]:
 
 def _studies(folder: Path) -> dict[str, str]:
     paths = [folder / PLAN, *sorted((folder / STUDIES).glob("*.toml"))]
-    return {p.name: p.read_text(encoding="utf-8") for p in paths if p.is_file()}
+    return {p.name: p.read_text(encoding="utf-8", errors="replace") for p in paths if p.is_file()}
 
 
 def provenance(frame: pd.DataFrame) -> dict[str, str]:
