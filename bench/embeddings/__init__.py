@@ -8,7 +8,6 @@ the vectors, keyed by the encoder's identity and the dataset's fingerprint. ``in
 
 from __future__ import annotations
 
-import errno
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from bench.datasets import Dataset, RowNumbers, VectorStream, load_dataset
 from bench.datasets._ids import LazyIds, StoredIds, positions, store_ids
 from bench.datasets._stream import array_stream
 from bench.embeddings.encoding import check, digest, encode
-from bench.embeddings.ingest import Ingested, ingest, known, open_place, place_of
+from bench.embeddings.ingest import Ingested, ingest, known, open_place, place_of, unwritable
 from bench.embeddings.truth import agrees
 from bench.encoders import Encoder, Role, get_encoder
 from bench.errors import DataError, UsageError
@@ -142,7 +141,7 @@ def embed(
                     _write(folder, data, fingerprint, meta)
         found = open_embeddings(folder, max_queries, seed)
     except OSError as error:
-        raise _unwritable(cache, error) from error
+        raise unwritable(cache, error) from error
     return replace(found, dataset=dataset, encoder=encoder or "")
 
 
@@ -200,7 +199,7 @@ def encode_texts(
         with _bar(progress) as bar:
             key = encode(cache, model, model.identity, role, texts, range(len(texts)), bar)
     except OSError as error:
-        raise _unwritable(cache, error) from error
+        raise unwritable(cache, error) from error
     vectors: np.ndarray = np.load(cache / "matrices" / f"{key}.npy", mmap_mode="r")
     return vectors
 
@@ -241,13 +240,6 @@ def open_embeddings(folder: Path, max_queries: int | None = None, seed: int = 0)
         query_texts=tuple(meta["query_texts"][i] for i in asked) if meta["query_texts"] else (),
         truth=None if truth is None else np.asarray(truth[asked]),
     )
-
-
-def _unwritable(cache: Path, error: OSError) -> UsageError:
-    hint = ""
-    if error.errno == errno.ENOSPC:
-        hint = "; free some space and run again: the encoding resumes"
-    return UsageError(f"the cache {cache} cannot be written: {error.strerror or error}{hint}")
 
 
 # ------------------------------------------------------------------------------- making a set

@@ -9,6 +9,7 @@ what a killed process leaves behind is written over by the next.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -250,6 +251,14 @@ def _check_room(partial: Path, needed: int, name: str) -> None:
             f"{name}: its vectors take {needed} bytes and the cache {partial.parent.parent} has "
             f"{free} free; make room, or set MATRYOSHKA_BENCH_CACHE"
         )
+
+
+def unwritable(cache: Path, error: OSError) -> UsageError:
+    """Return the error to raise if a file of the cache cannot be written."""
+    hint = ""
+    if error.errno == errno.ENOSPC:
+        hint = "; free some space and run again: the encoding resumes"
+    return UsageError(f"the cache {cache} cannot be written: {error.strerror or error}{hint}")
 
 
 # ---------------------------------------------------------------------------------- the places

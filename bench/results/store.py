@@ -58,6 +58,8 @@ _DICTIONARIES = ["trial_id", "query_id", "query_group"]
 """Texts of the queries table that repeat in many rows."""
 _OF_QUALITY = [*_DICTIONARIES, "ndcg_at_10", "fidelity_at_10"]
 _OF_RELEVANT = [*_DICTIONARIES, "first_relevant_rank", "relevant_ranks", "relevant_grades"]
+_NAMED = ["trial_id", "status", "dataset", "backend"]
+"""Columns that no trial lacks."""
 _SAME = [*CONFIGURATION, "dataset_fingerprint", "n_queries", "machine"]
 """Rows equal in these measured the same thing; the newest counts."""
 
@@ -266,6 +268,8 @@ def _newest(folder: str | Path) -> pd.DataFrame:
             f"{folder} holds no measured trial yet; "
             f"`python -m bench run STUDY.toml --out {folder}` measures"
         )
+    if missing := [column for column in _NAMED if frame[column].isna().any()]:
+        raise DamagedFile(f"{folder} is damaged: it holds trials without '{missing[0]}'")
     for column in (c.name for c in _COLUMNS["trials"] if c.type == "floats"):
         # Unlike an array, a tuple is one value to pandas: it is hashed, compared and never missing.
         frame[column] = [None if x is None else tuple(x.tolist()) for x in frame[column]]

@@ -158,15 +158,15 @@ def _made(read: Callable[[Path], Any]) -> Callable[[Path, random.Random], None]:
 
 
 CACHE = {
-    "set": Target(_set, _read_set, only="sets/*/*", same=True),
-    "record": Target(_set, _read_set, only="ingested/*.json", same=True),
-    "matrix": Target(_set, _read_set, only="matrices/*.npy", same=True),
+    "set": Target(_set, _read_set, only="sets/*/*", same=True, share=0.5),
+    "record": Target(_set, _read_set, only="ingested/*.json", same=True, share=0.3),
+    "matrix": Target(_set, _read_set, only="matrices/*.npy", same=True, share=0.3),
     "part": Target(
-        partial(_set, part=True), partial(_read_set, part=True), only="*.*", same=True, share=0.5
+        partial(_set, part=True), partial(_read_set, part=True), only="*.*", same=True, share=0.1
     ),
     "exact": Target(_exact, _read_exact, same=True),
     "reducer": Target(_reducer, _read_reducer, same=True),
     "unit": Target(_unit, _read_unit, same=True),
-    "subsets": Target(_made(_read_subsets), _read_subsets, same=True),
+    "subsets": Target(_made(_read_subsets), _read_subsets, same=True, share=0.1),
     "parsed": Target(_made(_read_parsed), _read_parsed, same=True),
 }

@@ -241,13 +241,13 @@ def _read_studies(folder: Path) -> None:
 
 
 KEPT = {
-    "results": Target(_results, _read_results, share=0.3, same=True),
-    "rankings": Target(_results, _read_results, only="rankings/*.parquet", share=0.2, same=True),
+    "results": Target(_results, _read_results, share=0.2, same=True),
+    "rankings": Target(_results, _read_results, only="rankings/*.parquet", share=0.1, same=True),
     "texts": Target(_texts, _read_texts, same=True),
     "history": Target(_history, _read_history, same=True),
-    "compare": Target(_two, _read_two, share=0.1, same=True),
-    "pairs": Target(_pairs, _read_pairs, only="*.json*", share=0.1),
-    "values": Target(_values, _read_values, only="rows.json", share=0.1),
+    "compare": Target(_two, _read_two, share=0.05, same=True),
+    "pairs": Target(_pairs, _read_pairs, only="*.json*", share=0.03),
+    "values": Target(_values, _read_values, only="rows.json", share=0.1, named=(" ",)),
     "advice": Target(_advice, _read_advice),
     "plan": Target(_plan, _read_plan),
     "studies": Target(_studies, _read_studies),

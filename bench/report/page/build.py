@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from bench.results.rows import exhaustive_rows, quality_of, timed
 from bench.results.schema import NOT_TIMED
 from bench.results.store import load_relevant
 from bench.results.texts import load_texts
+from bench.study.plan import parameters
 from bench.study.reader import STUDIES
 
 MOST_PROGRAMS = 300
@@ -159,7 +159,7 @@ def provenance(frame: pd.DataFrame) -> dict[str, str]:
     """Return where the numbers come from, in words."""
     versions: dict[str, str] = {}
     for text in frame["library_versions"].dropna().unique():
-        versions |= json.loads(text)
+        versions |= parameters(text)
     started = frame["started_at"].dropna()
     prints = frame.groupby("dataset", sort=False)["dataset_fingerprint"].first()
     return {
