@@ -57,6 +57,8 @@ def _public(address: str) -> str:
 
     Damage may move a part of it into the name of a host or a user, which every client shows.
     """
+    if re.fullmatch(r"[\w./-]*(:\d*)?", address):  # a host or a file and nothing else
+        return address.lower()
     public = ""
     with contextlib.suppress(ValueError):
         parts = urlsplit(address)
