@@ -88,14 +88,31 @@ def _read(path: Path, columns: list[str] | None, dictionaries: Sequence[str]) ->
     ) as file:
         claimed = _claimed(file.metadata, path)
         for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
+            batch.validate(full=True)
+            batch = _decoded(batch, dictionaries)
             rows += len(batch)
             held += batch.nbytes
             if held > most:
                 raise ValueError(f"its values take more than {most} bytes, too much for its size")
-            batch.validate(full=True)
             yield batch
         if rows != claimed:
             raise ValueError(f"it holds {rows} of its {claimed} rows")
+
+
+def _decoded(batch: Any, kept: Sequence[str]) -> Any:
+    """Return a batch whose values stand in each row, but for the dictionaries that are `kept`.
+
+    A file can ask for dictionaries by itself, and hide in them how large its values are.
+    """
+    columns = [
+        column.dictionary_decode()
+        if pa.types.is_dictionary(column.type) and name not in kept
+        else column
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names).replace_schema_metadata(
+        batch.schema.metadata
+    )
 
 
 def most_bytes(path: Path) -> int:
