@@ -104,6 +104,9 @@ def _decoded(batch: Any, kept: Sequence[str]) -> Any:
 
     A file can ask for dictionaries by itself, and hide in them how large its values are.
     """
+    for field in batch.schema:
+        if "dictionary<" in str(field.type) and not pa.types.is_dictionary(field.type):
+            raise ValueError(f"its column '{field.name}' holds dictionaries within lists")
     columns = [
         column.dictionary_decode()
         if pa.types.is_dictionary(column.type) and name not in kept

@@ -22,7 +22,7 @@ import pytest
 from bench.arrays import is_archive, mapped_matrix, read_array
 from bench.embeddings import embed
 from bench.reducers.adaptor import Adaptor, save_adaptor
-from bench.results.store import load
+from bench.results.store import load, load_rankings
 from bench.results.texts import load_texts
 
 HUGE = 10**15
@@ -66,6 +66,15 @@ def texts(folder):
     table = pa.table(dict.fromkeys(("dataset", "query_id", "text"), same))
     pq.write_table(table, folder / "texts.parquet", write_statistics=False)
     assert (folder / "texts.parquet").stat().st_size < 2**17
+
+
+def lists(folder):
+    """Do as `texts` with the lists of a ranking."""
+    same = pa.DictionaryArray.from_arrays(np.zeros(2_000_000, np.int32), ["x" * 4000])
+    ends = np.arange(0, len(same) + 1, 10, dtype=np.int32)
+    table = pa.table({"query_id": ["q"] * 200_000, "doc_ids": pa.ListArray.from_arrays(ends, same)})
+    (folder / "rankings").mkdir()
+    pq.write_table(table, folder / "rankings" / "a.parquet", write_statistics=False)
 
 
 def rows(folder):
@@ -142,6 +151,7 @@ CASES = {
     "arrow-lz4": (arrow("lz4"), lambda f: vectors(f, "x.arrow")),
     "arrow-zstd": (arrow("zstd"), lambda f: vectors(f, "x.arrow")),
     "parquet-texts": (texts, lambda f: load_texts(f, "d")),
+    "parquet-lists": (lists, lambda f: load_rankings(f, "a")),
     "parquet-rows": (rows, load),
     "npz-stored": (archive(zipfile.ZIP_STORED, 2**20), unpacked),
     "npz-deflated": (archive(zipfile.ZIP_DEFLATED, 2**25), unpacked),
