@@ -27,10 +27,7 @@ def read_schema(path: Path) -> pa.Schema:
 
 def count_rows(path: Path) -> int:
     """Return the number of rows that a file claims; raises ValueError likewise."""
-    rows = int(guarded(lambda: pq.read_metadata(path)).num_rows)
-    if not 0 <= rows <= max(_ALWAYS_FINE, _MOST_INFLATED * path.stat().st_size):
-        raise ValueError(f"it claims {rows} rows, which a file of its size cannot hold")
-    return rows
+    return _claimed(guarded(lambda: pq.read_metadata(path)), path)
 
 
 def read_table(
@@ -81,8 +78,7 @@ def guarded(read: Callable[[], T]) -> T:
 
 
 def _read(path: Path, columns: list[str] | None, dictionaries: Sequence[str]) -> Iterator[Any]:
-    most = max(_ALWAYS_FINE, _MOST_INFLATED * path.stat().st_size)
-    rows, held = 0, 0
+    most, rows, held = most_bytes(path), 0, 0
     # The footer's statistics of a column are not read: the library aborts if they are damaged.
     with pq.ParquetFile(
         path,
@@ -90,12 +86,45 @@ def _read(path: Path, columns: list[str] | None, dictionaries: Sequence[str]) ->
         buffer_size=_BUFFER,
         read_dictionary=list(dictionaries),
     ) as file:
+        claimed = _claimed(file.metadata, path)
         for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
+            batch.validate(full=True)
+            batch = _decoded(batch, dictionaries)
             rows += len(batch)
             held += batch.nbytes
             if held > most:
                 raise ValueError(f"its values take more than {most} bytes, too much for its size")
-            batch.validate(full=True)
             yield batch
-        if rows != file.metadata.num_rows:
-            raise ValueError(f"it holds {rows} of its {file.metadata.num_rows} rows")
+        if rows != claimed:
+            raise ValueError(f"it holds {rows} of its {claimed} rows")
+
+
+def _decoded(batch: Any, kept: Sequence[str]) -> Any:
+    """Return a batch whose values stand in each row, but for the dictionaries that are `kept`.
+
+    A file can ask for dictionaries by itself, and hide in them how large its values are.
+    """
+    for field in batch.schema:
+        if "dictionary<" in str(field.type) and not pa.types.is_dictionary(field.type):
+            raise ValueError(f"its column '{field.name}' holds dictionaries within lists")
+    columns = [
+        column.dictionary_decode()
+        if pa.types.is_dictionary(column.type) and name not in kept
+        else column
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names).replace_schema_metadata(
+        batch.schema.metadata
+    )
+
+
+def most_bytes(path: Path) -> int:
+    """Return how many bytes, and so how many rows, a sound table in a file of this size holds."""
+    return max(_ALWAYS_FINE, _MOST_INFLATED * path.stat().st_size)
+
+
+def _claimed(metadata: Any, path: Path) -> int:
+    rows = int(metadata.num_rows)
+    if not 0 <= rows <= most_bytes(path):
+        raise ValueError(f"it claims {rows} rows, which a file of its size cannot hold")
+    return rows

@@ -15,6 +15,7 @@ from bench.advising.candidates import reducer_choice
 from bench.advising.evidence import ALL, Evidence
 from bench.errors import UsageError
 from bench.study.plan import EXACT
+from bench.study.schema import Configuration
 
 PLAN = "plan.toml"
 """Its file in the results folder."""
@@ -32,16 +33,19 @@ def earlier_tables(folder: Path, keep: float) -> list[dict[str, Any]]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         held = tomllib.loads((folder / PLAN).read_text(encoding="utf-8"))
+        kept, tables = float(held["keep"]), list(held.get("configurations", []))
+        for table in tables:
+            Configuration.model_validate(table)
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{folder} cannot be used: {error}") from error
-    if held.get("keep") != keep:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UsageError(f"{folder} cannot be used: its {PLAN} is damaged: {error}") from error
+    if kept != keep:
         raise UsageError(
-            f"{folder} holds a search for {held.get('keep', 0):.1%} of the quality: choose another "
+            f"{folder} holds a search for {kept:.1%} of the quality: choose another "
             f"--out for {keep:.1%}"
         )
-    return list(held.get("configurations", []))
+    return tables
 
 
 def write_plan(folder: Path, study: Mapping[str, Any]) -> None:

@@ -7,7 +7,6 @@ that several configurations of a backend share at a commit become one.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from bench.errors import NothingToShow, UsageError, near_miss
 from bench.results.derived import ALL_COLUMNS
 from bench.results.history import FIGURES
 from bench.results.schema import CONFIGURATION
+from bench.study.plan import parameters
 
 STEP, DRIFT = "step", "drift"
 LEAST = 0.05
@@ -296,7 +296,7 @@ def _versions(
     for each in series:
         for commit, text in zip(each.commits.tolist(), each.versions, strict=True):
             if commit in seen:
-                seen[commit].update(json.loads(text or "{}"))
+                seen[commit].update(parameters(text))
     one, other = seen[before], seen[at]
     names = sorted({*one, *other})
     pairs = {name: (one.get(name, ""), other.get(name, "")) for name in names}

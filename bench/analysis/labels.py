@@ -36,7 +36,7 @@ def label(row: pd.Series | Mapping[Any, Any], varying: Collection[str] = ()) -> 
         parts[0] += f" {variant(row['reducer'], row['reducer_params'])}"
         parts += [f"{_SEED}={chosen[_SEED]}"] if _SEED in chosen else []
     if row["precision"] != UNCOMPRESSED:
-        parts.append(row["precision"])
+        parts.append(str(row["precision"]))
     given = parameters(row["build_params"]) | parameters(row["search_params"])
     parts += [f"{name}={value}" for name, value in given.items() if name in shown]
     if stages := parameters(row["stages"]):
@@ -54,7 +54,7 @@ def label_parameters(backend: str) -> tuple[str, ...]:
 def stage_label(stages: dict[str, Any]) -> str:
     """Return the later stages in a few words: ``rescore 100 at 128 d from disk``."""
     words = ["own"] if stages.get("native") else []
-    words += ["funnel" if stages.get("funnel") else "rescore", str(stages["shortlist"])]
+    words += ["funnel" if stages.get("funnel") else "rescore", str(stages.get("shortlist", "?"))]
     words += ["at", str(stages["dimension"]), "d"] if "dimension" in stages else []
     return " ".join(words + (["from disk"] if stages.get("vectors") == "disk" else []))
 
@@ -90,11 +90,11 @@ def variant(reducer: str, reducer_params: object) -> str:
     known = reducers().get(reducer)
     path = known.argument if known else ""
     words = [
-        name if value is True else Path(value).name if name == path else f"{name}={value}"
+        name if value is True else Path(str(value)).name if name == path else f"{name}={value}"
         for name, value in chosen.items()
         if name != _SEED and value not in (False, "")
     ]
-    return " ".join([reducer, *words])
+    return " ".join([str(reducer), *words])
 
 
 def variants(frame: pd.DataFrame) -> pd.Series:

@@ -70,7 +70,7 @@ def load_prices(path: str | Path | None = None) -> Prices:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise UsageError(f"{source}: {where}: {first['msg'].lower()}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{source} is not TOML: {error}") from error
 
 

@@ -22,6 +22,7 @@ from bench.cli import (
     showing,
 )
 from bench.errors import UsageError
+from bench.libraries import without_secrets
 
 
 def main() -> None:
@@ -50,7 +51,7 @@ def main() -> None:
 
 
 def _fail(message: str, code: int = 2) -> None:
-    print(f"matryoshka-bench: {' '.join(message.split())}", file=sys.stderr)
+    print(f"matryoshka-bench: {without_secrets(' '.join(message.split()))}", file=sys.stderr)
     sys.exit(code)
 
 

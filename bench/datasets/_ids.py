@@ -65,7 +65,10 @@ class StoredIds(LazyIds):
         """Map a file of `store_ids`; raises OSError or ValueError if it is cut short."""
         with pa.memory_map(str(path)) as source:
             reader = pa.ipc.open_file(source)
-            self._parts = [reader.get_batch(i).column(0) for i in range(reader.num_record_batches)]
+            batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
+            for batch in batches:
+                batch.validate(full=True)  # else an offset of a damaged file is followed anywhere
+            self._parts = [batch.column(0) for batch in batches]
         super().__init__(sum(map(len, self._parts)))
 
     def __iter__(self) -> Iterator[str]:

@@ -26,7 +26,7 @@ from rich.progress import track
 from bench.datasets import Dataset
 from bench.datasets._files import Fingerprint
 from bench.errors import MissingSplit, UsageError
-from bench.files import cache_folder, whole
+from bench.files import cache_folder, read_checked, write_checked
 
 SPLITS = ("test", "train", "all")
 TEST_SHARE = 0.27
@@ -123,13 +123,12 @@ def cached(name: str, layout: str, packages: Sequence[str], make: Callable[[], A
     key = json.dumps([layout, versions(packages)]).encode()
     path = cache_folder() / f"{name}-{hashlib.blake2b(key, digest_size=8).hexdigest()}.json"
     with contextlib.suppress(OSError, ValueError):
-        return json.loads(path.read_text(encoding="utf-8"))
-    made = json.dumps(make())
+        return read_checked(path)
+    made = make()
     with contextlib.suppress(OSError):  # without a cache, the next run parses again
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(path) as partial:
-            partial.write_text(made, encoding="utf-8")
-    return json.loads(made)
+        write_checked(path, made)
+    return json.loads(json.dumps(made))
 
 
 def parsed(packages: Sequence[str]) -> Iterator[tuple[str, str, ast.Module]]:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from bench.datasets._files import few, first_line, quoted
 from bench.datasets._stream import VectorStream, block_rows, chained
 from bench.errors import DataError
-from bench.parquet import count_rows, guarded, read_batches, read_schema
+from bench.parquet import count_rows, guarded, most_bytes, read_batches, read_schema
 
 _IDS = ("_id", "id")
 
@@ -49,17 +49,23 @@ def table_stream(
 
 def _open(path: Path) -> _Table:
     if path.suffix.lower() == ".parquet":
-        schema = _read("parquet", path, lambda: read_schema(path))
+        schema = _read("parquet", path, lambda: _named(read_schema(path)))
         return _Table(
             path, schema, lambda: count_rows(path), lambda names: read_batches(path, names)
         )
     reader = _read("Arrow", path, lambda: guarded(lambda: _arrow_reader(path)))
     return _Table(
         path,
-        reader.schema,
+        _read("Arrow", path, lambda: _named(reader.schema)),
         lambda: sum(len(batch) for batch in _arrow_batches(path, [])),
         lambda names: _arrow_batches(path, names),
     )
+
+
+def _named(schema: Any) -> Any:
+    """Return a schema; raises ValueError if one of its names is no Unicode."""
+    schema.names  # noqa: B018  (decoded when they are asked for)
+    return schema
 
 
 def _arrow_reader(path: Path) -> Any:
@@ -74,7 +80,7 @@ def _arrow_reader(path: Path) -> Any:
 
 def _arrow_batches(path: Path, names: list[str]) -> Iterator[Any]:
     """Yield the batches with columns `names`, checked: their lists lie within their values."""
-    reader = guarded(lambda: _arrow_reader(path))
+    reader, most, held = guarded(lambda: _arrow_reader(path)), most_bytes(path), 0
     if isinstance(reader, pa.ipc.RecordBatchFileReader):
         each = (reader.get_batch(i) for i in range(reader.num_record_batches))
     else:
@@ -88,6 +94,9 @@ def _arrow_batches(path: Path, names: list[str]) -> Iterator[Any]:
         return batch
 
     while (batch := guarded(following)) is not None:
+        held += batch.nbytes
+        if held > most:
+            raise ValueError(f"its values take more than {most} bytes, too much for its size")
         yield batch
 
 

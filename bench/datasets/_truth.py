@@ -47,6 +47,8 @@ def fitting(truth: np.ndarray, source: str, n: int, queries: int) -> tuple[np.nd
     reason = ""
     if len(truth) != queries:
         reason = f"it has {len(truth)} queries instead of {queries}"
+    elif not truth.size:
+        reason = "it is empty"
     elif truth.min() < 0 or truth.max() >= n:
         reason = f"it names documents outside the {n} of the corpus"
     elif (np.diff(np.sort(truth, axis=1), axis=1) == 0).any():

@@ -8,9 +8,7 @@ the vectors, keyed by the encoder's identity and the dataset's fingerprint. ``in
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -27,11 +25,11 @@ from bench.datasets import Dataset, RowNumbers, VectorStream, load_dataset
 from bench.datasets._ids import LazyIds, StoredIds, positions, store_ids
 from bench.datasets._stream import array_stream
 from bench.embeddings.encoding import Batches, check, digest, encode
-from bench.embeddings.ingest import Ingested, Place, ingest, known, open_place, place_of
+from bench.embeddings.ingest import Ingested, ingest, known, open_place, place_of, unwritable
 from bench.embeddings.truth import agrees
 from bench.encoders import Encoder, Role, get_encoder
 from bench.errors import DataError, UsageError
-from bench.files import cache_folder, whole
+from bench.files import cache_folder, content_digest, read_checked, whole, write_checked
 
 _SAMPLE_TEXTS = 50
 """Query texts kept with the vectors, to time the encoding of single queries later."""
@@ -138,7 +136,7 @@ def embed(
             fingerprint = _fingerprint(data, ready)
             folder = _folder(cache, data, identity, fingerprint)
             with filelock.FileLock(cache / f"{folder.name}.lock"):
-                if not _is_whole(folder, ready):
+                if not is_whole(folder, ready):
                     if ready is None:
                         work = partial(encode_with, encoder) if encode_with and encoder else None
                         meta = _encoded(data, cache, model, identity, bar, work)
@@ -147,7 +145,7 @@ def embed(
                     _write(folder, data, fingerprint, meta)
         found = open_embeddings(folder, max_queries, seed)
     except OSError as error:
-        raise _unwritable(cache, error) from error
+        raise unwritable(cache, error) from error
     return replace(found, dataset=dataset, encoder=encoder or "")
 
 
@@ -165,7 +163,7 @@ def outline(
     ready = None if data.corpus_vectors is None else known(_corpus(data), cache)
     if model is not None or ready is not None:
         folder = _folder(cache, data, identity, _fingerprint(data, ready))
-        if _is_whole(folder, ready):
+        if is_whole(folder, ready):
             found = open_embeddings(folder, max_queries, seed)
             return replace(found, dataset=dataset, encoder=encoder or "")
     shape = (len(data.doc_ids), model.dimension) if model else _corpus(data).shape
@@ -205,7 +203,7 @@ def encode_texts(
         with _bar(progress) as bar:
             key = encode(cache, model, model.identity, role, texts, range(len(texts)), bar)
     except OSError as error:
-        raise _unwritable(cache, error) from error
+        raise unwritable(cache, error) from error
     vectors: np.ndarray = np.load(cache / "matrices" / f"{key}.npy", mmap_mode="r")
     return vectors
 
@@ -213,9 +211,10 @@ def encode_texts(
 def open_embeddings(folder: Path, max_queries: int | None = None, seed: int = 0) -> Embeddings:
     """Open a folder made by `embed`; the same `max_queries` and `seed` give the same sample.
 
-    Raises DataError if the corpus is mapped from a file of the user that has changed since.
+    Raises DataError if the corpus is mapped from a file of the user that has changed since, OSError
+    or ValueError for a folder that is damaged.
     """
-    meta = json.loads((folder / META).read_text(encoding="utf-8"))
+    meta = read_checked(folder / META)
     cache = folder.parent.parent
     corpus, queries = (open_place(cache, meta[role]) for role in ("corpus", "queries"))
     truth = np.load(folder / _TRUTH, mmap_mode="r") if meta["truth"] else None
@@ -245,13 +244,6 @@ def open_embeddings(folder: Path, max_queries: int | None = None, seed: int = 0)
         query_texts=tuple(meta["query_texts"][i] for i in asked) if meta["query_texts"] else (),
         truth=None if truth is None else np.asarray(truth[asked]),
     )
-
-
-def _unwritable(cache: Path, error: OSError) -> UsageError:
-    hint = ""
-    if error.errno == errno.ENOSPC:
-        hint = "; free some space and run again: the encoding resumes"
-    return UsageError(f"the cache {cache} cannot be written: {error.strerror or error}{hint}")
 
 
 # ------------------------------------------------------------------------------- making a set
@@ -372,8 +364,7 @@ def _write(folder: Path, data: Dataset, fingerprint: str, meta: dict[str, Any]) 
         "sample_texts": list(islice(data.queries or (), _SAMPLE_TEXTS)),
         "query_texts": [text[:_LETTERS] for text in data.queries or ()],
     }
-    with whole(folder / META) as partial:
-        partial.write_text(json.dumps(meta), encoding="utf-8")
+    write_meta(folder, meta)
 
 
 def _by_position(data: Dataset) -> dict[str, dict[str, int]] | None:
@@ -388,12 +379,25 @@ def _by_position(data: Dataset) -> dict[str, dict[str, int]] | None:
     }
 
 
-def _is_whole(folder: Path, ready: Ingested | None) -> bool:
-    """Return whether a set and its matrices can be read; a truncated cache is made again."""
+def write_meta(folder: Path, meta: dict[str, Any]) -> None:
+    """Write the description of a set whose other files are there; it names their content."""
+    files = [folder / name for name in (IDS, _TRUTH) if (folder / name).exists()]
+    digests = {path.name: content_digest(path) for path in files}
+    write_checked(folder / META, {**meta, "files": digests})
+
+
+def is_whole(folder: Path, ready: Ingested | None = None) -> bool:
+    """Return whether a set is what was written and fits its matrices; else it is made again.
+
+    The vectors themselves are not read.
+    """
     try:
-        found = open_embeddings(folder)
-        place: Place = json.loads((folder / META).read_text(encoding="utf-8"))["corpus"]
-        return len(found.doc_ids) == len(found.corpus) and (ready is None or ready.place == place)
+        meta = read_checked(folder / META)
+        if any(content_digest(folder / name) != was for name, was in meta["files"].items()):
+            return False
+        found, place = open_embeddings(folder), meta["corpus"]
+        fits = len(found.doc_ids) == len(found.corpus) and found.full_dim == found.queries.shape[1]
+        return fits and (ready is None or ready.place == place)
     except (OSError, ValueError, KeyError, EOFError):
         return False
 

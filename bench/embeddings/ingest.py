@@ -9,6 +9,7 @@ what a killed process leaves behind is written over by the next.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -23,9 +24,10 @@ import filelock
 import numpy as np
 from rich.progress import Progress
 
+from bench.arrays import mapped_matrix
 from bench.datasets import VectorStream
 from bench.errors import DataError, UsageError
-from bench.files import whole
+from bench.files import read_checked, write_checked
 
 _LAYOUT = "1"
 _UNIT = 1e-6
@@ -139,8 +141,7 @@ def ingest(
         found = _read(stream, cache, key, name, ids, what, bar)
         if _identity(stream) != identity:
             raise DataError(f"{name}: {stream.files[0]} has changed while it was read; run again")
-        with whole(record) as partial:
-            partial.write_text(json.dumps(asdict(found)), encoding="utf-8")
+        write_checked(record, asdict(found))
     return found
 
 
@@ -166,7 +167,7 @@ def _identity(stream: VectorStream) -> list[Any]:
 def _recorded(record: Path, cache: Path) -> Ingested | None:
     """Return what an earlier pass found, if the vectors are still there."""
     try:
-        kept = json.loads(record.read_text(encoding="utf-8"))
+        kept = read_checked(record)
         found = Ingested(**kept | {"shape": tuple(kept["shape"])})
         open_place(cache, found.place)
     except (OSError, ValueError, KeyError, TypeError, EOFError):
@@ -252,6 +253,14 @@ def _check_room(partial: Path, needed: int, name: str) -> None:
         )
 
 
+def unwritable(cache: Path, error: OSError) -> UsageError:
+    """Return the error to raise if a file of the cache cannot be written."""
+    hint = ""
+    if error.errno == errno.ENOSPC:
+        hint = "; free some space and run again: the encoding resumes"
+    return UsageError(f"the cache {cache} cannot be written: {error.strerror or error}{hint}")
+
+
 # ---------------------------------------------------------------------------------- the places
 
 
@@ -275,8 +284,7 @@ def open_place(cache: Path, place: Place) -> np.memmap:
     has changed since it was read.
     """
     if isinstance(place, str):
-        matrix: np.memmap = np.load(cache / "matrices" / f"{place}.npy", mmap_mode="r")
-        return matrix
+        return mapped_matrix(cache / "matrices" / f"{place}.npy")
     path = Path(place["path"])
     try:
         stat = path.stat()

@@ -6,16 +6,17 @@ Parts show how an index grows, and keep the relevant documents. Orders show how 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import filelock
 import numpy as np
 
 from bench.datasets._ids import store_ids
-from bench.embeddings import IDS, META, Embeddings, open_embeddings
+from bench.embeddings import IDS, Embeddings, is_whole, open_embeddings, write_meta
 from bench.embeddings.encoding import digest
+from bench.embeddings.ingest import unwritable
 from bench.errors import StudyError
 from bench.files import whole
 from bench.registry import PART
@@ -63,23 +64,31 @@ def reordered(found: Embeddings, seed: int) -> Embeddings:
 def _stored(found: Embeddings, kept: np.ndarray, key: str, note: str) -> Embeddings:
     """Return the embeddings of the documents at positions `kept`, in that order, kept on disk."""
     sets = found.folder.parent
-    matrices = sets.parent / "matrices"
     with filelock.FileLock(sets.parent / f"{key}.lock"):
-        if not (sets / key / META).exists():
-            (sets / key).mkdir(parents=True, exist_ok=True)
-            shape = len(kept), found.full_dim
-            with whole(matrices / f"{key}.npy") as partial:
-                rows = np.lib.format.open_memmap(partial, "w+", np.float32, shape)
-                for start in range(0, len(kept), _ROWS):
-                    rows[start : start + _ROWS] = found.corpus[kept[start : start + _ROWS]]
-                rows.flush()
-            with whole(matrices / f"{key}q.npy") as partial:
-                np.save(partial, found.queries)
-            with whole(sets / key / IDS) as partial:
-                store_ids(partial, found.doc_ids.at(kept).to_pylist())
-            with whole(sets / key / META) as partial:
-                partial.write_text(json.dumps(_meta(found, kept, key, note)), encoding="utf-8")
+        if not is_whole(sets / key):
+            try:
+                _write(sets / key, found, kept, note)
+            except OSError as error:
+                raise unwritable(sets.parent, error) from error
     return replace(open_embeddings(sets / key), dataset=found.dataset, encoder=found.encoder)
+
+
+def _write(folder: Path, found: Embeddings, kept: np.ndarray, note: str) -> None:
+    key, matrices = folder.name, folder.parent.parent / "matrices"
+    folder.mkdir(parents=True, exist_ok=True)
+    shape = len(kept), found.full_dim
+    with whole(matrices / f"{key}.npy") as partial, partial.open("wb") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "<f4", "fortran_order": False, "shape": shape}
+        )
+        # Not through a map: on a full disk that ends the process.
+        for start in range(0, len(kept), _ROWS):
+            file.write(np.ascontiguousarray(found.corpus[kept[start : start + _ROWS]]).data)
+    with whole(matrices / f"{key}q.npy") as partial:
+        np.save(partial, found.queries)
+    with whole(folder / IDS) as partial:
+        store_ids(partial, found.doc_ids.at(kept).to_pylist())
+    write_meta(folder, _meta(found, kept, key, note))
 
 
 def _kept(found: Embeddings, size: int) -> np.ndarray:

@@ -289,6 +289,7 @@ class Pass:
         keys = np.concatenate([keys[:, places] for keys, _, places in parts], axis=1)
         empty = [places >= counts[:, None] for _, counts, places in parts]
         keys[np.concatenate(empty, axis=1)] = 0
+        keys = np.pad(keys, ((0, 0), (0, max(0, self.k - keys.shape[1]))))
         keys = np.sort(keys, axis=1)[:, : -self.keep - 1 : -1]
         bits = (keys >> np.uint64(32)).astype(np.uint32)
         bits = np.where(bits & 0x80000000, bits & 0x7FFFFFFF, ~bits)

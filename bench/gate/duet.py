@@ -86,13 +86,15 @@ def measured_pairs(out: Path) -> tuple[tuple[str, str], list[int]]:
     """
     try:
         about = json.loads((out / ABOUT).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        labels = str(about[BASE]["label"]), str(about[HEAD]["label"])
+        expected = 2 * int(about["slices"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise UsageError(f"{out} holds no comparison of two sides") from error
     counts: dict[int, int] = {}
     for line in lines(out):
         counts[line["pair"]] = counts.get(line["pair"], 0) + 1
-    whole = sorted(pair for pair, count in counts.items() if count == 2 * about["slices"])
-    return (about[BASE]["label"], about[HEAD]["label"]), whole
+    whole = sorted(pair for pair, count in counts.items() if count == expected)
+    return labels, whole
 
 
 def _measure(
@@ -152,7 +154,7 @@ def _same_sides(out: Path, study: Study, quick: bool, base: Side, head: Side, an
         **{side.name: {"label": side.label, "identity": side.identity} for side in (base, head)},
     }
     path = out / ABOUT
-    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != about:
+    if path.exists() and _json(path.read_bytes()) != about:
         if anew:
             for name in (BASE, HEAD):
                 shutil.rmtree(out / name, ignore_errors=True)
@@ -166,12 +168,32 @@ def _same_sides(out: Path, study: Study, quick: bool, base: Side, head: Side, an
 
 
 def lines(out: Path) -> Iterator[dict[str, Any]]:
-    """Yield what was noted of each slice that a side measured: pair, slice, side, seconds."""
-    path = out / _DONE
-    if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            with contextlib.suppress(json.JSONDecodeError):
-                yield json.loads(line)
+    """Yield what was noted of each slice that a side measured: pair, slice, side, seconds.
+
+    A line that a kill cut short, or that is damaged, is left out: its slice is measured again.
+    """
+    kinds = {"pair": int, "slice": int, "side": str, "seconds": float}
+    for line in noted(out / _DONE):
+        imported = line.get("imported")
+        fits = all(type(line.get(name)) is kind for name, kind in kinds.items())
+        if fits and (imported is None or isinstance(imported, float)):
+            yield line
+
+
+def noted(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects among the lines of a file, which need not exist."""
+    if path.is_file():
+        for line in path.read_bytes().splitlines():
+            if isinstance(found := _json(line), dict):
+                yield found
+
+
+def _json(text: bytes) -> Any:
+    """Return what JSON holds, or None for text that is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _append(out: Path, **what: Any) -> None:

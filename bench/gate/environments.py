@@ -57,9 +57,14 @@ def requirements(source: Path, here: Path) -> list[str]:
     theirs, ours = ([_text(folder / name) for name in files] for folder in (source, here))
     if theirs == ours or not theirs[0]:
         return []
-    project = tomllib.loads(theirs[0]).get("project", {})
     pinned = ["--constraint", str(source / files[1])] if theirs[1] else []
-    return [*pinned, *project.get("dependencies", [])]
+    try:
+        asked = [*tomllib.loads(theirs[0]).get("project", {}).get("dependencies", [])]
+        if options := [each for each in asked if each.lstrip().startswith("-")]:
+            raise ValueError(f"'{options[0]}' is no requirement")
+        return [*pinned, *asked]
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise UsageError(f"{source / files[0]} cannot be read: {error}") from error
 
 
 def _see_this_one(folder: Path) -> None:
@@ -86,4 +91,4 @@ def _pip(python: Path, arguments: Sequence[str], what: str) -> None:
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.gate.duet import lines
+from bench.gate.duet import noted as read_lines
 from bench.gate.sides import BASE, HEAD
 
 _TASKS = "tasks.jsonl"
@@ -33,12 +33,18 @@ def suite_figures(out: Path, pairs: Sequence[int]) -> list[tuple[dict[str, Any],
 
 
 def _figures(folder: Path, noted: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    tasks = [json.loads(line) for line in (folder / _TASKS).read_text().splitlines()]
-    exact = [task["seconds"] for task in tasks if task["task"] == "exact"]
+    tasks = list(read_lines(folder / _TASKS))
+    exact = [_number(task, "seconds") for task in tasks if task.get("task") == "exact"]
     return {
         "import_seconds": next((n["imported"] for n in noted if n.get("imported")), None),
         # The first pass alone: only the first pair makes those of other reducers.
         "exact_pass_seconds": exact[0] if exact else None,
         "study_seconds": sum(line["seconds"] for line in noted),
-        "worker_bytes": max(task.get("worker_bytes", 0) for task in tasks),
+        "worker_bytes": max((_number(task, "worker_bytes") for task in tasks), default=0.0),
     }
+
+
+def _number(task: dict[str, Any], name: str) -> float:
+    """Return a figure that was noted; 0 if it is missing or damaged."""
+    value = task.get(name)
+    return value if isinstance(value, int | float) else 0.0

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import zipfile
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench.arrays import is_archive, mapped_matrix, read_array, read_arrays
 from bench.embeddings import Embeddings, open_embeddings
+from bench.errors import DamagedFile
 from bench.exact.scan import Exact
 from bench.files import whole
 from bench.measuring import mapped
@@ -48,13 +49,9 @@ def fitted_reducer(key: ExactKey, embeddings: Embeddings) -> Reducer:
 def restored_reducer(key: ExactKey) -> tuple[Reducer, bool]:
     """Return the reducer as an earlier worker fitted it, and whether one did."""
     reducer = get_reducer(key.reducer)(key.data.encoder, **parameters(key.reducer_params))
-    damaged = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
     if reducer.fitted is not None:
-        with (
-            contextlib.suppress(*damaged),
-            np.load(reducer_file(key), allow_pickle=False) as state,
-        ):
-            reducer.restore(state)
+        with contextlib.suppress(ValueError, KeyError):
+            reducer.restore(read_arrays(reducer_file(key)))
             return reducer, True
     return reducer, False
 
@@ -106,19 +103,21 @@ def unit_vectors(embeddings: Embeddings) -> np.ndarray:
 def _kept(path: Path, reducer: Reducer, embeddings: Embeddings) -> np.memmap:
     """Return a map of the corpus mapped to all D dimensions, unit length; the first call makes it.
 
-    (n, D) float32.
+    (n, D) float32. A file that is cut short is made again.
     """
-    if not path.exists():
-        path.parent.mkdir(exist_ok=True)
-        shape = embeddings.corpus.shape
-        with whole(path) as partial, partial.open("wb") as file:
-            np.lib.format.write_array_header_1_0(
-                file, {"descr": "<f4", "fortran_order": False, "shape": shape}
-            )
-            for block in _reduced_blocks(reducer, embeddings.corpus, shape[1]):
-                file.write(block.data)
-    vectors: np.memmap = np.load(path, mmap_mode="r")
-    return vectors
+    shape = embeddings.corpus.shape
+    with contextlib.suppress(OSError, ValueError):
+        kept = mapped_matrix(path)
+        if kept.shape == shape:
+            return kept
+    path.parent.mkdir(exist_ok=True)
+    with whole(path) as partial, partial.open("wb") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "<f4", "fortran_order": False, "shape": shape}
+        )
+        for block in _reduced_blocks(reducer, embeddings.corpus, shape[1]):
+            file.write(block.data)
+    return mapped_matrix(path)
 
 
 class ExactResults:
@@ -128,8 +127,11 @@ class ExactResults:
         self.path = key.stem.with_suffix(".npz")
 
     def exist(self) -> bool:
-        """Return whether an earlier pass saved them."""
-        return self.path.exists()
+        """Return whether an earlier pass saved them, and nothing has damaged them since."""
+        if not self.path.is_file():
+            return False
+        stat = self.path.stat()
+        return _is_sound(self.path, stat.st_size, stat.st_mtime_ns)
 
     def save(self, found: Exact, n_documents: int) -> None:
         """Save the results of a pass over `n_documents`."""
@@ -144,17 +146,19 @@ class ExactResults:
 
     def ids(self, dimension: int) -> np.ndarray:
         """Return the documents found, (q, depth) int64, best first, -1 pads."""
-        ids: np.ndarray = self._arrays[f"ids_{dimension}"]
-        return ids.astype(np.int64)
+        return self._array(f"ids_{dimension}")
 
     def ranks(self, dimension: int) -> np.ndarray:
         """Return the rank of each pair of `Embeddings.relevant_pairs` in the corpus, (p,) int64."""
-        ranks: np.ndarray = self._arrays[f"ranks_{dimension}"]
-        return ranks.astype(np.int64)
+        return self._array(f"ranks_{dimension}")
 
-    @cached_property
-    def _arrays(self) -> Any:
-        return np.load(self.path, allow_pickle=False)
+    def _array(self, name: str) -> np.ndarray:
+        try:
+            return read_array(self.path, name).astype(np.int64)
+        except ValueError as error:
+            raise DamagedFile(
+                f"{self.path} is damaged ({error}); delete it and run again"
+            ) from error
 
 
 class StoredVectors:
@@ -195,3 +199,9 @@ class StoredVectors:
 
 def _named(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     return dict(arrays)
+
+
+@lru_cache
+def _is_sound(path: Path, size: int, mtime_ns: int) -> bool:
+    """Return whether the results in a file of this size and time can be read, looked at once."""
+    return is_archive(path)

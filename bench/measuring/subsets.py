@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -154,18 +155,29 @@ def subset_columns(
     path = job.exact.stem.with_suffix(f".subsets-{job.subsets}.npy")
     if not dimensions or (embeddings.qrels is not None and not len(embeddings.relevant_pairs()[0])):
         return {}
-    if not path.exists():
+    values = _kept(path, (1 + job.subsets, len(dimensions)))
+    if values is None:
         drawn = sample(embeddings, job.exact.data.seed)
         orders = permutations(embeddings.full_dim, job.subsets, job.exact.data.seed)
-        values = []
+        found = []
         for done, order in enumerate((None, *orders)):
-            values.append(drawn.quality(dimensions, order))
+            found.append(drawn.quality(dimensions, order))
             progress(done)
+        values = np.array(found)
         path.parent.mkdir(exist_ok=True)
         with whole(path) as partial, partial.open("wb") as file:
-            np.save(file, np.array(values))
-    kept = np.load(path)
-    return {d: ranked(kept[:, j]) for j, d in enumerate(dimensions)}
+            np.save(file, values)
+    return {d: ranked(values[:, j]) for j, d in enumerate(dimensions)}
+
+
+def _kept(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
+    """Return the qualities that an earlier run kept, or None if they are absent or damaged."""
+    try:
+        kept = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception:  # NumPy parses the header as Python, which can raise any error
+        return None
+    fits = kept.dtype.str == "<f8" and kept.shape == shape
+    return np.array(kept) if fits and np.isfinite(kept).all() else None
 
 
 def _permuted(order: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

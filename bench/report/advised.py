@@ -33,10 +33,20 @@ def advised(folder: Path) -> Advised | None:
     path = folder / ADVICE
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        code = Path(found["code"]) if found["code"] else None
-        text = (folder / code).read_text(encoding="utf-8") if code else ""
-        return Advised(found["dataset"], found["encoder"], list(found["sentences"]), text)
+        told = [found["dataset"], found["encoder"], found["code"], *found["sentences"]]
+        if not all(isinstance(each, str) for each in told):
+            raise TypeError("it holds something else than texts")
+        dataset, encoder, code, *sentences = told
+        return Advised(dataset, encoder, sentences, _within(folder, code) if code else "")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedFile(f"{path} is damaged; run advise again: {error}") from error
+
+
+def _within(folder: Path, name: str) -> str:
+    """Return the text of a file in a folder; a file elsewhere would be shown to others."""
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise ValueError(f"{name} lies outside the folder")
+    return path.read_text(encoding="utf-8")

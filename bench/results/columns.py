@@ -68,6 +68,12 @@ class Column:
             for short, word in bounds
         )
 
+    def earlier(self, older: Any) -> list[Any]:
+        """Return its value for each row of an Arrow table that was written before it existed."""
+        if callable(self.before):
+            return [self.before(row) for row in older.to_pylist()]
+        return [self.before] * len(older)
+
 
 class UndeclaredColumn(ValueError):
     """A row names a column that no table has, or holds a value of the wrong type."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,7 @@ _ARROW = {
     "floats": pa.list_(pa.float64()),
 }
 _JOINED = "joined"
-"""Beginning of the names of joined parts. A trial's own part is newer: it is written again if more
-is measured."""
+"""Beginning of the names of joined parts; a trial's own part is newer, as more may be measured."""
 _MOST_PARTS = 200
 """Trials whose parts are joined into one."""
 _HELD_SECONDS = 1.0
@@ -107,7 +107,12 @@ class Store:
         return dict(zip(table["trial_id"].to_pylist(), table["status"].to_pylist(), strict=True))
 
     def rows(self, columns: list[str] | None = None) -> dict[str, dict[str, Any]]:
-        """Return the row of each trial as it was stored, or only its `columns`, by trial id."""
+        """Return the row of each trial as it was stored, or only its `columns`, by trial id.
+
+        Raises DamagedFile, also if the rows of queries are cut short.
+        """
+        for path in files(self.folder, "queries"):
+            _checked(path, partial(read_schema, path))
         table = _gather(self.folder, "trials", columns and ["trial_id", *columns])
         return {row["trial_id"]: row for row in table.to_pylist()}
 
@@ -271,6 +276,9 @@ def _newest(folder: str | Path) -> pd.DataFrame:
             f"{folder} holds no measured trial yet; "
             f"`python -m bench run STUDY.toml --out {folder}` measures"
         )
+    missing = [c for c in ("trial_id", "status", "dataset", "backend") if frame[c].isna().any()]
+    if missing:
+        raise DamagedFile(f"{folder} is damaged: it holds trials without '{missing[0]}'")
     for column in (c.name for c in _COLUMNS["trials"] if c.type == "floats"):
         # Unlike an array, a tuple is one value to pandas: it is hashed, compared and never missing.
         frame[column] = [None if x is None else tuple(x.tolist()) for x in frame[column]]
@@ -296,10 +304,18 @@ def _write(table: pa.Table, path: Path) -> None:
 def _table(
     path: Path, columns: list[str] | None = None, dictionaries: Sequence[str] = ()
 ) -> pa.Table:
+    return _checked(path, partial(read_table, path, columns, dictionaries))
+
+
+def _checked(path: Path, read: Callable[[], Any]) -> Any:
     try:
-        return read_table(path, columns, dictionaries)
+        return read()
     except ValueError as error:
-        raise DamagedFile(f"{path} is damaged ({error}); delete it and run again") from error
+        # Without the rows of its queries a trial would still count as measured.
+        also = (
+            f" and its {path.name.replace('queries', 'trials')}" if "queries" in path.name else ""
+        )
+        raise DamagedFile(f"{path} is damaged ({error}); delete it{also} and run again") from error
 
 
 def _read(
@@ -332,7 +348,7 @@ def upgraded(table: pa.Table, kind: str, path: Path, schema: pa.Schema | None = 
         if not 0 < written < column.since:
             raise DamagedFile(f"{path} is no table of this suite: it has no column '{column.name}'")
         try:
-            values = pa.array(_before(column, table), _ARROW[column.type])
+            values = pa.array(column.earlier(table), _ARROW[column.type])
         except (pa.ArrowException, KeyError, TypeError, ValueError, OverflowError) as error:
             raise DamagedFile(
                 f"{path} cannot be brought up to date ({error}); delete it"
@@ -366,13 +382,6 @@ def _typed(table: pa.Table, schema: pa.Schema, path: Path) -> pa.Table:
     except (pa.ArrowException, KeyError) as error:
         why = str(error).splitlines()[0]
         raise DamagedFile(f"{path} is no table of this suite ({why}); delete it") from error
-
-
-def _before(column: Column, older: pa.Table) -> list[Any]:
-    """Return what `column` holds for each row of a table written before it existed."""
-    if callable(column.before):
-        return [column.before(row) for row in older.to_pylist()]
-    return [column.before] * len(older)
 
 
 def files(folder: Path, kind: str) -> list[Path]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.backends import REFERENCE, Backend, get_backend
 from bench.backends.precisions import FLOAT32
-from bench.errors import StudyError, near_miss
+from bench.errors import DamagedFile, StudyError, near_miss
 from bench.reducers import PLAIN, get_reducer
 from bench.registry import split_name
 from bench.study.schema import (
@@ -82,8 +82,19 @@ def canonical(parameters: Mapping[str, Any]) -> str:
 
 
 def parameters(text: object) -> dict[str, Any]:
-    """Parse the text of `canonical`; empty if a table's cell is empty or null."""
-    return json.loads(text) if isinstance(text, str) and text else {}
+    """Parse the text of `canonical`; empty if a table's cell is empty or null.
+
+    Raises DamagedFile for a text that holds no JSON object.
+    """
+    if not isinstance(text, str) or not text:
+        return {}
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise DamagedFile(f"a table holds {text[:60]!r} in place of parameters: it is damaged")
+    return found
 
 
 def index_class(name: str) -> type[Backend]:

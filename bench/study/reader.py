@@ -104,6 +104,8 @@ def _override(table: dict[str, Any], override: str) -> None:
 
 def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
+    if not first["loc"]:  # a key that is no Unicode
+        return first["msg"][0].lower() + first["msg"][1:]
     where = ".".join(str(part) for part in first["loc"] if isinstance(part, str))
     index = next((part for part in first["loc"] if isinstance(part, int)), None)
     if first["loc"][0] == "configurations" and index is not None:

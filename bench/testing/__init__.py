@@ -10,9 +10,10 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench import machine
+from bench.libraries import without_secrets
 from bench.testing.rules import RULES
 
 __all__ = ["RULES", "Result", "check"]
@@ -53,4 +54,4 @@ def check(name: str, precision: str, timeout: float = TIMEOUT_SECONDS) -> list[R
         last = done.stderr.strip().splitlines()[-1:] or ["no message"]
         reason = f"exit status {done.returncode} after {len(results)} rules: {last[0]}"
         results.append(Result("process", False, reason))
-    return results
+    return [replace(each, detail=without_secrets(each.detail)) for each in results]

@@ -15,6 +15,7 @@ from bench.datasets import Dataset, VectorStream
 from bench.embeddings import embed, open_embeddings
 from bench.embeddings.ingest import Look
 from bench.errors import DataError, UsageError
+from bench.files import read_checked
 
 VECTORS = np.random.default_rng(0).standard_normal((90, 8)).astype(np.float32)
 
@@ -201,6 +202,6 @@ def test_the_description_of_a_set_does_not_grow_with_the_corpus(tmp_path):
         found = taken_in(f"vectors:{tmp_path / str(n)}", tmp_path)
         assert found.doc_ids[n - 1] == f"d{n - 1}"
         assert found.qrels == {"0": {str(n - 1): 1}}
-        meta = json.loads((found.folder / "meta.json").read_text())
+        meta = read_checked(found.folder / "meta.json")
         sizes.append(len(json.dumps(meta)))
     assert abs(sizes[1] - sizes[0]) < 30

@@ -1,4 +1,4 @@
-"""Fuzz the readers of input: ``python -m tests.fuzz --seconds 3600``.
+"""Fuzz the readers of input: ``python -m tests.fuzz --cases 100000``, or ``--seconds 3600``.
 
 Each target runs in a child process, so that a hang or a crash ends only that child and its input is
 kept. A case depends on the seed, the target and its number alone. Exits 1 if any reader failed.
@@ -7,9 +7,9 @@ kept. A case depends on the seed, the target and its number alone. Exits 1 if an
 from __future__ import annotations
 
 import argparse
+import math
 import multiprocessing
-import random
-import shutil
+import re
 import sys
 import tempfile
 import time
@@ -19,22 +19,16 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from bench.datasets import _hdf5
-from tests.fuzz.targets import TARGETS, damage_one, outcome
+from tests.fuzz import kept
+from tests.fuzz.target import outcome, prepare
+from tests.fuzz.targets import TARGETS
 
 CASE_SECONDS = 60.0
 """Time after which a case counts as a hang."""
 _MEMORY_BYTES = 8 * 2**30
 _TURN_SECONDS = 20.0
-
-
-def prepare(folder: Path, name: str, seed: int, case: int, sound: bool = False) -> None:
-    """Empty `folder` and write the damaged (or the `sound`) sample of one case into it."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    rng = random.Random(f"{seed}:{name}:{case}")
-    TARGETS[name].make(folder, rng)
-    if not sound:
-        damage_one(folder, TARGETS[name], rng)
+_IN_MEMORY = Path("/dev/shm")
+"""Where the samples lie, if there is such a folder: a fuzz would wear out a disk."""
 
 
 def _work(
@@ -50,10 +44,9 @@ def _work(
     _hdf5.DESCRIBE_SECONDS, _hdf5.COPY_SECONDS = 15.0, 20.0
     case = first
     while True:
-        prepare(folder, name, seed, case)
         pipe.send((case, None))
         try:
-            result = outcome(TARGETS[name], folder)
+            result = outcome(prepare(folder, TARGETS[name], f"{seed}:{name}:{case}"))
         except BaseException:  # whatever it is, it is the finding
             result = traceback.format_exc()
         pipe.send((case, result))
@@ -69,6 +62,8 @@ class Fuzz:
         self.keep = keep
         self.folder = scratch / name
         self.case = 0
+        self.last: float = math.inf
+        """How many cases it gets."""
         self.counts = Counter[str]()
         self.failures = Counter[str]()
 
@@ -82,7 +77,7 @@ class Fuzz:
         child.start()
         theirs.close()
         try:
-            while time.monotonic() < until:
+            while time.monotonic() < until and self.case < self.last:
                 if not ours.poll(CASE_SECONDS):
                     return self._failed(f"hang: no answer within {CASE_SECONDS:.0f} s")
                 self.case, result = ours.recv()
@@ -105,15 +100,23 @@ class Fuzz:
 
     def _failed(self, report: str) -> None:
         """Count a failure; keep the input of the first three of each kind."""
-        kind = report.strip().splitlines()[-1][:200]
+        kind = re.sub(r"\d+|0x\w+", "…", report.strip().splitlines()[-1][:200])
         self.counts["failures"] += 1
         self.failures[kind] += 1
         if self.failures[kind] <= 3:
-            kept = self.keep / f"{self.name}-{self.seed}-{self.case}"
-            prepare(kept, self.name, self.seed, self.case)
-            (self.keep / f"{kept.name}.log").write_text(report)
-            print(f"{self.name} case {self.case}: {kind}\n  kept in {kept}", flush=True)
+            place = self.keep / f"{self.name}-{self.seed}-{self.case}"
+            prepare(place, TARGETS[self.name], f"{self.seed}:{self.name}:{self.case}")
+            (self.keep / f"{place.name}.log").write_text(report, errors="backslashreplace")
+            print(f"{self.name} case {self.case}: {kind!r}\n  kept in {place}", flush=True)
         self.case += 1
+
+
+def _share_out(fuzzes: list[Fuzz], cases: int) -> None:
+    """Give each target its part of all cases, and the first what is left over."""
+    shares = [TARGETS[fuzz.name].share for fuzz in fuzzes]
+    for fuzz, share in zip(fuzzes, shares, strict=True):
+        fuzz.last = int(cases * share / sum(shares))
+    fuzzes[0].last += cases - sum(fuzz.last for fuzz in fuzzes)
 
 
 def main() -> int:
@@ -121,7 +124,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.fuzz", description="Fuzz every reader of input."
     )
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long, over all targets")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--seconds", type=float, default=60.0, help="how long, over all targets")
+    length.add_argument("--cases", type=int, help="how many, over all targets")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--target", action="append", choices=sorted(TARGETS), help="only this one; may be repeated"
@@ -130,25 +135,32 @@ def main() -> int:
         "--keep", type=Path, default=Path("fuzz-failures"), help="folder for failing inputs"
     )
     chosen = parser.parse_args()
-    end = time.monotonic() + chosen.seconds
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
-        fuzzes = [
-            Fuzz(name, chosen.seed, chosen.keep.absolute(), Path(scratch))
-            for name in chosen.target or sorted(TARGETS)
-        ]
-        while time.monotonic() < end:
-            for fuzz in fuzzes:
-                fuzz.turn(
-                    min(end, time.monotonic() + min(_TURN_SECONDS, chosen.seconds / len(fuzzes)))
-                )
+    names = chosen.target or sorted(TARGETS)
+    place = _IN_MEMORY if _IN_MEMORY.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=place) as scratch:
+        tempfile.tempdir = scratch
+        kept.measure(Path(scratch) / "measured")
+        fuzzes = [Fuzz(name, chosen.seed, chosen.keep.absolute(), Path(scratch)) for name in names]
+        end = time.monotonic() + (math.inf if chosen.cases else chosen.seconds)
+        turn = _TURN_SECONDS
+        if chosen.cases:
+            _share_out(fuzzes, chosen.cases)
+        else:
+            turn = min(turn, chosen.seconds / len(fuzzes))
+        while (left := [f for f in fuzzes if f.case < f.last]) and time.monotonic() < end:
+            for fuzz in left:
+                fuzz.turn(min(end, time.monotonic() + turn))
     columns = ("refused", "accepted", "failures")
     print(f"{'target':<12}{'cases':>10}" + "".join(f"{column:>10}" for column in columns))
     for fuzz in fuzzes:
-        print(
-            f"{fuzz.name:<12}{fuzz.counts.total():>10}"
-            + "".join(f"{fuzz.counts[column]:>10}" for column in columns)
-        )
+        _print(fuzz.name, fuzz.counts, columns)
+    _print("all", sum((fuzz.counts for fuzz in fuzzes), Counter()), columns)
     return int(any(fuzz.failures for fuzz in fuzzes))
+
+
+def _print(name: str, counts: Counter[str], columns: tuple[str, ...]) -> None:
+    figures = (counts.total(), *(counts[column] for column in columns))
+    print(f"{name:<12}" + "".join(f"{figure:>10}" for figure in figures))
 
 
 if __name__ == "__main__":

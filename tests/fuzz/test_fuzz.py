@@ -12,12 +12,11 @@ from bench.datasets._files import json_lines, read_qrels
 from bench.errors import UsageError
 from bench.study.plan import plan
 from bench.study.reader import load_study
-from tests.fuzz.__main__ import prepare
-from tests.fuzz.targets import TARGETS, outcome
+from tests.fuzz import kept
+from tests.fuzz.target import outcome, prepare
+from tests.fuzz.targets import TARGETS
 
 CASES = 40
-FEW = {"hdf5": 3, "results": 20}
-"""Fewer cases for slow targets: a process per read, files flushed to disk."""
 HANG_SECONDS = 120
 
 any_text = settings(max_examples=60, deadline=None, derandomize=True, database=None)
@@ -37,12 +36,17 @@ def path(tmp_path_factory):
     return tmp_path_factory.mktemp("fuzz") / "input"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def results(measured):
+    kept.measured = measured
+
+
 @pytest.mark.parametrize("name", sorted(TARGETS))
 def test_a_damaged_file_is_refused_in_one_line_that_names_it_or_read(tmp_path, name):
-    for case in range(FEW.get(name, CASES)):
-        prepare(tmp_path / "case", name, 0, case)
+    target = TARGETS[name]
+    for case in range(max(3, int(CASES * target.share))):
         try:
-            outcome(TARGETS[name], tmp_path / "case")
+            outcome(prepare(tmp_path / "case", target, f"0:{name}:{case}"))
         except Exception as error:
             error.add_note(f"target {name}, case {case}")
             raise
@@ -50,8 +54,7 @@ def test_a_damaged_file_is_refused_in_one_line_that_names_it_or_read(tmp_path, n
 
 @pytest.mark.parametrize("name", sorted(TARGETS))
 def test_the_samples_are_sound_before_they_are_damaged(tmp_path, name):
-    prepare(tmp_path, name, 0, 0, sound=True)
-    assert outcome(TARGETS[name], tmp_path) == "accepted"
+    assert outcome(prepare(tmp_path / "case", TARGETS[name], name, sound=True)) == "accepted"
 
 
 @any_text

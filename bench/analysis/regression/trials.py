@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from bench.backends import LIBRARY, backends
 from bench.errors import UsageError
 from bench.results.rows import UNCOMPRESSED
 from bench.results.schema import CONFIGURATION, NOT_TIMED
-from bench.study.plan import EXACT
+from bench.study.plan import EXACT, parameters
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
@@ -137,7 +136,7 @@ def versions(frame: pd.DataFrame) -> dict[str, str]:
     """Return the versions of all libraries behind a frame's rows."""
     found: dict[str, set[str]] = {}
     for text in frame["library_versions"].dropna().unique():
-        for name, version in json.loads(text).items():
+        for name, version in parameters(text).items():
             found.setdefault(name, set()).add(version)
     return {name: ", ".join(sorted(each)) for name, each in found.items()}
 

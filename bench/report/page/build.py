@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from bench.results.rows import exhaustive_rows, quality_of, timed
 from bench.results.schema import NOT_TIMED
 from bench.results.store import load_relevant
 from bench.results.texts import load_texts
+from bench.study.plan import parameters
 from bench.study.reader import STUDIES
 
 MOST_PROGRAMS = 300
@@ -152,14 +152,14 @@ def _programs(found: Summary, shown: Iterable[str]) -> dict[str, str]:
 
 def _studies(folder: Path) -> dict[str, str]:
     paths = [folder / PLAN, *sorted((folder / STUDIES).glob("*.toml"))]
-    return {p.name: p.read_text(encoding="utf-8") for p in paths if p.is_file()}
+    return {p.name: p.read_text(encoding="utf-8", errors="replace") for p in paths if p.is_file()}
 
 
 def provenance(frame: pd.DataFrame) -> dict[str, str]:
     """Return where the numbers come from, in words."""
     versions: dict[str, str] = {}
     for text in frame["library_versions"].dropna().unique():
-        versions |= json.loads(text)
+        versions |= parameters(text)
     started = frame["started_at"].dropna()
     prints = frame.groupby("dataset", sort=False)["dataset_fingerprint"].first()
     return {

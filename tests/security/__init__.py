@@ -1,0 +1,1 @@
+"""What a file or a name from somebody else must not do."""
