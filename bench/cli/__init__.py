@@ -13,6 +13,7 @@ import click
 from bench import __version__
 from bench.cli import comparing, completing, deciding, history, measuring, reading, showing
 from bench.errors import UsageError
+from bench.harmless import shown
 
 
 def main() -> None:
@@ -41,7 +42,7 @@ def main() -> None:
 
 
 def _fail(message: str, code: int = 2) -> None:
-    print(f"matryoshka-bench: {' '.join(message.split())}", file=sys.stderr)
+    print(f"matryoshka-bench: {shown(' '.join(message.split()))}", file=sys.stderr)
     sys.exit(code)
 
 

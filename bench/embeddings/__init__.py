@@ -20,9 +20,9 @@ from typing import Any
 
 import filelock
 import numpy as np
-from rich.console import Console
 from rich.progress import Progress
 
+from bench.console import Console
 from bench.datasets import Dataset, RowNumbers, VectorStream, load_dataset
 from bench.datasets._ids import LazyIds, StoredIds, positions, store_ids
 from bench.datasets._stream import array_stream

@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.analysis.recommendation import Recommendation
 from bench.errors import DamagedFile
+from bench.harmless import shown, shown_lines
 from bench.results.store import ADVICE
 
 
@@ -33,10 +34,19 @@ def advised(folder: Path) -> Advised | None:
     path = folder / ADVICE
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        code = Path(found["code"]) if found["code"] else None
-        text = (folder / code).read_text(encoding="utf-8") if code else ""
-        return Advised(found["dataset"], found["encoder"], list(found["sentences"]), text)
+        text = _inside(folder, found["code"]).read_text(encoding="utf-8") if found["code"] else ""
+        dataset, encoder = (shown(str(found[name])) for name in ("dataset", "encoder"))
+        sentences = [shown(str(each)) for each in found["sentences"]]
+        return Advised(dataset, encoder, sentences, shown_lines(text))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedFile(f"{path} is damaged; run advise again: {error}") from error
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """Return a file of the folder; raises ValueError for any other, which a page would publish."""
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise ValueError(f"the code {name!r} is not in this folder")
+    return path

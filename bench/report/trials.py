@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 
 from bench.analysis.selection import FRONT, LABEL, check_column, named
 from bench.analysis.summary import LEAVE_OUT, Table, interval, share
+from bench.console import Console
 from bench.report.console import stdout_console
 from bench.report.fitting import print_table
 from bench.report.paper_tables import markdown_rows, tabular

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from bench.errors import DamagedFile
 from bench.files import whole
+from bench.harmless import shown
 from bench.parquet import read_table
 from bench.results.schema import TEXT_COLUMNS
 
@@ -39,7 +40,7 @@ def write_texts(folder: Path, dataset: str, ids: Sequence[str], texts: Sequence[
 
 
 def load_texts(folder: str | Path, dataset: str) -> dict[str, str]:
-    """Return the text of each query of a dataset by its id; empty where none was kept.
+    """Return the text of each query of a dataset by its id, to be shown; empty if none was kept.
 
     Raises DamagedFile.
     """
@@ -48,7 +49,8 @@ def load_texts(folder: str | Path, dataset: str) -> dict[str, str]:
         return {}
     held = _read(path)
     own = held.filter(pc.equal(held["dataset"], dataset))
-    return dict(zip(own["query_id"].to_pylist(), own["text"].to_pylist(), strict=True))
+    texts = (shown(text or "") for text in own["text"].to_pylist())
+    return dict(zip(own["query_id"].to_pylist(), texts, strict=True))
 
 
 def _read(path: Path) -> pa.Table:

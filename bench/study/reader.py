@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterable
 from importlib import resources
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from bench.backends import SERVER, Backend
 from bench.errors import StudyError, UsageError, near_miss
+from bench.harmless import is_name, shown
 from bench.study.plan import index_class, reducer_grid
 from bench.study.schema import Configuration, Stages, Study
 
@@ -43,6 +43,7 @@ def load_study(path: str | Path, overrides: Iterable[str] = ()) -> Study:
         raise StudyError(f"{path}: {_one_line(error)}") from error
     try:
         _check_name(study.name)
+        _check_shown([*study.dataset, *filter(None, study.encoder)])
         for configuration in study.configurations:
             _check(configuration)
         for choice in study.reducers:
@@ -113,10 +114,16 @@ def _one_line(error: ValidationError) -> str:
 
 
 def _check_name(name: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or ".." in name:
+    if not is_name(name):
         raise StudyError(
             f"the name '{name}' becomes a folder: use letters, digits, '.', '_' and '-' only"
         )
+
+
+def _check_shown(names: Iterable[str]) -> None:
+    for name in names:
+        if shown(name) != name:
+            raise StudyError(f"the name '{name}' holds a control or direction sign: rename it")
 
 
 def _check(configuration: Configuration) -> None:
