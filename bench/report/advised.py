@@ -9,7 +9,6 @@ from typing import Any
 
 from bench.analysis.recommendation import Recommendation
 from bench.errors import DamagedFile
-from bench.harmless import shown, shown_lines
 from bench.results.store import ADVICE
 
 
@@ -34,19 +33,20 @@ def advised(folder: Path) -> Advised | None:
     path = folder / ADVICE
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        text = _inside(folder, found["code"]).read_text(encoding="utf-8") if found["code"] else ""
-        dataset, encoder = (shown(str(found[name])) for name in ("dataset", "encoder"))
-        sentences = [shown(str(each)) for each in found["sentences"]]
-        return Advised(dataset, encoder, sentences, shown_lines(text))
+        told = [found["dataset"], found["encoder"], found["code"], *found["sentences"]]
+        if not all(isinstance(each, str) for each in told):
+            raise TypeError("it holds something else than texts")
+        dataset, encoder, code, *sentences = told
+        return Advised(dataset, encoder, sentences, _within(folder, code) if code else "")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedFile(f"{path} is damaged; run advise again: {error}") from error
 
 
-def _inside(folder: Path, name: str) -> Path:
-    """Return a file of the folder; raises ValueError for any other, which a page would publish."""
+def _within(folder: Path, name: str) -> str:
+    """Return the text of a file in a folder; a file elsewhere would be shown to others."""
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
-        raise ValueError(f"the code {name!r} is not in this folder")
-    return path
+        raise ValueError(f"{name} lies outside the folder")
+    return path.read_text(encoding="utf-8")

@@ -129,8 +129,8 @@ def _check_shown(names: Iterable[str]) -> None:
 def _check(configuration: Configuration) -> None:
     for name in configuration.backend:
         backend = index_class(name)
-        _check_parameters(backend, "build", configuration.build)
-        _check_parameters(backend, "search", configuration.search)
+        check_parameters(backend, "build", configuration.build)
+        check_parameters(backend, "search", configuration.search)
         for precision in configuration.precision or ():
             backend.precision_of(precision)
         clients = max(configuration.clients)
@@ -144,7 +144,11 @@ def _check(configuration: Configuration) -> None:
         reducer_grid(choice)
 
 
-def _check_parameters(backend: type[Backend], kind: str, given: dict[str, list[Any]]) -> None:
+def check_parameters(backend: type[Backend], kind: str, given: dict[str, list[Any]]) -> None:
+    """Raise StudyError unless a backend takes each parameter, with each value that it is given.
+
+    `kind` is ``build`` or ``search``.
+    """
     known = backend.build_grid if kind == "build" else backend.search_grid
     for parameter, values in given.items():
         if parameter not in known:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from bench.analysis.matryoshka import with_projection
 from bench.analysis.summary import Table
+from bench.harmless import shown_lines
 from bench.report.advised import Advised
 from bench.report.at_size import at_size
 from bench.report.growing import growing
@@ -110,9 +111,18 @@ def _context(shown: Shown, given: dict[str, Any]) -> dict[str, Any]:
 
 def _template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_harmless,
     )
     return environment.from_string(_asset(name))
+
+
+def _harmless(value: Any) -> Any:
+    """Return what a template shows: text from outside without signs that act."""
+    return shown_lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _asset(name: str) -> str:
