@@ -316,7 +316,7 @@ def index_corpus(vectors):
     return build(reduce(vectors{{ ", FULL_DIMENSION" if wide }}))
 {% elif on_disk %}
     np.save("stored.npy", reduce(vectors, {{ last }}))
-    stored = np.load("stored.npy", mmap_mode="r")
+    stored = np.load("stored.npy", mmap_mode="r", allow_pickle=False)
     return build(reduce(vectors{{ ", FULL_DIMENSION" if wide }})), stored
 {% else %}
     index = build(reduce(vectors{{ ", FULL_DIMENSION" if wide }}))
@@ -348,7 +348,7 @@ def main():
 {% else %}
 def main():
     """Index vectors and print the documents of each query: search.py corpus.npy queries.npy."""
-    corpus, queries = (np.load(path) for path in sys.argv[1:])
+    corpus, queries = (np.load(path, allow_pickle=False) for path in sys.argv[1:])
     print(answer(index_corpus(corpus), queries))
 {% endif %}
 

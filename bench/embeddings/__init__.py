@@ -202,7 +202,9 @@ def encode_texts(
             key = encode(cache, model, model.identity, role, texts, range(len(texts)), bar)
     except OSError as error:
         raise _unwritable(cache, error) from error
-    vectors: np.ndarray = np.load(cache / "matrices" / f"{key}.npy", mmap_mode="r")
+    vectors: np.ndarray = np.load(
+        cache / "matrices" / f"{key}.npy", mmap_mode="r", allow_pickle=False
+    )
     return vectors
 
 
@@ -214,7 +216,7 @@ def open_embeddings(folder: Path, max_queries: int | None = None, seed: int = 0)
     meta = json.loads((folder / META).read_text(encoding="utf-8"))
     cache = folder.parent.parent
     corpus, queries = (open_place(cache, meta[role]) for role in ("corpus", "queries"))
-    truth = np.load(folder / _TRUTH, mmap_mode="r") if meta["truth"] else None
+    truth = np.load(folder / _TRUTH, mmap_mode="r", allow_pickle=False) if meta["truth"] else None
     asked = np.arange(len(queries))
     if max_queries is not None and max_queries < len(queries):
         asked = np.sort(

@@ -275,7 +275,9 @@ def open_place(cache: Path, place: Place) -> np.memmap:
     has changed since it was read.
     """
     if isinstance(place, str):
-        matrix: np.memmap = np.load(cache / "matrices" / f"{place}.npy", mmap_mode="r")
+        matrix: np.memmap = np.load(
+            cache / "matrices" / f"{place}.npy", mmap_mode="r", allow_pickle=False
+        )
         return matrix
     path = Path(place["path"])
     try:

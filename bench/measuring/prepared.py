@@ -101,7 +101,7 @@ def _kept(path: Path, reducer: Reducer, embeddings: Embeddings) -> np.memmap:
             )
             for block in _reduced_blocks(reducer, embeddings.corpus, shape[1]):
                 file.write(block.data)
-    vectors: np.memmap = np.load(path, mmap_mode="r")
+    vectors: np.memmap = np.load(path, mmap_mode="r", allow_pickle=False)
     return vectors
 
 

@@ -164,7 +164,7 @@ def subset_columns(
         path.parent.mkdir(exist_ok=True)
         with whole(path) as partial, partial.open("wb") as file:
             np.save(file, np.array(values))
-    kept = np.load(path)
+    kept = np.load(path, allow_pickle=False)
     return {d: ranked(kept[:, j]) for j, d in enumerate(dimensions)}
 
 
