@@ -70,11 +70,11 @@ def render(shown: list[Shown], data: Document, embedded: bool = False) -> str:
     return _template("page.html").render(
         title=", ".join(dict.fromkeys(group.title for r in data.results for group in r.groups)),
         folders=folders,
-        css=Markup(_asset("page.css")),  # nosec B704: a file of this package
+        css=Markup(_asset("page.css")),  # nosec B704 # a file of this package
         embedded=embedded,
         data=packed(data.model_dump_json(exclude_none=False)),
         vega=_vega(),
-        scripts=[Markup(_own(name)) for name in _SCRIPTS],  # nosec B704: files of this package
+        scripts=[Markup(_own(name)) for name in _SCRIPTS],  # nosec B704 # files of this package
     )
 
 
@@ -145,7 +145,7 @@ def _own(script: str) -> str:
 def render_index(folders: list[tuple[str, Folder]]) -> str:
     """Return the index of several pages as HTML: name, data, and the recommendation of each."""
     return _template("index.html").render(
-        css=Markup(_asset("page.css")),  # nosec B704: a file of this package
+        css=Markup(_asset("page.css")),  # nosec B704 # a file of this package
         pages=[
             {
                 "name": name,
