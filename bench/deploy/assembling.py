@@ -222,8 +222,7 @@ def pinned(names: Iterable[str], versions: Mapping[str, str]) -> str:
 
 def versions_of(row: Mapping[str, Any]) -> dict[str, str]:
     """Return the versions of the libraries behind a row, by distribution."""
-    found: dict[str, str] = json.loads(_text(row["library_versions"]) or "{}")
-    return found
+    return parameters(row["library_versions"])
 
 
 def _plain(name: str) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,8 +11,6 @@ from bench.errors import DamagedFile, UsageError
 from bench.harmless import CONTROLS, is_name, shown, shown_lines
 
 _TRIAL_ID = "trial_id"
-_OBJECTS = ("reducer_params", "build_params", "search_params", "stages", "library_versions")
-"""Columns of JSON objects, in which a sign that acts may be written as an escape."""
 
 
 def file_of(trial_id: str, suffix: str) -> str:
@@ -29,8 +24,7 @@ def harmless(table: pa.Table, path: Path) -> pa.Table:
     """Return a table of trials as it may be shown: control signs in its texts are escapes.
 
     A table of queries stays as it is, since ids join files: what prints an id makes it harmless.
-    Raises DamagedFile for the id of a trial that cannot name a file, and for parameters that are no
-    JSON object or hold such signs.
+    Raises DamagedFile for the id of a trial that cannot name a file.
     """
     if "query_id" in table.column_names:
         return table
@@ -43,8 +37,6 @@ def harmless(table: pa.Table, path: Path) -> pa.Table:
             make = shown_lines if field.name == "error" else shown
             texts = [None if text is None else make(text) for text in column.to_pylist()]
             table = table.set_column(place, field, pa.array(texts, field.type))
-        if field.name in _OBJECTS:
-            _check_objects(table[field.name], field.name, path)
     return table
 
 
@@ -56,23 +48,3 @@ def _check_ids(column: pa.ChunkedArray, path: Path) -> None:
     for trial_id in column.unique().to_pylist():
         if trial_id is None or not is_name(trial_id):
             raise DamagedFile(f"{path} is no table of this suite: {trial_id!r} is no id of a trial")
-
-
-def _check_objects(column: pa.ChunkedArray, name: str, path: Path) -> None:
-    for text in filter(None, column.unique().to_pylist()):
-        try:
-            found = json.loads(text)
-        except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict) or any(shown(each) != each for each in _texts(found)):
-            raise DamagedFile(f"{path} is no table of this suite: its {name} are {text[:60]!r}")
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Yield every text in a JSON value, keys included."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        inner = [*value, *value.values()] if isinstance(value, dict) else value
-        for each in inner:
-            yield from _texts(each)

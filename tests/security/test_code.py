@@ -57,15 +57,8 @@ def refused(source):
         if name in CALLS:
             found.append(f"calls {name}")
         if isinstance(node.func, ast.Attribute):
-            if (
-                node.func.attr in ("to_pickle", "read_pickle", "dumps", "loads")
-                and "json" not in name
-            ):
-                found += (
-                    []
-                    if name.startswith("tomli_w.") or name.startswith("tomllib.")
-                    else [f"calls {name}"]
-                )
+            if node.func.attr in ("to_pickle", "read_pickle"):
+                found.append(f"calls {name}")
             if name.startswith(("Xml.", "ElementTree.")) and node.func.attr in XML_READERS:
                 found.append(f"reads XML with {name}")
         if name in LOADERS:

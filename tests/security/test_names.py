@@ -17,9 +17,10 @@ from rich.text import Text
 
 from bench.cli import commands
 from bench.console import Console
-from bench.errors import UsageError
+from bench.errors import DamagedFile, UsageError
 from bench.harmless import shown, shown_lines
 from bench.report.paper_tables import escape
+from bench.study.plan import parameters
 from tests.collection import write_collection
 from tests.security.hostile import HOSTILE, SIGNS, acting, rewritten
 
@@ -103,6 +104,16 @@ def test_a_comparison_is_harmless_in_every_form(stranger, measured, tmp_path):
     assert "](http" not in markdown
     ElementTree.parse(tmp_path / "c.xml")
     assert not acting(bench("diff", stranger, stranger))
+
+
+def test_parameters_from_a_stranger_are_refused_where_they_would_act(measured, tmp_path):
+    odd = rewritten(measured, tmp_path / "r", stages='{"shortlist": "\\u001b[2J"}')
+    for text in ("not JSON", "[1]", '{"M": "\\u001b[2J"}', '{"\\u202e": 1}', '{"a": ["\\u009b"]}'):
+        with pytest.raises(DamagedFile, match="parameters of a trial are damaged"):
+            parameters(text)
+    assert parameters('{"path": "donn\\u00e9es"}') == {"path": "données"}
+    done = CliRunner().invoke(commands, ["show", str(odd)])
+    assert isinstance(done.exception, DamagedFile)
 
 
 @pytest.mark.slow
