@@ -9,8 +9,8 @@ TESTS ?=
 LOCK ?=
 BENCH := .venv/bin/python -m bench
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint .constraints.txt
-# The same without the constraints, which a lock replaces: pip checks the hash of all that it installs.
-LOCKED := .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
+# The lock is whole, so pip looks for nothing else, and checks the hash of every file.
+LOCKED := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 PYTEST := .venv/bin/python -m pytest
 # Two tests at a time. What needs no extra, no ../shared and no patience is the fast suite.
 FAST := --numprocesses 2 --dist loadgroup -m 'not slow and not extra'
