@@ -6,8 +6,11 @@ ADVISED ?= pydoc wordllama --max-p95-ms 1 --budget 2m
 BACKEND ?=
 GATE ?=
 TESTS ?=
+LOCK ?=
 BENCH := .venv/bin/python -m bench
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint .constraints.txt
+# The lock is whole, so pip looks for nothing else, and checks the hash of every file.
+LOCKED := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 PYTEST := .venv/bin/python -m pytest
 # Two tests at a time. What needs no extra, no ../shared and no patience is the fast suite.
 FAST := --numprocesses 2 --dist loadgroup -m 'not slow and not extra'
@@ -15,13 +18,13 @@ REST := --numprocesses 2 --dist loadgroup -m 'slow or extra'
 PAGES := $(shell find README.md .github bench results/figures -name '*.md')
 
 .PHONY: help install install-all bench check test test-all coverage figures regress \
-	adaptor lint format docs clean
+	adaptor lint audit lock format docs clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: .venv/.core ## install the light core into .venv (no torch, no compiler)
+install: .venv/.core ## install the light core into .venv (no torch, no compiler; LOCK=1: by hash)
 
 install-all: .venv/.all ## install all that the tests use into .venv (torch, mteb, every backend)
 
@@ -61,6 +64,7 @@ lint: .venv/.lint ## check style, types, spelling, configuration files and the g
 	.venv/bin/ruff check bench tests
 	.venv/bin/ruff format --check bench tests
 	.venv/bin/mypy
+	.venv/bin/bandit --quiet --recursive bench --configfile pyproject.toml
 	.venv/bin/typos
 	.venv/bin/validate-pyproject pyproject.toml
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
@@ -68,6 +72,16 @@ lint: .venv/.lint ## check style, types, spelling, configuration files and the g
 	.venv/bin/hadolint .github/Containerfile
 	.venv/bin/pre-commit validate-manifest .pre-commit-hooks.yaml
 	.venv/bin/cog --check $(PAGES)
+
+audit: .venv/.core ## ask which pinned versions have a known weakness (needs the network)
+	$(PIP) pip-audit
+	.venv/bin/pip-audit --requirement .constraints.txt --no-deps --disable-pip
+
+lock: .venv/.core ## write .lock.txt anew from pyproject.toml and .constraints.txt (needs the network)
+	$(PIP) uv
+	printf 'pip\nsetuptools\n' | .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --no-header --no-emit-index-url --group test --group lint \
+		--constraint .constraints.txt --output-file .lock.txt pyproject.toml -
 
 format: .venv/.lint ## format the code and mend what ruff can mend
 	.venv/bin/ruff check --fix bench tests
@@ -80,10 +94,10 @@ docs: .venv/.lint ## write the generated parts of the pages, the gallery and the
 clean: ## remove .venv and the caches of the tools
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .coverage* build *.egg-info
 
-.venv/.core: pyproject.toml .constraints.txt
+.venv/.core: pyproject.toml .constraints.txt .lock.txt
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	$(PIP) pip
-	$(PIP) --editable .
+	$(if $(LOCK),$(LOCKED) --requirement .lock.txt,$(PIP) pip)
+	$(PIP) $(if $(LOCK),--no-deps --no-build-isolation) --editable .
 	@$(PIP) --editable '.[annoy]' > .venv/annoy.log 2>&1 || \
 		echo "annoy cannot be built without a C++ compiler: its rows will be 'skipped' (.venv/annoy.log)"
 	touch $@

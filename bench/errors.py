@@ -17,13 +17,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from bench.harmless import shown
+
 
 class UsageError(ValueError):
     """Bad input. The message is one line; commands print it and exit with status 2."""
 
     def __str__(self) -> str:
-        """Return the message on one line, whatever the text that it quotes from a file."""
-        return " ".join(super().__str__().splitlines())
+        """Return the message on one line, harmless whatever the text that it quotes from a file."""
+        return shown(" ".join(super().__str__().splitlines()))
 
 
 class StudyError(UsageError):

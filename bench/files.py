@@ -12,13 +12,19 @@ from typing import Any
 
 import platformdirs
 
+from bench.owners import owned
+
 CACHE_VARIABLE = "MATRYOSHKA_BENCH_CACHE"
 
 
 def cache_folder() -> Path:
-    """Return ``$MATRYOSHKA_BENCH_CACHE``, or the user's cache folder if it is not set."""
+    """Return ``$MATRYOSHKA_BENCH_CACHE``, or the user's cache folder if it is not set.
+
+    It is made if need be. Raises UsageError if other users could have written to it (`owned`).
+    """
+    named = os.environ.get(CACHE_VARIABLE)
     default = platformdirs.user_cache_dir("matryoshka-bench")
-    return Path(os.environ.get(CACHE_VARIABLE) or default)
+    return owned(Path(named or default), shared=bool(named))
 
 
 @contextmanager

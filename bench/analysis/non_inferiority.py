@@ -111,7 +111,7 @@ def verdicts(
 def _tests(part: pd.DataFrame, certainty: Certainty, margin: float) -> pd.DataFrame:
     rows = plain(exact_rows(part)).drop_duplicates("dim", keep="last").sort_values("dim")
     rows = rows[rows["dim"] < rows["full_dim"]]
-    rows = rows[[certainty.has(trial) for trial in rows["trial_id"]]]
+    rows = rows[rows["trial_id"].map(certainty.has).astype(bool)]
     kept = certainty.kept(rows)
     share, critical = 1 - margin, kept.attrs["critical"]
     shown = kept["low"] >= share

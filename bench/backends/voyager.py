@@ -67,7 +67,7 @@ class Voyager(Backend):
         from voyager import Index
 
         self.index = Index.load(str(folder / "index"))
-        self.scale = np.load(folder / "scale.npy")
+        self.scale = np.load(folder / "scale.npy", allow_pickle=False)
 
     @classmethod
     def code(cls, deployment: Deployment) -> Code:

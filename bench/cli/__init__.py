@@ -22,6 +22,7 @@ from bench.cli import (
     showing,
 )
 from bench.errors import UsageError
+from bench.harmless import shown
 from bench.libraries import without_secrets
 
 
@@ -51,7 +52,8 @@ def main() -> None:
 
 
 def _fail(message: str, code: int = 2) -> None:
-    print(f"matryoshka-bench: {without_secrets(' '.join(message.split()))}", file=sys.stderr)
+    said = shown(without_secrets(" ".join(message.split())))
+    print(f"matryoshka-bench: {said}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -163,7 +163,7 @@ def measured(
 @contextmanager
 def _progress() -> Iterator[Callable[[Progress], None]]:
     """Yield what shows how far a comparison is, on standard error."""
-    from rich.console import Console
+    from bench.console import Console
 
     console = Console(stderr=True)
     shown = 0

@@ -7,7 +7,6 @@ the exact pass, or a whole set to build an index. Both stay in its cache.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 from bench import machine
 from bench.embeddings import META, Embeddings, open_embeddings
 from bench.errors import DataError
-from bench.files import cache_folder, whole
+from bench.files import cache_folder, whole, write_checked
 from bench.measuring.jobs import BuildJob, Data, ExactJob, ExactKey, Job
 from bench.measuring.prepared import reducer_file
 
@@ -97,15 +96,14 @@ def _fetch_set(theirs: Path, folder: Path, source: Any) -> None:
     with filelock.FileLock(folder.with_suffix(".lock")):
         if _readable(folder) is not None:
             return
-        meta = json.loads(ray.get(source.meta.remote(theirs)))
+        meta = ray.get(source.meta.remote(theirs))
         for role in ("corpus", "queries"):
             rows = ray.get(source.shape.remote(theirs, role))[0]
             path = cache_folder() / "matrices" / f"{theirs.name}-{role}.npy"
             _fetch_rows(theirs, role, 0, rows, path, source)
             meta[role] = path.stem
-        with whole(folder / META) as partial:
-            # Ready ground truth stays with the run: what was found from it comes with the results.
-            partial.write_text(json.dumps(meta | {"truth": False}), encoding="utf-8")
+        # Ready ground truth stays with the run: what was found from it comes with the results.
+        write_checked(folder / META, meta | {"truth": False})
     for part in _parts(theirs.name).parent.glob(f"{theirs.name}-*"):
         part.unlink(missing_ok=True)  # they are in the set now
 

@@ -19,6 +19,7 @@ from bench.embeddings import META, open_embeddings
 from bench.encoders import Role, get_encoder
 from bench.errors import UsageError
 from bench.exact.scan import Pass, Scanned
+from bench.files import read_checked
 from bench.measuring.exact_pass import transform_of
 from bench.measuring.jobs import JOB, BuildJob, ExactKey
 from bench.measuring.prepared import fitted_reducer, opened, restored_reducer
@@ -97,9 +98,10 @@ class Encoding:
 class Source:
     """Serves the sets of a run's cache, each by its folder, to nodes that do not share it."""
 
-    def meta(self, folder: Path) -> str:
+    def meta(self, folder: Path) -> dict[str, Any]:
         """Return the description of a set."""
-        return (folder / META).read_text(encoding="utf-8")
+        found: dict[str, Any] = read_checked(folder / META)
+        return found
 
     def shape(self, folder: Path, role: str) -> tuple[int, int]:
         """Return the shape of the vectors of a `role`, ``corpus`` or ``queries``."""

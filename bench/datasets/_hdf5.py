@@ -45,7 +45,7 @@ def open_hdf5(
 
     Each array is (n, D). Integers come as int64 from `VectorStream.read`, others as float32. Raises
     DataError for a damaged file, an array that is not 2-D or numeric, a shape larger than the file
-    can hold, or a timeout; reading the streams does so too.
+    can hold, one that lies in another file, or a timeout; reading the streams does so too.
     """
     found = json.loads(_described(path, "describe", attribute, *names))
     arrays: dict[str, dict[str, Any]] = found["arrays"]
@@ -168,6 +168,10 @@ def _main(path: str, task: str, argument: str, *names: str) -> None:
     _limit_memory()
     with h5py.File(path, "r") as file:
         arrays = {name: file[name] for name in names if isinstance(file.get(name), h5py.Dataset)}
+        for name, array in arrays.items():
+            # A link, an external or a virtual array would read whatever file it names.
+            if array.is_virtual or array.external or array.file.id != file.id:
+                raise ValueError(f"'{name}' lies in another file; write its numbers into this one")
         if task == "describe":
             print(json.dumps({"arrays": _shapes(arrays), "attribute": _attribute(file, argument)}))
         else:
@@ -204,7 +208,7 @@ def _shapes(arrays: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _offset(array: Any) -> int | None:
     """Return where the rows begin in the file, or None if they cannot be mapped there."""
-    if array.dtype.str != "<f4" or array.chunks or array.external or array.is_virtual:
+    if array.dtype.str != "<f4" or array.chunks:
         return None
     offset: int | None = array.id.get_offset()
     return offset

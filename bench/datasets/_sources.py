@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import track
 
+from bench.console import Console
 from bench.datasets import Dataset
 from bench.datasets._files import Fingerprint
 from bench.errors import MissingSplit, UsageError

@@ -6,6 +6,7 @@ import ast
 import inspect
 import json
 import pprint
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping
@@ -17,11 +18,13 @@ from bench.analysis.labels import label
 from bench.backends import get_backend, packed_signs
 from bench.encoders import Encoder
 from bench.errors import UsageError
+from bench.harmless import shown
 from bench.measuring.stages import steps
 from bench.reducers import Reducer, get_reducer
 from bench.registry import get, split_name
 from bench.source import Code, Deployment, Expression, written
 from bench.study.plan import BM25, EXACT, parameters
+from bench.study.reader import check_parameters
 from bench.study.schema import DIMENSION, DISK, FUNNEL, NATIVE, SHORTLIST, VECTORS
 from bench.vectors import normalise
 
@@ -182,13 +185,13 @@ class Program:
             f" ({row['n_corpus']:,} documents): {', '.join(figures) or 'no figures'}.",
         )
         # Names come from the study: none may end the docstring, or escape anything in it.
-        plain = (text.replace("\\", "/").replace('"', "'") for text in words)
+        plain = (shown(text).replace("\\", "/").replace('"', "'") for text in words)
         first, second = (textwrap.fill(text, 97, break_long_words=False) for text in plain)
         return f'"""{first}\n\n{second}\n"""'
 
 
 def check(row: Mapping[str, Any]) -> None:
-    """Raise UsageError unless the row is of an index that was measured."""
+    """Raise UsageError unless the row is of an index that was measured, as a study can ask."""
     name = row["trial_id"]
     if row["backend"] in (EXACT, BM25):
         raise UsageError(
@@ -196,11 +199,23 @@ def check(row: Mapping[str, Any]) -> None:
         )
     if row["status"] != "ok":
         raise UsageError(f"trial {name} is '{row['status']}': only a measured one is deployed")
+    # The table may be a stranger's, and what it holds becomes part of a program.
+    backend = get_backend(row["backend"])
+    backend.precision_of(row["precision"])
+    for kind in ("build", "search"):
+        given = parameters(row[f"{kind}_params"])
+        check_parameters(backend, kind, {key: [value] for key, value in given.items()})
 
 
 def pinned(names: Iterable[str], versions: Mapping[str, str]) -> str:
-    """Return the lines of ``requirements.txt``; a distribution without a version is not pinned."""
+    """Return the lines of ``requirements.txt``; a distribution without a version is not pinned.
+
+    Raises UsageError for what is no version: pip would read it as an option.
+    """
     known = {_plain(name): version for name, version in versions.items()}
+    for name, version in known.items():
+        if not re.fullmatch(r"[0-9A-Za-z.!+_-]+", str(version)):
+            raise UsageError(f"{version!r} is no version of {name}")
     lines = (f"{n}=={known[_plain(n)]}" if _plain(n) in known else n for n in names)
     return "".join(f"{line}\n" for line in lines)
 
@@ -300,7 +315,7 @@ def index_corpus(vectors):
     return build(reduce(vectors{{ ", FULL_DIMENSION" if wide }}))
 {% elif on_disk %}
     np.save("stored.npy", reduce(vectors, {{ last }}))
-    stored = np.load("stored.npy", mmap_mode="r")
+    stored = np.load("stored.npy", mmap_mode="r", allow_pickle=False)
     return build(reduce(vectors{{ ", FULL_DIMENSION" if wide }})), stored
 {% else %}
     index = build(reduce(vectors{{ ", FULL_DIMENSION" if wide }}))
@@ -332,7 +347,7 @@ def main():
 {% else %}
 def main():
     """Index vectors and print the documents of each query: search.py corpus.npy queries.npy."""
-    corpus, queries = (np.load(path) for path in sys.argv[1:])
+    corpus, queries = (np.load(path, allow_pickle=False) for path in sys.argv[1:])
     print(answer(index_corpus(corpus), queries))
 {% endif %}
 

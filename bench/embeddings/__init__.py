@@ -18,9 +18,9 @@ from typing import Any
 
 import filelock
 import numpy as np
-from rich.console import Console
 from rich.progress import Progress
 
+from bench.console import Console
 from bench.datasets import Dataset, RowNumbers, VectorStream, load_dataset
 from bench.datasets._ids import LazyIds, StoredIds, positions, store_ids
 from bench.datasets._stream import array_stream
@@ -204,7 +204,9 @@ def encode_texts(
             key = encode(cache, model, model.identity, role, texts, range(len(texts)), bar)
     except OSError as error:
         raise unwritable(cache, error) from error
-    vectors: np.ndarray = np.load(cache / "matrices" / f"{key}.npy", mmap_mode="r")
+    vectors: np.ndarray = np.load(
+        cache / "matrices" / f"{key}.npy", mmap_mode="r", allow_pickle=False
+    )
     return vectors
 
 
@@ -217,7 +219,7 @@ def open_embeddings(folder: Path, max_queries: int | None = None, seed: int = 0)
     meta = read_checked(folder / META)
     cache = folder.parent.parent
     corpus, queries = (open_place(cache, meta[role]) for role in ("corpus", "queries"))
-    truth = np.load(folder / _TRUTH, mmap_mode="r") if meta["truth"] else None
+    truth = np.load(folder / _TRUTH, mmap_mode="r", allow_pickle=False) if meta["truth"] else None
     asked = np.arange(len(queries))
     if max_queries is not None and max_queries < len(queries):
         asked = np.sort(

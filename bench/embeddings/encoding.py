@@ -98,7 +98,7 @@ def _begin(partial: Path, shape: tuple[int, int]) -> int:
 
 def _has_shape(path: Path, shape: tuple[int, ...]) -> bool:
     try:
-        return bool(np.load(path, mmap_mode="r").shape == shape)
+        return bool(np.load(path, mmap_mode="r", allow_pickle=False).shape == shape)
     except (OSError, ValueError, EOFError):
         return False
 
@@ -108,7 +108,7 @@ def check(path: Path, ids: Sequence[str], what: str) -> tuple[Look, list[str]]:
 
     Raises DataError, and removes the matrix, if it has NaN or infinite vectors.
     """
-    vectors = np.load(path, mmap_mode="r")
+    vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     look = Look(len(vectors))
     for block in array_stream(vectors).blocks():
         look.add(block)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.encoders import Encoder, Role
+from bench.encoders._trust import only_trusted_code
 from bench.errors import UsageError
 from bench.libraries import extra
 from bench.source import Code
@@ -29,7 +30,8 @@ class MtebEncoder(Encoder):
             raise UsageError("encoder 'mteb' needs a model: mteb:NAME")
         library: Any = extra("mteb", f"encoder 'mteb:{argument}'")
         try:
-            self._model = library.get_model(argument)
+            with only_trusted_code(argument):
+                self._model = library.get_model(argument)
         except Exception as error:  # loaders raise any error of the model's library
             raise UsageError(
                 f"encoder 'mteb:{argument}' cannot be loaded: {str(error).splitlines()[0]}"

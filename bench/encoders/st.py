@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bench.encoders import Encoder, Role
+from bench.encoders._trust import UntrustedCode, trusted
 from bench.errors import UsageError
 from bench.libraries import extra
 from bench.source import Code
@@ -37,11 +38,11 @@ class SentenceTransformersEncoder(Encoder):
             raise UsageError("encoder 'st' needs a model: st:NAME or st:PATH")
         library = extra("sentence_transformers", f"encoder 'st:{argument}'")
         try:
-            self._model = library.SentenceTransformer(argument)
+            self._model = library.SentenceTransformer(argument, trust_remote_code=trusted(argument))
         except (OSError, ValueError) as error:
-            raise UsageError(
-                f"encoder 'st:{argument}' cannot be loaded: {str(error).splitlines()[0]}"
-            ) from error
+            untrusted = "trust_remote_code" in str(error)
+            why = UntrustedCode(argument) if untrusted else str(error).splitlines()[0]
+            raise UsageError(f"encoder 'st:{argument}' cannot be loaded: {why}") from error
         self._model.truncate_dim = None
         self._argument = argument
         self._layer_norm = Path(argument).name in LAYER_NORM

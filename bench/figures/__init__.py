@@ -145,8 +145,8 @@ def save_all(
     The other arguments, and what is raised, are those of `draw_all`.
     """
     import matplotlib as mpl
-    from rich.console import Console
 
+    from bench.console import Console
     from bench.figures._style import STYLES
 
     if unknown := [each for each in formats if each not in FORMATS]:

@@ -140,6 +140,8 @@ def _rc(style: Style) -> Any:
         "lines.linewidth": style.line,
         "legend.frameon": False,
         "svg.fonttype": "path",
+        # A name may hold dollar signs, which would begin a formula.
+        "text.parse_math": False,
     }
 
 
@@ -292,9 +294,7 @@ def heading(part: pd.DataFrame) -> str:
 
 def fitted(title: str) -> str:
     """Return the end of a title that is too long, as that of a path tells most."""
-    title = title if len(title) < 76 else f"…{title[-74:]}"
-    # A path may hold a dollar sign, which would begin a formula.
-    return title.replace("$", r"\$")
+    return title if len(title) < 76 else f"…{title[-74:]}"
 
 
 def needed(frame: pd.DataFrame, what: str) -> pd.DataFrame:

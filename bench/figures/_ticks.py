@@ -37,7 +37,7 @@ class Dimensions(Locator):
 
     def _by_worth(self) -> Iterator[float]:
         """Yield both ends, then powers of two, then the others."""
-        ends = dict.fromkeys([self._dimensions[0], self._dimensions[-1]])
+        ends = dict.fromkeys([*self._dimensions[:1], *self._dimensions[-1:]])
         yield from ends
         others = [d for d in self._dimensions if d not in ends]
         yield from sorted(others, key=lambda d: float(np.log2(d)) % 1 != 0)

@@ -83,9 +83,14 @@ def _side(
         raise UsageError(
             f"{label} has a package 'bench' of its own, which hides this one: rename it"
         )
+    for package in wanted.packages:
+        if package.lstrip().startswith("-"):
+            raise UsageError(f"'{package}' is no package: pip would read it as an option")
     asked = [*requirements(source, root), *wanted.packages]
     if requirements_file:
         path = source / requirements_file
+        if not path.resolve().is_relative_to(source.resolve()):
+            raise UsageError(f"{requirements_file} is outside the repository")
         if not path.is_file():
             raise UsageError(f"{label} has no file {requirements_file}")
         asked += ["--requirement", str(path)]
@@ -116,6 +121,8 @@ def _commit(revision: str) -> str:
     """Return the full name of a revision's commit; empty for the working tree."""
     if revision == WORKING_TREE:
         return ""
+    if revision.startswith("-"):
+        raise UsageError(f"'{revision}' is no revision: git would read it as an option")
     try:
         return git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     except UsageError as error:

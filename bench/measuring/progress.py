@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Column
 from rich.text import Text
 
+from bench.console import Console
 from bench.measuring.best import Best
 from bench.study.plan import Trial
 
@@ -75,7 +76,7 @@ class Progress:
     def say(self, lines: Iterable[str]) -> None:
         """Print lines above the bar."""
         for line in lines:
-            self.console.print(line, highlight=False, soft_wrap=True)
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def now(self, label: str) -> None:
         """Show `label` as the work under way."""

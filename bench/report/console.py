@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
+
+from bench.console import Console
 
 PIPE = 120
 """Columns where neither COLUMNS nor a terminal says how wide to be: room for the intervals."""

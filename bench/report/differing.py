@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from rich.console import Console
 from rich.markup import escape
 
 from bench.analysis.difference import BUILD, QUALITY, Changed, Changes, Difference, Figure
 from bench.analysis.regression.limits import OTHER_VERSIONS_TOLERANCE
 from bench.analysis.summary import Table, interval, number
+from bench.console import Console
 from bench.report.console import stdout_console
 from bench.report.fitting import fitted, print_table
 from bench.report.terminal import say_left_out

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Drawn
 from rich.text import Text
 
 from bench.analysis.summary import Table
+from bench.console import Console
 from bench.report.console import put
 
 _GAP = 2

@@ -8,13 +8,13 @@ from itertools import groupby
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 from rich.markup import escape
 
 from bench.analysis.change_points import MIN_POINTS
 from bench.analysis.history import DRIFT, Change, Found, Place, Series
 from bench.analysis.summary import Table
 from bench.commits import short
+from bench.console import Console
 from bench.report.console import stdout_console
 from bench.report.fitting import print_table
 from bench.report.terminal import say_left_out, spark

@@ -89,7 +89,7 @@ def _title(found: Found, name: str, more: int) -> str:
         (place,) = places
         texts.append(", ".join(filter(None, [place.dataset, place.encoder, place.machine])))
     texts += [f"{more} backends without a change are left out"] if more else []
-    return "\n".join(texts).replace("$", r"\$")
+    return "\n".join(texts)
 
 
 def _draw(axis: Axes, series: Sequence[Series], changes: Sequence[Change], found: Found) -> None:

@@ -6,11 +6,11 @@ import json
 import textwrap
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from bench import registry
+from bench.console import Console
 from bench.report.console import put, stdout_console
 
 KINDS = ("datasets", "encoders", "reducers", "backends", "figures", "studies")

@@ -8,12 +8,12 @@ import textwrap
 from collections.abc import Iterable
 
 import pandas as pd
-from rich.console import Console
 from rich.markup import escape
 
 from bench.analysis.labels import dims_text
 from bench.analysis.summary import Section, Summary, Table, number
 from bench.analysis.tables import curves, dimension_table, subset_band, truncation
+from bench.console import Console
 from bench.report.console import stdout_console
 from bench.report.fitting import print_table
 from bench.results.rows import exact_rows, quality_of

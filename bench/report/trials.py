@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 
 from bench.analysis.selection import FRONT, LABEL, check_column, named
 from bench.analysis.summary import LEAVE_OUT, Table, interval, share
+from bench.console import Console
 from bench.report.console import stdout_console
 from bench.report.fitting import print_table
 from bench.report.paper_tables import markdown_rows, tabular
@@ -23,6 +23,8 @@ ROWS = 40
 """Most rows in a terminal, unless another number is asked for."""
 MARK = "*"
 """Marks trials on the Pareto front."""
+_FORMULA = ("=", "+", "-", "@")
+"""How a text begins that a spreadsheet runs."""
 _AFTER_QUALITY = (
     "ann_recall_at_10",
     "latency_ms_p50",
@@ -57,9 +59,13 @@ def as_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def as_csv(frame: pd.DataFrame) -> str:
-    """Return rows as CSV, every figure in full, lists as JSON."""
+    """Return rows as CSV, every figure in full, lists as JSON.
+
+    A text that begins like a formula gets a quote, so that a spreadsheet does not run it.
+    """
     lists = [c for c in frame if c in ALL_COLUMNS and ALL_COLUMNS[c].type == "floats"]
     plain = frame.assign(**{c: frame[c].map(_json, na_action="ignore") for c in lists})
+    plain = plain.map(lambda value: _no_formula(value) if isinstance(value, str) else value)
     return str(plain.to_csv(index=False))
 
 
@@ -169,6 +175,10 @@ def _cell(value: Any, column: Column) -> str:
         usual = column.heading or column.group in ("quality", "time")
         return format(value, column.form if usual else ",.4g")
     return str(value)
+
+
+def _no_formula(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _json(value: Any) -> str:

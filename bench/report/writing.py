@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
+from rich.markup import escape
 
 from bench.analysis.non_inferiority import MARGIN
 from bench.analysis.recommendation import RETAIN
 from bench.analysis.summary import folder_of, summarise
+from bench.console import Console
 from bench.errors import UsageError
 from bench.projection import project_folder
 from bench.report.advised import advised
@@ -60,7 +61,7 @@ def write_pages(
         names = _names(folders)
         paths = [Path(into) / f"{name}.html" for name in names]
         for folder, path in zip(folders, paths, strict=True):
-            status.update(f"writing {path.name}")
+            status.update(f"writing {escape(path.name)}")
             _write(path, _page([folder], document([folder], texts)))
         index = Path(into) / "index.html"
         _write(index, render_index([*zip(names, folders, strict=True)]))

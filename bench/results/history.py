@@ -22,6 +22,7 @@ from bench.errors import DamagedFile, NothingToShow, UsageError
 from bench.files import whole
 from bench.parquet import read_table
 from bench.results.columns import Column
+from bench.results.harmless import harmless
 from bench.results.schema import COLUMNS, CONFIGURATION
 from bench.results.store import arrow_schema, load_of_last_machine
 
@@ -164,7 +165,7 @@ def _read(path: Path) -> pa.Table:
             f"reads up to {VERSION}); upgrade to read it"
         )
     try:
-        return table.select(_SCHEMA.names).cast(_SCHEMA)
+        return harmless(table.select(_SCHEMA.names).cast(_SCHEMA), path)
     except (pa.ArrowException, KeyError) as error:
         why = str(error).splitlines()[0]
         raise DamagedFile(f"{path} is no history of this suite ({why})") from error

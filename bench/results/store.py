@@ -26,6 +26,7 @@ from bench.files import whole
 from bench.parquet import read_schema, read_table
 from bench.results.columns import Column, checked
 from bench.results.derived import with_derived
+from bench.results.harmless import file_of, harmless
 from bench.results.rows import oldest_first
 from bench.results.schema import (
     CONFIGURATION,
@@ -182,7 +183,7 @@ class Store:
 
     def _add_part(self, kind: str, name: str, table: pa.Table, hold: bool) -> None:
         if not hold:
-            _write(table, self.parts / f"{name}.{kind}.parquet")
+            _write(table, self.parts / file_of(name, f"{kind}.parquet"))
         self._fresh[kind][name] = table
 
     def _join(self) -> None:
@@ -286,7 +287,7 @@ def _newest(folder: str | Path) -> pd.DataFrame:
 
 
 def _rankings(folder: Path, trial_id: str) -> Path:
-    return folder / RANKED / f"{trial_id}.parquet"
+    return folder / RANKED / file_of(trial_id, "parquet")
 
 
 def _write(table: pa.Table, path: Path) -> None:
@@ -378,7 +379,7 @@ def _with_dictionaries(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
 def _typed(table: pa.Table, schema: pa.Schema, path: Path) -> pa.Table:
     """Return the columns of `schema`; raises DamagedFile for other types or repeated names."""
     try:
-        return table.select(schema.names).cast(schema)
+        return harmless(table.select(schema.names).cast(schema), path)
     except (pa.ArrowException, KeyError) as error:
         why = str(error).splitlines()[0]
         raise DamagedFile(f"{path} is no table of this suite ({why}); delete it") from error

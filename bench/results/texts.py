@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from bench.errors import DamagedFile
 from bench.files import whole
+from bench.harmless import shown
 from bench.parquet import read_table
 from bench.results.schema import TEXT_COLUMNS
 
@@ -56,7 +57,7 @@ def merge_texts(folders: Sequence[Path], out: Path) -> None:
 
 
 def load_texts(folder: str | Path, dataset: str) -> dict[str, str]:
-    """Return the text of each query of a dataset by its id; empty where none was kept.
+    """Return the text of each query of a dataset by its id, to be shown; empty if none was kept.
 
     Raises DamagedFile.
     """
@@ -65,7 +66,8 @@ def load_texts(folder: str | Path, dataset: str) -> dict[str, str]:
         return {}
     held = _read(path)
     own = held.filter(pc.equal(held["dataset"], dataset))
-    return dict(zip(own["query_id"].to_pylist(), own["text"].to_pylist(), strict=True))
+    texts = (shown(text or "") for text in own["text"].to_pylist())
+    return dict(zip(own["query_id"].to_pylist(), texts, strict=True))
 
 
 def _read(path: Path) -> pa.Table:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bench.backends import REFERENCE, Backend, get_backend
 from bench.backends.precisions import FLOAT32
 from bench.errors import DamagedFile, StudyError, near_miss
+from bench.harmless import shown
 from bench.reducers import PLAIN, get_reducer
 from bench.registry import split_name
 from bench.study.schema import (
@@ -84,7 +85,7 @@ def canonical(parameters: Mapping[str, Any]) -> str:
 def parameters(text: object) -> dict[str, Any]:
     """Parse the text of `canonical`; empty if a table's cell is empty or null.
 
-    Raises DamagedFile for a text that holds no JSON object.
+    Raises DamagedFile for what is no JSON object, and for signs that would act where it is shown.
     """
     if not isinstance(text, str) or not text:
         return {}
@@ -92,9 +93,20 @@ def parameters(text: object) -> dict[str, Any]:
         found = json.loads(text)
     except (ValueError, RecursionError):
         found = None
-    if not isinstance(found, dict):
-        raise DamagedFile(f"a table holds {text[:60]!r} in place of parameters: it is damaged")
+    # In JSON a sign that acts is an escape; without one there is nothing to look for.
+    acts = "\\u" in text and any(shown(each) != each for each in _texts(found))
+    if not isinstance(found, dict) or acts:
+        raise DamagedFile(f"the parameters of a trial are damaged: {text[:60]!r}")
     return found
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text in a JSON value, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in [*value, *value.values()] if isinstance(value, dict) else value:
+            yield from _texts(each)
 
 
 def index_class(name: str) -> type[Backend]:

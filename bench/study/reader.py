@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterable
 from importlib import resources
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from bench.backends import SERVER, Backend
 from bench.errors import StudyError, UsageError, near_miss
 from bench.files import whole
+from bench.harmless import is_name, shown
 from bench.study.plan import index_class, reducer_grid
 from bench.study.schema import Configuration, Stages, Study
 
@@ -44,6 +44,7 @@ def load_study(path: str | Path, overrides: Iterable[str] = ()) -> Study:
         raise StudyError(f"{path}: {_one_line(error)}") from error
     try:
         _check_name(study.name)
+        _check_shown([*study.dataset, *filter(None, study.encoder)])
         for configuration in study.configurations:
             _check(configuration)
         for choice in study.reducers:
@@ -121,17 +122,23 @@ def _one_line(error: ValidationError) -> str:
 
 
 def _check_name(name: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or ".." in name:
+    if not is_name(name):
         raise StudyError(
             f"the name '{name}' becomes a folder: use letters, digits, '.', '_' and '-' only"
         )
 
 
+def _check_shown(names: Iterable[str]) -> None:
+    for name in names:
+        if shown(name) != name:
+            raise StudyError(f"the name '{name}' holds a control or direction sign: rename it")
+
+
 def _check(configuration: Configuration) -> None:
     for name in configuration.backend:
         backend = index_class(name)
-        _check_parameters(backend, "build", configuration.build)
-        _check_parameters(backend, "search", configuration.search)
+        check_parameters(backend, "build", configuration.build)
+        check_parameters(backend, "search", configuration.search)
         for precision in configuration.precision or ():
             backend.precision_of(precision)
         clients = max(configuration.clients)
@@ -145,7 +152,11 @@ def _check(configuration: Configuration) -> None:
         reducer_grid(choice)
 
 
-def _check_parameters(backend: type[Backend], kind: str, given: dict[str, list[Any]]) -> None:
+def check_parameters(backend: type[Backend], kind: str, given: dict[str, list[Any]]) -> None:
+    """Raise StudyError unless a backend takes each parameter, with each value that it is given.
+
+    `kind` is ``build`` or ``search``.
+    """
     known = backend.build_grid if kind == "build" else backend.search_grid
     for parameter, values in given.items():
         if parameter not in known:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.certainty import Certainty
+from bench.harmless import shown
 from bench.report.page.document import LostQuery
 from bench.results.rows import exact_rows, plain
 from bench.results.store import load_relevant
@@ -54,7 +55,7 @@ def lost_queries(
         worst = [i for i in np.lexsort((-fallen, change))[:MOST] if change[i] < 0]
         found[int(dim)] = [
             LostQuery(
-                query=str(query := certainty.query_ids[i]),
+                query=shown(str(query := certainty.query_ids[i])),
                 text=texts.get(str(query), ""),
                 rank=_rank(ranks, query, full_dim),
                 rank_short=_rank(ranks, query, int(dim)),

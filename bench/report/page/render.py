@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from bench.analysis.matryoshka import with_projection
 from bench.analysis.summary import Table
+from bench.harmless import shown_lines
 from bench.report.advised import Advised
 from bench.report.at_size import at_size
 from bench.report.growing import growing
@@ -69,11 +70,11 @@ def render(shown: list[Shown], data: Document, embedded: bool = False) -> str:
     return _template("page.html").render(
         title=", ".join(dict.fromkeys(group.title for r in data.results for group in r.groups)),
         folders=folders,
-        css=Markup(_asset("page.css")),
+        css=Markup(_asset("page.css")),  # nosec B704 # a file of this package
         embedded=embedded,
         data=packed(data.model_dump_json(exclude_none=False)),
         vega=_vega(),
-        scripts=[Markup(_script(_asset(f"{name}.js"))) for name in _SCRIPTS],
+        scripts=[Markup(_own(name)) for name in _SCRIPTS],  # nosec B704 # files of this package
     )
 
 
@@ -110,9 +111,18 @@ def _context(shown: Shown, given: dict[str, Any]) -> dict[str, Any]:
 
 def _template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_harmless,
     )
     return environment.from_string(_asset(name))
+
+
+def _harmless(value: Any) -> Any:
+    """Return what a template shows: text from outside without signs that act."""
+    return shown_lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _asset(name: str) -> str:
@@ -126,15 +136,16 @@ def _vega() -> str:
     return packed(f"(() => {{{vl_convert.javascript_bundle()}}})();")  # type: ignore[call-arg]
 
 
-def _script(text: str) -> str:
-    """Return a script that cannot end its element early."""
+def _own(script: str) -> str:
+    """Return a script of this package, which cannot end its element early."""
+    text = _asset(f"{script}.js")
     return text.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
 def render_index(folders: list[tuple[str, Folder]]) -> str:
     """Return the index of several pages as HTML: name, data, and the recommendation of each."""
     return _template("index.html").render(
-        css=Markup(_asset("page.css")),
+        css=Markup(_asset("page.css")),  # nosec B704 # a file of this package
         pages=[
             {
                 "name": name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from xml.etree import ElementTree as Xml
+from xml.etree import ElementTree as Xml  # nosec B405 # it writes XML and reads none
 
 from bench.analysis.regression import Comparison, Ended, Finding
 from bench.analysis.regression.findings import CANNOT_TELL, REGRESSED

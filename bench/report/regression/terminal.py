@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rich.console import Console
 from rich.text import Text
 
 from bench.analysis.regression import Comparison
 from bench.analysis.regression.findings import CANNOT_TELL, IMPROVED, REGRESSED, SAME
 from bench.analysis.summary import Table
+from bench.console import Console
 from bench.report.console import put, stdout_console
 from bench.report.differing import say_list
 from bench.report.fitting import print_table

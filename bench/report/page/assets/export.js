@@ -39,7 +39,7 @@ function csv(rows) {
   // A cell that begins like a formula gets a quote, so that a spreadsheet does not run it.
   const cell = (value) => {
     const text = String(value);
-    const safe = /^[=+@\t\r]/.test(text) ? `'${text}` : text;
+    const safe = /^[=+@\t\r-]/.test(text) ? `'${text}` : text;
     return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
   };
   const lines = rows.map((row) =>
