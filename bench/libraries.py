@@ -17,6 +17,10 @@ from bench import __version__
 from bench.errors import NotInstalled
 from bench.files import CACHE_VARIABLE
 
+TRUST_VARIABLE = "MATRYOSHKA_BENCH_TRUST_REMOTE_CODE"
+"""Environment variable with the models whose own code may run, separated by commas. No study can
+say so: studies are passed on."""
+
 
 def versions(*modules: str) -> dict[str, str]:
     """Return the versions of Python, this package and the distributions of `modules`, by name."""
@@ -45,7 +49,7 @@ def without_secrets(text: str) -> str:
     secrets = {
         form
         for name, value in os.environ.items()
-        if name.startswith("MATRYOSHKA_BENCH_") and name != CACHE_VARIABLE
+        if name.startswith("MATRYOSHKA_BENCH_") and name not in (CACHE_VARIABLE, TRUST_VARIABLE)
         for secret in ([value] if name.endswith("_KEY") else _secrets_of(value))
         for form in _forms(secret)
     }

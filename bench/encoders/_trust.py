@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-VARIABLE = "MATRYOSHKA_BENCH_TRUST_REMOTE_CODE"
-"""Environment variable with the models whose own code may run, separated by commas. No study can
-say so: studies are passed on."""
+from bench.libraries import TRUST_VARIABLE
 
 
 class UntrustedCode(Exception):
@@ -18,13 +16,13 @@ class UntrustedCode(Exception):
 
     def __init__(self, model: str) -> None:
         super().__init__(
-            f"it runs code of its own, from its repository: read that, then set {VARIABLE}={model}"
+            f"it runs code of its own, from its repository: read that, then set {TRUST_VARIABLE}={model}"
         )
 
 
 def trusted(model: str) -> bool:
     """Return whether the user lets the code of `model` run, by its name as the study has it."""
-    return model in [name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name]
+    return model in [name.strip() for name in os.environ.get(TRUST_VARIABLE, "").split(",") if name]
 
 
 @contextmanager
