@@ -13,6 +13,8 @@ from typing import Any
 
 import psutil
 
+from bench.files import temporary_folder
+
 _PREFIX = "matryoshka-pg-"
 DSN_VARIABLE = "MATRYOSHKA_BENCH_POSTGRES"
 """Environment variable with the connection string of an existing server to use instead."""
@@ -32,7 +34,7 @@ class PrivateServer:
     """A server that starts on first use.
 
     Its folder is named after this process. It is stopped and removed when the process ends; after a
-    kill, the next process that needs a server cleans up (`remove_leftovers`).
+    kill, the next run or the next process that needs a server cleans up (`remove_leftovers`).
     """
 
     def __init__(self) -> None:
@@ -81,8 +83,8 @@ def server() -> str:
 def remove_leftovers() -> None:
     """Stop the servers and remove the folders of processes that no longer exist."""
     for folder in _root().glob(f"{_PREFIX}*"):
-        owner = int(folder.name.removeprefix(_PREFIX).split("-")[0])
-        if psutil.pid_exists(owner):
+        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if not owner.isdecimal() or psutil.pid_exists(int(owner)):
             continue
         with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
             process = psutil.Process(int((folder / "postmaster.pid").read_text().splitlines()[0]))
@@ -94,4 +96,4 @@ def remove_leftovers() -> None:
 
 def _root() -> Path:
     # A socket's path must be short. If root runs this, another user must be able to read it.
-    return Path(tempfile.gettempdir())
+    return temporary_folder()

@@ -8,7 +8,6 @@ the vectors, keyed by the encoder's identity and the dataset's fingerprint. ``in
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 from collections.abc import Sequence
@@ -26,12 +25,12 @@ from rich.progress import Progress
 from bench.datasets import Dataset, RowNumbers, VectorStream, load_dataset
 from bench.datasets._ids import LazyIds, StoredIds, positions, store_ids
 from bench.datasets._stream import array_stream
-from bench.embeddings.encoding import check, digest, encode
-from bench.embeddings.ingest import Ingested, Place, ingest, known, open_place, place_of
+from bench.embeddings.encoding import checked, digest, encode
+from bench.embeddings.ingest import Ingested, Place, check, ingest, known, open_place, place_of
 from bench.embeddings.truth import agrees
 from bench.encoders import Encoder, Role, get_encoder
 from bench.errors import DataError, UsageError
-from bench.files import cache_folder, whole
+from bench.files import NO_SPACE, cache_folder, clear, whole
 
 _SAMPLE_TEXTS = 50
 """Query texts kept with the vectors, to time the encoding of single queries later."""
@@ -76,6 +75,12 @@ class Embeddings:
     """Beginnings of the queries' texts, (q,), for people to read; empty for ready vectors."""
     truth: np.ndarray | None = None
     """(q, k) int64: the exact results at the full dimension, best first, if they came ready."""
+    places: tuple[Place, ...] = ()
+
+    def check_unchanged(self) -> None:
+        """Raise DataError if a file of the user that is mapped has changed since it was read."""
+        for place in self.places:
+            check(place)
 
     @property
     def full_dim(self) -> int:
@@ -130,6 +135,7 @@ def embed(
     cache, identity = cache or cache_folder(), _identity(model)
     try:
         (cache / "matrices").mkdir(parents=True, exist_ok=True)
+        clear(cache)
         with _bar(progress) as bar:
             ready = _ingest_corpus(data, cache, bar) if model is None else None
             fingerprint = _fingerprint(data, ready)
@@ -240,13 +246,13 @@ def open_embeddings(folder: Path, max_queries: int | None = None, seed: int = 0)
         sample_texts=tuple(meta["sample_texts"]),
         query_texts=tuple(meta["query_texts"][i] for i in asked) if meta["query_texts"] else (),
         truth=None if truth is None else np.asarray(truth[asked]),
+        places=(meta["corpus"], meta["queries"]),
     )
 
 
 def _unwritable(cache: Path, error: OSError) -> UsageError:
-    hint = ""
-    if error.errno == errno.ENOSPC:
-        hint = "; free some space and run again: the encoding resumes"
+    full = error.errno in NO_SPACE
+    hint = "; free some space and run again: the encoding resumes" if full else ""
     return UsageError(f"the cache {cache} cannot be written: {error.strerror or error}{hint}")
 
 
@@ -331,8 +337,8 @@ def _encoded(
         raise DataError(f"dataset '{data.name}' has no texts of its documents or queries")
     corpus = encode(cache, model, identity, "document", data.documents, data.doc_ids, bar)
     queries = encode(cache, model, identity, "query", data.queries, data.query_ids, bar)
-    look, notes = check(cache / "matrices" / f"{corpus}.npy", data.doc_ids, "document")
-    _, more = check(cache / "matrices" / f"{queries}.npy", data.query_ids, "query")
+    look, notes = checked(cache / "matrices" / f"{corpus}.npy", data.doc_ids, "document")
+    _, more = checked(cache / "matrices" / f"{queries}.npy", data.query_ids, "query")
     return {
         "corpus": corpus,
         "queries": queries,

@@ -68,11 +68,13 @@ def _stored(found: Embeddings, kept: np.ndarray, key: str, note: str) -> Embeddi
         if not (sets / key / META).exists():
             (sets / key).mkdir(parents=True, exist_ok=True)
             shape = len(kept), found.full_dim
-            with whole(matrices / f"{key}.npy") as partial:
-                rows = np.lib.format.open_memmap(partial, "w+", np.float32, shape)
+            # Not through a map: on a full disk that ends the process instead of raising.
+            with whole(matrices / f"{key}.npy") as partial, partial.open("wb") as file:
+                np.lib.format.write_array_header_1_0(
+                    file, {"descr": "<f4", "fortran_order": False, "shape": shape}
+                )
                 for start in range(0, len(kept), _ROWS):
-                    rows[start : start + _ROWS] = found.corpus[kept[start : start + _ROWS]]
-                rows.flush()
+                    file.write(found.corpus[kept[start : start + _ROWS]].data)
             with whole(matrices / f"{key}q.npy") as partial:
                 np.save(partial, found.queries)
             with whole(sets / key / IDS) as partial:

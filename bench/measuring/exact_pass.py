@@ -45,6 +45,7 @@ def run_exact(job: ExactJob, emit: Emit) -> None:
     reducer = fitted_reducer(job.exact, embeddings)
     if not results.exist():
         found = _search(job, embeddings, reducer, emit)
+        embeddings.check_unchanged()
         results.save(found, len(embeddings.corpus))
     emit(Ready())
     if not job.trials:

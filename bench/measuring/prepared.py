@@ -41,6 +41,7 @@ def fitted_reducer(key: ExactKey, embeddings: Embeddings) -> Reducer:
             return reducer
     reducer.fit(embeddings.corpus)
     state = reducer.state()
+    embeddings.check_unchanged()
     if state:
         kept.parent.mkdir(exist_ok=True)
         with whole(kept) as partial:
@@ -101,6 +102,7 @@ def _kept(path: Path, reducer: Reducer, embeddings: Embeddings) -> np.memmap:
             )
             for block in _reduced_blocks(reducer, embeddings.corpus, shape[1]):
                 file.write(block.data)
+            embeddings.check_unchanged()
     vectors: np.memmap = np.load(path, mmap_mode="r")
     return vectors
 

@@ -16,7 +16,6 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 import pandas as pd
 
@@ -24,6 +23,7 @@ from bench.backends import get_backend
 from bench.embeddings import Embeddings, embed
 from bench.embeddings.smaller import reordered, sizes
 from bench.errors import UsageError
+from bench.files import check_space
 from bench.libraries import without_secrets
 from bench.measuring.estimate import SPREAD_PROCESSES, Probes, estimate, too_large
 from bench.measuring.forecast import forecast, probe
@@ -47,7 +47,7 @@ from bench.measuring.prepared import ExactResults
 from bench.measuring.progress import Progress
 from bench.measuring.remaining import Remaining, further, this_machine
 from bench.measuring.rivals import Rivals
-from bench.measuring.supervisor import Worker
+from bench.measuring.supervisor import Worker, clear_leftovers
 from bench.measuring.workload import BUDGET_SECONDS, Workload, first
 from bench.reducers import PLAIN
 from bench.results.schema import NOT_TIMED
@@ -87,14 +87,8 @@ def run(
     if not isinstance(study, Study):
         study = load_study(study, overrides)
     store = Store(out or Path("results") / study.name)
-    lock = filelock.FileLock(store.folder / ".lock")
-    try:
-        held = lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        raise UsageError(
-            f"{store.folder} is being written by another run; wait for it or choose another --out"
-        ) from error
-    with held:
+    with store.held():
+        clear_leftovers()
         if not ready:
             write_study(study, store.folder)
         _Run(study, store, progress, retry, deadline).go(again)
@@ -123,6 +117,7 @@ class _Run:
         finally:
             if self.ahead is not None:
                 self.ahead.close()
+            clear_leftovers()
 
     def _go(self, again: bool) -> None:
         for dataset in self.study.dataset:
@@ -143,7 +138,7 @@ class _Run:
         self.store.gather()
 
     def _embed(self, dataset: str, encoder: str | None) -> None:
-        seed, show, begun = self.study.seed, self.show, time.time()
+        seed, show, begun = self.study.seed, self.show, time.monotonic()
         found = embed(dataset, encoder, max_queries=self.study.queries, seed=seed, progress=show)
         write_texts(self.store.folder, dataset, found.query_ids, found.query_texts)
         if self.study.order is not None:
@@ -158,7 +153,7 @@ class _Run:
         if not left or not (self.show or any(not work.is_small for work, _ in left)):
             return
         self.progress.now("small probes")
-        begun = time.time()
+        begun = time.monotonic()
         self.probes = probe(left, self.machine)
         told = forecast(self.remaining, self.probes)
         self.progress.say(told.lines())
@@ -293,7 +288,7 @@ class _Run:
     def _worker(self, job: Job, label: str) -> Iterator[Worker]:
         """Run a worker under the study's limits, and log what it took."""
         self.progress.now(label)
-        begun = time.time()
+        begun = time.monotonic()
         if self.ahead is not None and self.ahead.job == job:
             worker, self.ahead = self.ahead, None
         else:
@@ -348,6 +343,7 @@ class _Run:
                 return worker.error
             if again:
                 continue
+            work.embeddings.check_unchanged()
             status, error = worker.status, worker.error
             if status == "ok":
                 status, error = "crashed", "the library ended the process by itself"
@@ -363,8 +359,10 @@ class _Run:
     def _add(self, work: Workload, event: Measured, trial: Trial) -> None:
         row: dict[str, Any] = {"trial_id": event.trial_id, **event.row}
         row |= work.columns(trial, event.server)
+        work.embeddings.check_unchanged()
         if row.get("error"):
             row["error"] = without_secrets(row["error"])
+            check_space(row["error"])
         columns, rankings = None, None
         if event.queries is not None:
             ids = event.queries.found

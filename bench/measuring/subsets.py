@@ -161,6 +161,7 @@ def subset_columns(
         for done, order in enumerate((None, *orders)):
             values.append(drawn.quality(dimensions, order))
             progress(done)
+        embeddings.check_unchanged()
         path.parent.mkdir(exist_ok=True)
         with whole(path) as partial, partial.open("wb") as file:
             np.save(file, np.array(values))

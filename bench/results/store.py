@@ -4,24 +4,27 @@ It holds ``trials.parquet`` (one row per trial), ``queries.parquet`` (one row pe
 and ``rankings/TRIAL.parquet`` (the documents that each query found). During a run each trial's
 rows lie in ``parts/``, written under another name and renamed once whole. Every so many parts are
 joined into one, since thousands of files are slow to read, and the end of the run gathers them all.
-Readers take a trial from the newest file that holds it, so nothing is lost or read twice.
+Readers take a trial from the newest file that holds it, so nothing is lost or read twice. Rows
+stand in the order of their runs, whatever the clock said.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.errors import DamagedFile, NothingToShow, UsageError
-from bench.files import whole
+from bench.files import append, clear, make_folder, whole, writing
 from bench.parquet import read_schema, read_table
 from bench.results.columns import Column, checked
 from bench.results.derived import with_derived
@@ -85,18 +88,30 @@ class Store:
         """Open or create `folder`; raises UsageError if it cannot be written."""
         self.folder = Path(folder)
         self.parts = self.folder / "parts"
-        try:
-            self.parts.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(
-                f"{self.folder} cannot be made a results folder: {error.strerror or error}"
-            ) from error
-        for leftover in [*self.folder.glob(".*.partial*"), *self.parts.glob(".*.partial*")]:
-            leftover.unlink(missing_ok=True)
+        with writing(self.folder):
+            make_folder(self.parts)
         self._fresh: dict[str, dict[str, pa.Table]] = {"queries": {}, "trials": {}}
         """Tables of the trials that are not in a joined part yet, by trial id."""
         self._held_since: float | None = None
         """When the first trial came that has no part of its own, by the monotonic clock."""
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other writers out, and tidy what a killed one left.
+
+        Raises UsageError if another process has the folder or it cannot be written; DamagedFile.
+        """
+        try:
+            with writing(self.folder):
+                lock = filelock.FileLock(self.folder / ".lock").acquire(timeout=0)
+        except filelock.Timeout as error:
+            busy = f"{self.folder} is being written by another run"
+            raise UsageError(f"{busy}; wait for it or choose another --out") from error
+        with lock:
+            clear(self.folder)
+            # So that the rows of an earlier run come before those of this one.
+            self.gather()
+            yield
 
     def done(self) -> dict[str, str]:
         """Return the status of each trial in the folder, by trial id; raises DamagedFile."""
@@ -126,7 +141,6 @@ class Store:
         name = trial["trial_id"]
         row = checked(trial, _COLUMNS["trials"])
         if queries is not None and rankings is not None:
-            (self.folder / "rankings").mkdir(exist_ok=True)
             found = {"query_id": list(queries["query_id"]), "doc_ids": rankings}
             _write(pa.table(found, schema=RANKINGS), _rankings(self.folder, name))
         if queries is not None:
@@ -153,12 +167,12 @@ class Store:
     def log(self, task: str, label: str, begun: float, **figures: float) -> None:
         """Add a line to ``tasks.jsonl``: what a part of the run took, and when it began.
 
-        `begun` in seconds since 1970; `figures` are added as they are.
+        `begun` by `time.monotonic`, which no change of the clock moves; in the file it is in
+        seconds since 1970. `figures` are added as they are.
         """
-        line = {"task": task, "label": label, "begun": begun, "seconds": time.time() - begun}
-        line |= figures
-        with (self.folder / TASKS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        seconds = time.monotonic() - begun
+        line = {"task": task, "label": label, "begun": time.time() - seconds, "seconds": seconds}
+        append(self.folder / TASKS, json.dumps(line | figures))
 
     def gather(self) -> None:
         """Move the parts into the two tables."""
@@ -177,7 +191,7 @@ class Store:
 
     def _join(self) -> None:
         """Write the fresh rows of each table as one file, then remove their own parts."""
-        number = len(list(self.parts.glob(f"{_JOINED}-*.trials.parquet")))
+        number = 1 + max((int(p.name[7:13]) for p in self.parts.glob(f"{_JOINED}-*")), default=-1)
         for kind in ("queries", "trials"):  # in this order, as in `add`
             if self._fresh[kind]:
                 joined = self.parts / f"{_JOINED}-{number:06}.{kind}.parquet"
@@ -199,7 +213,9 @@ def load(folder: str | Path, all_machines: bool = False) -> pd.DataFrame:
     if there is no trial, DamagedFile if a table cannot be read.
     """
     if all_machines:
-        return with_derived(_newest(folder).reset_index(drop=True))
+        return with_derived(
+            _newest(folder).sort_values("started_at", kind="stable", ignore_index=True)
+        )
     return load_of_last_machine(folder)[0]
 
 
@@ -209,7 +225,7 @@ def load_of_last_machine(folder: str | Path) -> tuple[pd.DataFrame, list[str]]:
     machines = list(frame["machine"])
     others = [machine for machine in dict.fromkeys(machines) if machine != machines[-1]]
     frame = frame[frame["machine"] == machines[-1]] if others else frame
-    return with_derived(frame.reset_index(drop=True)), others
+    return with_derived(frame.sort_values("started_at", kind="stable", ignore_index=True)), others
 
 
 def other_machines(folder: str | Path) -> list[str]:
@@ -218,10 +234,7 @@ def other_machines(folder: str | Path) -> list[str]:
 
 
 def load_queries(folder: str | Path) -> pd.DataFrame:
-    """Return the per-query rows of a results folder.
-
-    `bench/results/README.md` lists the columns.
-    """
+    """Return the per-query rows of a results folder; its README lists the columns."""
     return _gather(Path(folder), "queries").to_pandas()
 
 
@@ -269,7 +282,7 @@ def _newest(folder: str | Path) -> pd.DataFrame:
     for column in (c.name for c in _COLUMNS["trials"] if c.type == "floats"):
         # Unlike an array, a tuple is one value to pandas: it is hashed, compared and never missing.
         frame[column] = [None if x is None else tuple(x.tolist()) for x in frame[column]]
-    return frame.sort_values("started_at", kind="stable").drop_duplicates(_SAME, keep="last")
+    return frame.drop_duplicates(_SAME, keep="last")
 
 
 def _rankings(folder: Path, trial_id: str) -> Path:
@@ -277,15 +290,11 @@ def _rankings(folder: Path, trial_id: str) -> Path:
 
 
 def _write(table: pa.Table, path: Path) -> None:
-    try:
+    with writing(path):
+        make_folder(path.parent)
         with whole(path) as partial:
             # Checksums detect damaged numbers.
             pq.write_table(table, partial, compression="zstd", write_page_checksum=True)
-    except OSError as error:
-        raise UsageError(
-            f"{path} cannot be written ({error.strerror or error}); what was measured is kept: "
-            "free some space and run again to resume"
-        ) from error
 
 
 def _table(
@@ -367,10 +376,7 @@ def _before(column: Column, older: pa.Table) -> list[Any]:
 
 
 def _gather(
-    folder: Path,
-    kind: str,
-    columns: list[str] | None = None,
-    dictionaries: Sequence[str] = (),
+    folder: Path, kind: str, columns: list[str] | None = None, dictionaries: Sequence[str] = ()
 ) -> pa.Table:
     gathered = folder / f"{kind}.parquet"
     parts = sorted((folder / "parts").glob(f"*.{kind}.parquet"))
@@ -386,4 +392,7 @@ def _gather(
         ids = tables[position]["trial_id"].cast(pa.string())
         tables[position] = tables[position].filter(pc.invert(pc.is_in(ids, newer)))
         newer = pa.concat_arrays([newer, pc.unique(ids)])
-    return pa.concat_tables(tables)
+    rows, older = pa.concat_tables(tables), len(tables[0]) if gathered.exists() else 0
+    if "started_at" in rows.schema.names:
+        rows = pa.concat_tables([rows.slice(0, older), rows.slice(older).sort_by("started_at")])
+    return rows

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from bench.backends import SERVER, Backend
 from bench.errors import StudyError, UsageError, near_miss
+from bench.files import make_folder, whole, writing
 from bench.study.plan import index_class, reducer_grid
 from bench.study.schema import Configuration, Stages, Study
 
@@ -56,8 +57,10 @@ def write_study(study: Study, folder: Path) -> None:
     """Write a study as ``studies/NAME.toml`` in a results folder, to be run again."""
     table = study.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     path = folder / STUDIES / f"{study.name}.toml"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(tomli_w.dumps(table), encoding="utf-8")
+    with writing(path):
+        make_folder(path.parent)
+        with whole(path) as partial:
+            partial.write_text(tomli_w.dumps(table), encoding="utf-8")
 
 
 def shipped() -> list[str]:
