@@ -30,7 +30,7 @@ from bench.embeddings.ingest import Ingested, Place, check, ingest, known, open_
 from bench.embeddings.truth import agrees
 from bench.encoders import Encoder, Role, get_encoder
 from bench.errors import DataError, UsageError
-from bench.files import NO_SPACE, cache_folder, clear, whole
+from bench.files import NO_SPACE, cache_folder, clear, make_folder, whole
 
 _SAMPLE_TEXTS = 50
 """Query texts kept with the vectors, to time the encoding of single queries later."""
@@ -134,7 +134,7 @@ def embed(
     data, model = _source(dataset, encoder, split)
     cache, identity = cache or cache_folder(), _identity(model)
     try:
-        (cache / "matrices").mkdir(parents=True, exist_ok=True)
+        make_folder(cache / "matrices")
         clear(cache)
         with _bar(progress) as bar:
             ready = _ingest_corpus(data, cache, bar) if model is None else None
@@ -203,7 +203,7 @@ def encode_texts(
     """
     cache, model = cache_folder(), get_encoder(encoder)
     try:
-        (cache / "matrices").mkdir(parents=True, exist_ok=True)
+        make_folder(cache / "matrices")
         with _bar(progress) as bar:
             key = encode(cache, model, model.identity, role, texts, range(len(texts)), bar)
     except OSError as error:
@@ -350,7 +350,7 @@ def _encoded(
 
 def _write(folder: Path, data: Dataset, fingerprint: str, meta: dict[str, Any]) -> None:
     """Write a set; its description comes last, so that a set with one is whole."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     if not isinstance(data.doc_ids, RowNumbers):
         with whole(folder / IDS) as partial:
             store_ids(partial, data.doc_ids)

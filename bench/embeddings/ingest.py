@@ -23,7 +23,7 @@ from rich.progress import Progress
 
 from bench.datasets import VectorStream
 from bench.errors import DataError, UsageError
-from bench.files import settle, unfinished, whole
+from bench.files import make_folder, settle, unfinished, whole
 
 _LAYOUT = "1"
 _UNIT = 1e-6
@@ -129,7 +129,7 @@ def ingest(
     record = _record(identity, cache)
     key = record.stem
     for folder in (record.parent, cache / "matrices"):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     with filelock.FileLock(cache / f"{key}.lock"):
         earlier = _recorded(record, cache)
         if earlier is not None:

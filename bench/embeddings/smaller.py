@@ -17,7 +17,7 @@ from bench.datasets._ids import store_ids
 from bench.embeddings import IDS, META, Embeddings, open_embeddings
 from bench.embeddings.encoding import digest
 from bench.errors import StudyError
-from bench.files import whole
+from bench.files import make_folder, whole
 from bench.registry import PART
 
 _LAYOUT = "1"
@@ -66,7 +66,7 @@ def _stored(found: Embeddings, kept: np.ndarray, key: str, note: str) -> Embeddi
     matrices = sets.parent / "matrices"
     with filelock.FileLock(sets.parent / f"{key}.lock"):
         if not (sets / key / META).exists():
-            (sets / key).mkdir(parents=True, exist_ok=True)
+            make_folder(sets / key)
             shape = len(kept), found.full_dim
             # Not through a map: on a full disk that ends the process instead of raising.
             with whole(matrices / f"{key}.npy") as partial, partial.open("wb") as file:

@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.embeddings import Embeddings, open_embeddings
 from bench.exact.one_pass import Exact
-from bench.files import whole
+from bench.files import make_folder, whole
 from bench.measuring import mapped
 from bench.measuring.jobs import Data, ExactKey
 from bench.reducers import PLAIN, PREFIX, Reducer, get_reducer
@@ -43,7 +43,7 @@ def fitted_reducer(key: ExactKey, embeddings: Embeddings) -> Reducer:
     state = reducer.state()
     embeddings.check_unchanged()
     if state:
-        kept.parent.mkdir(exist_ok=True)
+        make_folder(kept.parent)
         with whole(kept) as partial:
             np.savez(partial, **_named(state))
     return reducer
@@ -94,7 +94,7 @@ def _kept(path: Path, reducer: Reducer, embeddings: Embeddings) -> np.memmap:
     (n, D) float32.
     """
     if not path.exists():
-        path.parent.mkdir(exist_ok=True)
+        make_folder(path.parent)
         shape = embeddings.corpus.shape
         with whole(path) as partial, partial.open("wb") as file:
             np.lib.format.write_array_header_1_0(
@@ -124,7 +124,7 @@ class ExactResults:
             f"ids_{d}": ids.astype(small) for d, (ids, _) in found.nearest.items()
         }
         arrays |= {f"ranks_{d}": ranks.astype(small) for d, (_, ranks) in found.relevant.items()}
-        self.path.parent.mkdir(exist_ok=True)
+        make_folder(self.path.parent)
         with whole(self.path) as partial:
             np.savez(partial, **_named(arrays))
 

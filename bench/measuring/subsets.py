@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.embeddings import Embeddings
 from bench.exact.one_pass import exact_ranks, exact_topk
-from bench.files import whole
+from bench.files import make_folder, whole
 from bench.measuring.jobs import ExactJob
 
 DEPTH = 10
@@ -162,7 +162,7 @@ def subset_columns(
             values.append(drawn.quality(dimensions, order))
             progress(done)
         embeddings.check_unchanged()
-        path.parent.mkdir(exist_ok=True)
+        make_folder(path.parent)
         with whole(path) as partial, partial.open("wb") as file:
             np.save(file, np.array(values))
     kept = np.load(path)
