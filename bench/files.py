@@ -19,6 +19,8 @@ from bench.errors import UsageError
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 """Errors of a full disk and of a quota."""
+UNWRITABLE = (*NO_SPACE, errno.EROFS, errno.EACCES)
+"""Those, and errors of a place where nothing may be written."""
 _SCRATCH = "matryoshka-worker-"
 
 

@@ -13,6 +13,7 @@ import click
 from bench import __version__
 from bench.cli import comparing, completing, deciding, history, measuring, reading, showing
 from bench.errors import UsageError
+from bench.files import UNWRITABLE
 
 
 def main() -> None:
@@ -25,6 +26,10 @@ def main() -> None:
         if "--debug" in sys.argv[1:]:
             traceback.print_exc()
         _fail(str(error))
+    except OSError as error:
+        if error.errno not in UNWRITABLE or "--debug" in sys.argv[1:]:
+            raise
+        _fail(f"{error.filename or 'a file'}: {error.strerror}")
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message())
         sys.exit(2)

@@ -17,7 +17,7 @@ from bench.datasets._ids import store_ids
 from bench.embeddings import IDS, META, Embeddings, open_embeddings
 from bench.embeddings.encoding import digest
 from bench.errors import StudyError
-from bench.files import make_folder, whole
+from bench.files import make_folder, whole, writing
 from bench.registry import PART
 
 _LAYOUT = "1"
@@ -64,7 +64,7 @@ def _stored(found: Embeddings, kept: np.ndarray, key: str, note: str) -> Embeddi
     """Return the embeddings of the documents at positions `kept`, in that order, kept on disk."""
     sets = found.folder.parent
     matrices = sets.parent / "matrices"
-    with filelock.FileLock(sets.parent / f"{key}.lock"):
+    with writing(sets.parent), filelock.FileLock(sets.parent / f"{key}.lock"):
         if not (sets / key / META).exists():
             make_folder(sets / key)
             shape = len(kept), found.full_dim

@@ -101,12 +101,12 @@ class Store:
 
         Raises UsageError if another process has the folder or it cannot be written; DamagedFile.
         """
-        try:
-            with writing(self.folder):
+        with writing(self.folder):
+            try:
                 lock = filelock.FileLock(self.folder / ".lock").acquire(timeout=0)
-        except filelock.Timeout as error:
-            busy = f"{self.folder} is being written by another run"
-            raise UsageError(f"{busy}; wait for it or choose another --out") from error
+            except filelock.Timeout as error:
+                busy = f"{self.folder} is being written by another run"
+                raise UsageError(f"{busy}; wait for it or choose another --out") from error
         with lock:
             clear(self.folder)
             # So that the rows of an earlier run come before those of this one.
@@ -317,7 +317,7 @@ def _read(
     if columns is not None and _is_current(path, columns):
         schema = pa.schema([schema.field(name) for name in columns])
         return _typed(_table(path, columns, dictionaries), schema, path)
-    table = _table(path, None, dictionaries)
+    table = _table(path)
     version = (table.schema.metadata or {}).get(_VERSION_KEY, b"0")
     written = int(version) if version.isdigit() else 0
     if written > SCHEMA_VERSION:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.faults import disks, kills, power
+from tests.faults import disks, kills, power, week
 from tests.faults.ground import Budget, Counts, Lost
 
 FAULTS: dict[str, Callable[[Budget, random.Random], Counts]] = {
@@ -23,6 +23,7 @@ FAULTS: dict[str, Callable[[Budget, random.Random], Counts]] = {
     "writes": disks.writes,
     "small-disk": disks.small_disk,
     "read-only": disks.read_only,
+    "week": week.week,
 }
 
 

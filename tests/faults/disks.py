@@ -18,12 +18,10 @@ from typing import IO, Any
 from unittest import mock
 
 import bench
-from bench.measuring import supervisor
-from bench.study.schema import Study
-from tests.faults.ground import Budget, Counts, Lost, Site, finished, site
+from tests.faults.ground import Budget, Counts, Lost, Site, finished, forked_workers, site
 
-_RESULTS = ("parts", "trials.parquet", "queries.parquet", "rankings", "tasks.jsonl", "studies", "out")
-_CACHE = ("matrices", "ingested", "sets", "exact", ".reducer.npz", ".subsets", "cache")
+_RESULTS = ("parts", ".trials.", ".queries.", "rankings", "tasks.jsonl", "studies", "out")
+_CACHE = ("matrices", "ingested", "sets", "exact", ".reducer.", ".subsets", "cache")
 WRITES = [*((name, code) for name in (*_RESULTS, *_CACHE, "tmp") for code in ("ENOSPC", "EDQUOT"))]
 """Parts of the paths whose writes fail, with the error."""
 
@@ -38,7 +36,7 @@ def full(part: str, code: int) -> Iterator[None]:
             raise OSError(code, os.strerror(code), path)
 
     def noted_fsync(descriptor: int) -> None:
-        refuse(os.readlink(f"/proc/self/fd/{descriptor}"))
+        refuse(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
         fsync(descriptor)
 
     def noted_open(self: Path, mode: str = "r", *rest: Any, **keys: Any) -> IO[Any]:
@@ -75,13 +73,7 @@ def writes(budget: Budget, chance: random.Random) -> Counts:
             number = getattr(errno, code)
 
             def hit(part: str = part, number: int = number) -> None:
-                environment = supervisor.worker_environment
-
-                def failing(threads: int) -> dict[str, str]:
-                    hooked = {"FAULT_PART": part, "FAULT_CODE": str(number)}
-                    return environment(threads) | hooked | {"PYTHONPATH": _hook(place)}
-
-                with mock.patch.object(supervisor, "worker_environment", failing), full(part, number):
+                with forked_workers(), full(part, number):
                     bench.run(study, place.out, progress=False, again=False)
 
             answer = place.start(hit).end()
@@ -126,7 +118,7 @@ def read_only(budget: Budget, chance: random.Random) -> Counts:
                 raise Lost(error)
             before = finished(place.out)
             subprocess.run(["mount", "-o", "remount,ro", str(place.out)], check=True)
-            for study in (place.study(), place.study(dimensions=[4, 8, 16])):
+            for study in (place.study(), place.study("wider.toml", dimensions=[4, 8, 16])):
                 answer = place.run(study)
                 if not answer.startswith("UsageError") or "Read-only file system" not in answer:
                     raise Lost(f"the run said {answer or 'nothing'}")
@@ -152,26 +144,19 @@ def _mounted(folder: Path, size: str) -> Iterator[Callable[[], None]]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def _completes(place: Site, study: Study, expected: dict[str, float], what: str) -> int:
+def _completes(place: Site, study: Path, expected: dict[str, float], what: str) -> int:
     before = finished(place.out)
-    if error := place.run(study):
+
+    def again() -> None:
+        with forked_workers():
+            bench.run(study, place.out, progress=False, again=False)
+
+    if error := place.start(again).end():
         raise Lost(f"{what}: with room again, the run said {error}")
     checked = place.check(before)
     if finished(place.out) != expected:
         raise Lost(f"{what}: with room again, the results are others")
     return checked
-
-
-def _hook(place: Site) -> str:
-    """Return an import path with which a worker fails its writes as its runner does."""
-    folder = place.root / "hook"
-    folder.mkdir(exist_ok=True)
-    (folder / "sitecustomize.py").write_text(
-        "import os\n"
-        "from tests.faults.disks import full\n"
-        "full(os.environ['FAULT_PART'], int(os.environ['FAULT_CODE'])).__enter__()\n"
-    )
-    return os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")]), os.getcwd()])
 
 
 def _anew(place: Site) -> None:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import time
 import traceback
@@ -14,15 +15,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import psutil
 import pyarrow.parquet as pq
+import tomli_w
 
 import bench
+from bench import machine
 from bench.errors import UsageError
+from bench.measuring import supervisor, worker
 from bench.results.store import Store, load, load_queries, load_rankings
-from bench.study.schema import Study
 
 STUDY: dict[str, Any] = {
     "name": "s",
@@ -88,9 +92,11 @@ class Site:
         self.out = root / "out"
         self.temporary.mkdir(exist_ok=True)
 
-    def study(self, **keys: Any) -> Study:
-        """Return the study of this place, with other `keys`."""
-        return Study.model_validate({**STUDY, "dataset": f"vectors:{self.data}", **keys})
+    def study(self, name: str = "study.toml", **keys: Any) -> Path:
+        """Write the study of this place, with other `keys`; return its file."""
+        table = {**STUDY, "dataset": f"vectors:{self.data}", **keys}
+        (self.root / name).write_text(tomli_w.dumps(table))
+        return self.root / name
 
     def enter(self) -> None:
         """Have this process use the cache and the folder for temporary files."""
@@ -101,7 +107,7 @@ class Site:
         """Begin `call` in a process of its own, as a command would run it."""
         return Run(self, call)
 
-    def run(self, study: Study | None = None, out: Path | None = None, **keys: Any) -> str:
+    def run(self, study: Path | None = None, out: Path | None = None, **keys: Any) -> str:
         """Run a study to its end; return the line of its error, empty if all went well."""
         asked = self.study() if study is None else study
         into = out or self.out
@@ -204,6 +210,55 @@ class Run:
         if "Traceback" in answer:
             raise Lost(answer)
         return answer
+
+
+class Forked:
+    """Does for the supervisor what `subprocess.Popen` does, without another interpreter."""
+
+    def __init__(self, command: list[str], *, stdout: Any, env: dict[str, str], **_: Any) -> None:
+        read, write = os.pipe()
+        self.code: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._work(command, read, write, stdout.fileno(), env)
+        os.close(read)
+        self.stdin = os.fdopen(write, "wb")
+
+    def _work(
+        self, command: list[str], read: int, write: int, output: int, env: dict[str, str]
+    ) -> None:
+        code = 1
+        try:
+            os.setsid()
+            os.close(write)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            os.environ.clear()
+            os.environ.update(env)
+            tempfile.tempdir = None
+            sys.argv, sys.stdin = command[2:], os.fdopen(read)
+            worker.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0) if isinstance(end.code, int) else 1
+        finally:
+            os._exit(code)
+
+    def wait(self) -> int:
+        """Return the exit status, negative for a signal."""
+        if self.code is None:
+            self.code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.code
+
+
+@contextmanager
+def forked_workers() -> Iterator[None]:
+    """Fork workers instead of starting them, and take the memory's bandwidth as known."""
+    with (
+        mock.patch.object(supervisor.subprocess, "Popen", Forked),
+        mock.patch.object(machine, "memory_bandwidth", return_value=1e10),
+    ):
+        yield
 
 
 def finished(out: Path) -> dict[str, float]:

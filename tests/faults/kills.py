@@ -11,12 +11,12 @@ import shutil
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psutil
 
 import bench
-from bench.study.schema import Study
 from tests.faults.ground import Budget, Counts, Lost, Run, Site, finished, site, wait_for
 
 _INDEX = {"backend": "pgvector-hnsw", "dimensions": [16], "build": {"M": 8, "ef_construction": 40}}
@@ -101,7 +101,7 @@ def _child(
             _anew(place)
             run = place.start(partial(bench.run, study, place.out, progress=False, again=False))
             hit = False
-            if wait_for(lambda: _alive(victims, run) or not run.alive, 60.0):
+            if wait_for(lambda run=run: _alive(victims, run) or not run.alive, 60.0):
                 begun = time.monotonic()
                 time.sleep(chance.uniform(0, longest))
                 if found := _alive(victims, run):
@@ -137,7 +137,7 @@ def _hit(victim: psutil.Process) -> bool:
     return True
 
 
-def _undisturbed(place: Site, study: Study) -> tuple[dict[str, float], float]:
+def _undisturbed(place: Site, study: Path) -> tuple[dict[str, float], float]:
     """Return what a run without a fault finds, and how long it takes, s."""
     begun = time.monotonic()
     if error := place.run(study):

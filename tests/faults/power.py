@@ -63,7 +63,7 @@ class Disk:
         def noted_fsync(descriptor: int) -> None:
             if self.looking:
                 return
-            path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+            path = Path(f"/proc/self/fd/{descriptor}").readlink()
             if path.is_dir():
                 for change in [c for c in self.pending if c.folder == path]:
                     _apply(change, self.sure)
@@ -101,7 +101,9 @@ class Disk:
         if path.exists() and not self.looking:
             self.synced.pop(path.stat().st_ino, None)
 
-    def _note(self, folder: Path, links: dict[str, bytes | None], gone: tuple[str, ...] = ()) -> None:
+    def _note(
+        self, folder: Path, links: dict[str, bytes | None], gone: tuple[str, ...] = ()
+    ) -> None:
         if not self.looking and (folder == self.root or self.root in folder.parents):
             self.pending.append(_Change(folder, links, gone))
             self.moment()
@@ -238,6 +240,8 @@ def _row(name: str, value: float) -> dict[str, object]:
 
 def _queries() -> dict[str, list[object]]:
     filled: dict[str, list[object]] = {name: [0.5] for name in QUERIES.names}
-    return filled | {"query_id": ["q"], "query_group": ["g"]} | dict.fromkeys(
-        ("relevant_ranks", "relevant_grades"), [[3]]
+    return (
+        filled
+        | {"query_id": ["q"], "query_group": ["g"]}
+        | {key: [[3]] for key in ("relevant_ranks", "relevant_grades")}
     )
