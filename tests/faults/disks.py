@@ -114,7 +114,7 @@ def read_only(budget: Budget, chance: random.Random) -> Counts:
     with site() as place:
         place.out.mkdir()
         with _mounted(place.out, "8m") as grow:
-            if error := place.run():
+            if error := place.run(place.study()):
                 raise Lost(error)
             before = finished(place.out)
             subprocess.run(["mount", "-o", "remount,ro", str(place.out)], check=True)
@@ -147,11 +147,7 @@ def _mounted(folder: Path, size: str) -> Iterator[Callable[[], None]]:
 def _completes(place: Site, study: Path, expected: dict[str, float], what: str) -> int:
     before = finished(place.out)
 
-    def again() -> None:
-        with forked_workers():
-            bench.run(study, place.out, progress=False, again=False)
-
-    if error := place.start(again).end():
+    if error := place.run(study, again=False):
         raise Lost(f"{what}: with room again, the run said {error}")
     checked = place.check(before)
     if finished(place.out) != expected:

@@ -11,7 +11,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,11 +107,18 @@ class Site:
         """Begin `call` in a process of its own, as a command would run it."""
         return Run(self, call)
 
-    def run(self, study: Path | None = None, out: Path | None = None, **keys: Any) -> str:
+    def begin(self, study: Path, fork: bool = True, **keys: Any) -> Run:
+        """Begin a run of a study; `fork` its workers, unless something is done at their exit."""
+
+        def call() -> None:
+            with forked_workers() if fork else nullcontext():
+                bench.run(study, self.out, progress=False, **keys)
+
+        return self.start(call)
+
+    def run(self, study: Path, fork: bool = True, **keys: Any) -> str:
         """Run a study to its end; return the line of its error, empty if all went well."""
-        asked = self.study() if study is None else study
-        into = out or self.out
-        return self.start(lambda: bench.run(asked, into, progress=False, **keys)).end()
+        return self.begin(study, fork, **keys).end()
 
     def processes(self) -> list[psutil.Process]:
         """Return the processes that belong to this place, this one aside."""
