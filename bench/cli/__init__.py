@@ -29,7 +29,7 @@ def main() -> None:
     except OSError as error:
         if error.errno not in UNWRITABLE or "--debug" in sys.argv[1:]:
             raise
-        _fail(f"{error.filename or 'a file'}: {error.strerror}")
+        _fail(f"{error.filename or 'the output'}: {error.strerror}")
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message())
         sys.exit(2)

@@ -9,6 +9,7 @@ import time
 
 import filelock
 import numpy as np
+import psutil
 import pytest
 
 import bench
@@ -16,7 +17,7 @@ from bench.errors import DataError, UsageError
 from bench.files import append, clear, unfinished, whole
 from bench.measuring import runner, workload
 from bench.results.store import TASKS, Store, load
-from tests.faults.ground import finished, vectors
+from tests.faults.ground import finished, vectors, wait_for
 from tests.measuring.packages import command, install
 from tests.results.test_store import row
 
@@ -38,6 +39,7 @@ def study(tmp_path):
 
 HUNGRY = """
 import numpy as np
+import psutil
 from bench.backends.faiss_flat import FaissFlat
 
 class Hungry(FaissFlat):
@@ -265,3 +267,28 @@ def test_the_disk_of_a_worker_is_not_blamed_on_a_trial(tmp_path, study, monkeypa
     with pytest.raises(UsageError, match=r"a disk is full: .*No space left.*run again to resume"):
         bench.run(asked, tmp_path / "out", progress=False)
     assert set(Store(tmp_path / "out").done().values()) == {"ok"}
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
+def test_an_answer_that_a_full_disk_cannot_take_is_one_line():
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        listed = [sys.executable, "-m", "bench", "list", "backends"]
+        done = subprocess.run(listed, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "matryoshka-bench: the output: No space left on device\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel of Linux")
+def test_a_process_ends_with_its_parent():
+    child = (
+        "import os, sys, time; from bench import machine; machine.end_with(int(sys.argv[1])); "
+        "print(os.getpid(), flush=True); time.sleep(600)"
+    )
+    parent = (
+        "import os, subprocess, sys; "
+        f"subprocess.run([sys.executable, '-c', {child!r}, str(os.getpid())])"
+    )
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE) as process:
+        orphan = psutil.Process(int(process.stdout.readline()))
+        process.kill()
+    assert wait_for(lambda: not orphan.is_running() or orphan.status() == "zombie", 30.0)
