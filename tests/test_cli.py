@@ -230,7 +230,7 @@ def worse(frame, tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from bench.results.store import TRIALS
+    from bench.results.tables import TRIALS
 
     lost = frame.assign(ndcg_at_10=np.maximum(frame["ndcg_at_10"] - 0.1, 0))
     pq.write_table(

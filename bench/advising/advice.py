@@ -11,7 +11,7 @@ from bench.advising.evidence import Kept
 from bench.advising.wanted import Wanted
 from bench.analysis.recommendation import finite
 from bench.analysis.sizing import bytes_text
-from bench.files import whole
+from bench.files import whole, writing
 from bench.results.store import ADVICE
 
 
@@ -147,7 +147,7 @@ class Advice:
     def save(self, folder: Path) -> Path:
         """Write it into a results folder."""
         path = folder / ADVICE
-        with whole(path) as partial:
+        with writing(path), whole(path) as partial:
             text = json.dumps(finite(self.to_json()), indent=1, default=str, allow_nan=False)
             partial.write_text(text + "\n", encoding="utf-8")
         return path

@@ -14,6 +14,7 @@ import tomli_w
 from bench.advising.candidates import reducer_choice
 from bench.advising.evidence import ALL, Evidence
 from bench.errors import UsageError
+from bench.files import whole, writing
 from bench.study.plan import EXACT
 from bench.study.schema import Configuration
 
@@ -50,7 +51,8 @@ def earlier_tables(folder: Path, keep: float) -> list[dict[str, Any]]:
 
 def write_plan(folder: Path, study: Mapping[str, Any]) -> None:
     """Write the study of a search into its results folder."""
-    (folder / PLAN).write_text(tomli_w.dumps(study), encoding="utf-8")
+    with writing(folder / PLAN), whole(folder / PLAN) as partial:
+        partial.write_text(tomli_w.dumps(study), encoding="utf-8")
 
 
 def untimed_tables(

@@ -40,7 +40,8 @@ from bench.analysis.at_size import AtSize, Change
 from bench.analysis.money import Prices
 from bench.analysis.sizing import Growth, growth, outgrown, rescoring, slowed
 from bench.backends import REFERENCE
-from bench.embeddings import Embeddings, embed
+from bench.embeddings import embed
+from bench.embeddings.sets import Embeddings
 from bench.errors import UsageError
 from bench.measuring.bisection import ROOM
 from bench.measuring.executor import Executor

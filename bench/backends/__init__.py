@@ -234,6 +234,10 @@ class Backend(ABC):
     def close(self) -> None:
         """Free what the index holds."""
 
+    @classmethod
+    def clear_leftovers(cls) -> None:
+        """End the processes and remove the folders that killed processes left on this machine."""
+
 
 def padded(rows: Iterable[Any], k: int) -> np.ndarray:
     """Return rows of at most k ids as (q, k) int64, short rows padded with -1."""
@@ -278,6 +282,12 @@ def folder_bytes(folder: Path, allocated: bool = False) -> int:
 def backends() -> dict[str, type[Backend]]:
     """Return every backend by name."""
     return registry.found("backends", Backend)
+
+
+def clear_leftovers() -> None:
+    """End the processes and remove the folders of all backends that killed processes left."""
+    for backend in backends().values():
+        backend.clear_leftovers()
 
 
 def exhaustive_backends() -> set[str]:

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 
 from bench.errors import UsageError
+from bench.files import temporary_folder
 
 _PREFIX = "matryoshka-pg-"
 _LONGEST = 89
@@ -43,7 +44,7 @@ class PrivateServer:
     """A server that starts on first use.
 
     Its folder is named after this process. It is stopped and removed when the process ends; after a
-    kill, the next process that needs a server cleans up (`remove_leftovers`).
+    kill, the next run or the next process that needs a server cleans up (`remove_leftovers`).
     """
 
     def __init__(self) -> None:
@@ -120,4 +121,4 @@ def _is_ours(folder: Path) -> bool:
 
 def _root() -> Path:
     # A socket's path must be short. If root runs this, another user must be able to read it.
-    return Path(tempfile.gettempdir())
+    return temporary_folder()

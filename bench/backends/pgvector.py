@@ -50,6 +50,10 @@ class _Pgvector(Server):
     def load(cls) -> None:
         postgres.server()
 
+    @classmethod
+    def clear_leftovers(cls) -> None:
+        postgres.remove_leftovers()
+
     def reconnect(self) -> None:
         import psycopg
         from pgvector.psycopg import register_vector

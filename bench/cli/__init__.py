@@ -22,6 +22,7 @@ from bench.cli import (
     showing,
 )
 from bench.errors import UsageError
+from bench.files import UNWRITABLE
 from bench.harmless import shown
 from bench.libraries import without_secrets
 
@@ -36,6 +37,10 @@ def main() -> None:
         if "--debug" in sys.argv[1:]:
             traceback.print_exc()
         _fail(str(error))
+    except OSError as error:
+        if error.errno not in UNWRITABLE or "--debug" in sys.argv[1:]:
+            raise
+        _fail(f"{error.filename or 'the output'}: {error.strerror}")
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message())
         sys.exit(2)

@@ -14,9 +14,9 @@ import filelock
 import numpy as np
 
 from bench import machine
-from bench.embeddings import META, Embeddings, open_embeddings
+from bench.embeddings.sets import Embeddings, open_embeddings, write_meta
 from bench.errors import DataError
-from bench.files import cache_folder, whole, write_checked
+from bench.files import cache_folder, make_folder, whole
 from bench.measuring.jobs import BuildJob, Data, ExactJob, ExactKey, Job
 from bench.measuring.prepared import reducer_file
 
@@ -58,7 +58,7 @@ def fetched_key(key: ExactKey, source: Any) -> ExactKey:
         if not path.exists():
             content = ray.get(source.kept.remote(theirs, path.name))
             if content is not None:
-                path.parent.mkdir(exist_ok=True)
+                make_folder(path.parent)
                 with whole(path) as partial:
                     partial.write_bytes(content)
     return own
@@ -92,7 +92,7 @@ def _readable(folder: Path) -> Embeddings | None:
 def _fetch_set(theirs: Path, folder: Path, source: Any) -> None:
     import ray
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with filelock.FileLock(folder.with_suffix(".lock")):
         if _readable(folder) is not None:
             return
@@ -103,7 +103,7 @@ def _fetch_set(theirs: Path, folder: Path, source: Any) -> None:
             _fetch_rows(theirs, role, 0, rows, path, source)
             meta[role] = path.stem
         # Ready ground truth stays with the run: what was found from it comes with the results.
-        write_checked(folder / META, meta | {"truth": False})
+        write_meta(folder, meta | {"truth": False})
     for part in _parts(theirs.name).parent.glob(f"{theirs.name}-*"):
         part.unlink(missing_ok=True)  # they are in the set now
 
@@ -112,7 +112,7 @@ def _fetch_rows(theirs: Path, role: str, first: int, end: int, path: Path, sourc
     """Write the vectors from `first` to `end` to `path`, unless it has them."""
     import ray
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with filelock.FileLock(path.with_suffix(".lock")):
         if path.exists():
             return

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from bench import __version__, machine
 from bench.cluster.fetching import corpus_rows, fetched_key, local_job
-from bench.embeddings import META, open_embeddings
+from bench.embeddings.sets import META, open_embeddings
 from bench.encoders import Role, get_encoder
 from bench.errors import UsageError
 from bench.exact.scan import Pass, Scanned

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from bench.deploy.assembling import MAP_FILE, Program, check, pinned, versions_of
-from bench.embeddings import Embeddings, outline
+from bench.embeddings import outline
+from bench.embeddings.sets import Embeddings
 from bench.errors import UsageError
 from bench.results.store import load
 

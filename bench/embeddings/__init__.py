@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,22 @@ from rich.progress import Progress
 
 from bench.console import Console
 from bench.datasets import Dataset, RowNumbers, VectorStream, load_dataset
-from bench.datasets._ids import LazyIds, StoredIds, positions, store_ids
+from bench.datasets._ids import positions, store_ids
 from bench.datasets._stream import array_stream
-from bench.embeddings.encoding import Batches, check, digest, encode
+from bench.embeddings.encoding import Batches, checked, digest, encode
 from bench.embeddings.ingest import Ingested, ingest, known, open_place, place_of, unwritable
+from bench.embeddings.sets import (
+    IDS,
+    TRUTH,
+    Embeddings,
+    is_whole,
+    open_embeddings,
+    write_meta,
+)
 from bench.embeddings.truth import agrees
 from bench.encoders import Encoder, Role, get_encoder
 from bench.errors import DataError, UsageError
-from bench.files import cache_folder, content_digest, read_checked, whole, write_checked
+from bench.files import cache_folder, clear, make_folder, whole
 
 _SAMPLE_TEXTS = 50
 """Query texts kept with the vectors, to time the encoding of single queries later."""
@@ -39,73 +47,6 @@ _SET_LAYOUT = "5"
 """Of the sets, which name matrices: a newer one encodes nothing again."""
 EncodeWith = Callable[[str, Encoder, Role, Iterator[list[str]]], Iterator[np.ndarray]]
 """Encodes batches of texts elsewhere, by the encoder of that name."""
-META, IDS, _TRUTH = "meta.json", "doc_ids.arrow", "truth.npy"
-
-
-@dataclass(frozen=True)
-class Embeddings:
-    """Corpus and query vectors at the full dimension D, not normalised, with judgements."""
-
-    folder: Path
-    key: str
-    """Hexadecimal digest of the encoder's identity and the dataset's content."""
-    dataset: str
-    dataset_fingerprint: str
-    encoder: str
-    """Named as in the study; empty for ready vectors."""
-    synthetic: bool
-    notes: tuple[str, ...]
-    corpus: np.ndarray
-    """(n, D) float32, memory-mapped."""
-    unit: bool
-    """Whether every corpus vector is of unit length already, to within rounding."""
-    queries: np.ndarray
-    """(q, D) float32."""
-    query_ids: list[str]
-    qrels: dict[str, dict[str, int]] | None
-    """query id → ``str(position of the document)`` → grade.
-
-    A judged document outside the corpus has the key ``?ID`` instead.
-    """
-    own: np.ndarray | None
-    """(q,) int64: the document that a query is, excluded from its results; -1 for none."""
-    groups: list[str] | None
-    """The group of each query, (q,); None where unknown."""
-    sample_texts: tuple[str, ...]
-    query_texts: tuple[str, ...] = ()
-    """Beginnings of the queries' texts, (q,), for people to read; empty for ready vectors."""
-    truth: np.ndarray | None = None
-    """(q, k) int64: the exact results at the full dimension, best first, if they came ready."""
-
-    @property
-    def full_dim(self) -> int:
-        """The full dimension D."""
-        return int(self.corpus.shape[1])
-
-    @property
-    def n_searchable(self) -> int:
-        """Documents that a query can find: all but the one that the query itself may be."""
-        return len(self.corpus) - (self.own is not None)
-
-    def relevant_pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the relevant pairs as positions of queries (p,) and documents (p,), int64.
-
-        Judged documents outside the corpus are skipped. Without judgements there are no pairs.
-        """
-        pairs = [
-            (row, int(document))
-            for row, query in enumerate(self.query_ids)
-            for document, grade in (self.qrels or {}).get(query, {}).items()
-            if grade > 0 and document.isdigit()
-        ]
-        rows, documents = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-        return rows, documents
-
-    @cached_property
-    def doc_ids(self) -> LazyIds:
-        """The documents' ids by position, read when they are asked for."""
-        path = self.folder / IDS
-        return StoredIds(path) if path.exists() else RowNumbers(len(self.corpus))
 
 
 def embed(
@@ -130,7 +71,8 @@ def embed(
     data, model = _source(dataset, encoder, split)
     cache, identity = cache or cache_folder(), _identity(model)
     try:
-        (cache / "matrices").mkdir(parents=True, exist_ok=True)
+        make_folder(cache / "matrices")
+        clear(cache)
         with _bar(progress) as bar:
             ready = _ingest_corpus(data, cache, bar) if model is None else None
             fingerprint = _fingerprint(data, ready)
@@ -199,7 +141,7 @@ def encode_texts(
     """
     cache, model = cache_folder(), get_encoder(encoder)
     try:
-        (cache / "matrices").mkdir(parents=True, exist_ok=True)
+        make_folder(cache / "matrices")
         with _bar(progress) as bar:
             key = encode(cache, model, model.identity, role, texts, range(len(texts)), bar)
     except OSError as error:
@@ -208,44 +150,6 @@ def encode_texts(
         cache / "matrices" / f"{key}.npy", mmap_mode="r", allow_pickle=False
     )
     return vectors
-
-
-def open_embeddings(folder: Path, max_queries: int | None = None, seed: int = 0) -> Embeddings:
-    """Open a folder made by `embed`; the same `max_queries` and `seed` give the same sample.
-
-    Raises DataError if the corpus is mapped from a file of the user that has changed since, OSError
-    or ValueError for a folder that is damaged.
-    """
-    meta = read_checked(folder / META)
-    cache = folder.parent.parent
-    corpus, queries = (open_place(cache, meta[role]) for role in ("corpus", "queries"))
-    truth = np.load(folder / _TRUTH, mmap_mode="r", allow_pickle=False) if meta["truth"] else None
-    asked = np.arange(len(queries))
-    if max_queries is not None and max_queries < len(queries):
-        asked = np.sort(
-            np.random.default_rng(seed).choice(len(queries), max_queries, replace=False)
-        )
-    query_ids = [meta["query_ids"][i] for i in asked]
-    qrels = meta["qrels"]
-    return Embeddings(
-        folder=folder,
-        key=folder.name,
-        dataset=meta["dataset"],
-        dataset_fingerprint=meta["dataset_fingerprint"],
-        encoder="",
-        synthetic=meta["synthetic"],
-        notes=tuple(meta["notes"]),
-        corpus=corpus,
-        unit=meta["unit"],
-        queries=np.asarray(queries[asked]),
-        query_ids=query_ids,
-        qrels=None if qrels is None else {query: qrels[query] for query in query_ids},
-        own=None if meta["own"] is None else np.array(meta["own"], dtype=np.int64)[asked],
-        groups=None if meta["groups"] is None else [meta["groups"][i] for i in asked],
-        sample_texts=tuple(meta["sample_texts"]),
-        query_texts=tuple(meta["query_texts"][i] for i in asked) if meta["query_texts"] else (),
-        truth=None if truth is None else np.asarray(truth[asked]),
-    )
 
 
 # ------------------------------------------------------------------------------- making a set
@@ -335,8 +239,8 @@ def _encoded(
     texts = data.documents
     corpus = encode(cache, model, identity, "document", texts, data.doc_ids, bar, encode_with)
     queries = encode(cache, model, identity, "query", data.queries, data.query_ids, bar)
-    look, notes = check(cache / "matrices" / f"{corpus}.npy", data.doc_ids, "document")
-    _, more = check(cache / "matrices" / f"{queries}.npy", data.query_ids, "query")
+    look, notes = checked(cache / "matrices" / f"{corpus}.npy", data.doc_ids, "document")
+    _, more = checked(cache / "matrices" / f"{queries}.npy", data.query_ids, "query")
     return {
         "corpus": corpus,
         "queries": queries,
@@ -348,12 +252,12 @@ def _encoded(
 
 def _write(folder: Path, data: Dataset, fingerprint: str, meta: dict[str, Any]) -> None:
     """Write a set; its description comes last, so that a set with one is whole."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     if not isinstance(data.doc_ids, RowNumbers):
         with whole(folder / IDS) as partial:
             store_ids(partial, data.doc_ids)
     if meta["truth"]:
-        with whole(folder / _TRUTH) as partial:
+        with whole(folder / TRUTH) as partial:
             np.save(partial, np.asarray(data.truth, dtype=np.int64))
     meta |= {
         "dataset": data.name,
@@ -379,29 +283,6 @@ def _by_position(data: Dataset) -> dict[str, dict[str, int]] | None:
         query: {str(found.get(d, f"?{d}")): int(grade) for d, grade in grades.items()}
         for query, grades in judged.items()
     }
-
-
-def write_meta(folder: Path, meta: dict[str, Any]) -> None:
-    """Write the description of a set whose other files are there; it names their content."""
-    files = [folder / name for name in (IDS, _TRUTH) if (folder / name).exists()]
-    digests = {path.name: content_digest(path) for path in files}
-    write_checked(folder / META, {**meta, "files": digests})
-
-
-def is_whole(folder: Path, ready: Ingested | None = None) -> bool:
-    """Return whether a set is what was written and fits its matrices; else it is made again.
-
-    The vectors themselves are not read.
-    """
-    try:
-        meta = read_checked(folder / META)
-        if any(content_digest(folder / name) != was for name, was in meta["files"].items()):
-            return False
-        found, place = open_embeddings(folder), meta["corpus"]
-        fits = len(found.doc_ids) == len(found.corpus) and found.full_dim == found.queries.shape[1]
-        return fits and (ready is None or ready.place == place)
-    except (OSError, ValueError, KeyError, EOFError):
-        return False
 
 
 def _bar(show: bool) -> Progress:

@@ -19,6 +19,7 @@ from bench.datasets._stream import array_stream
 from bench.embeddings.ingest import Few, Look
 from bench.encoders import Encoder, Role
 from bench.errors import DataError, UsageError
+from bench.files import settle
 
 _LAYOUT = "1"
 """Of the matrices."""
@@ -72,7 +73,7 @@ def encode(
                 file.flush()
                 done += rows
                 bar.advance(task, rows)
-        partial.replace(path)
+        settle(partial, path)
     return key
 
 
@@ -103,7 +104,7 @@ def _has_shape(path: Path, shape: tuple[int, ...]) -> bool:
         return False
 
 
-def check(path: Path, ids: Sequence[str], what: str) -> tuple[Look, list[str]]:
+def checked(path: Path, ids: Sequence[str], what: str) -> tuple[Look, list[str]]:
     """Return a look at encoded vectors, and notes on all-zero ones and copies.
 
     Raises DataError, and removes the matrix, if it has NaN or infinite vectors.

@@ -2,8 +2,7 @@
 
 What the pass found is kept in the folder ``ingested`` of the cache, under what identifies the
 source: paths, sizes and times of its files. So vectors are read again only if a file changes. Files
-of float32 in row order are mapped where they lie. Everything else becomes ``matrices/KEY.npy``, and
-what a killed process leaves behind is written over by the next.
+of float32 in row order are mapped where they lie. Everything else becomes ``matrices/KEY.npy``.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import contextlib
 import errno
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +25,7 @@ from rich.progress import Progress
 from bench.arrays import mapped_matrix
 from bench.datasets import VectorStream
 from bench.errors import DataError, UsageError
-from bench.files import read_checked, write_checked
+from bench.files import make_folder, read_checked, settle, unfinished, write_checked
 
 _LAYOUT = "1"
 _UNIT = 1e-6
@@ -133,7 +131,7 @@ def ingest(
     record = _record(identity, cache)
     key = record.stem
     for folder in (record.parent, cache / "matrices"):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     with filelock.FileLock(cache / f"{key}.lock"):
         earlier = _recorded(record, cache)
         if earlier is not None:
@@ -185,14 +183,14 @@ def _read(
     bar: Progress,
 ) -> Ingested:
     matrices = cache / "matrices"
-    partial = None if stream.offset is not None else matrices / f".{key}.partial.npy"
-    if partial is not None:
-        _check_room(partial, 4 * stream.shape[0] * stream.shape[1], name)
+    copied = None if stream.offset is not None else matrices / f"{key}.npy"
+    if copied is not None:
+        _check_room(copied, 4 * stream.shape[0] * stream.shape[1], name)
     look, content = Look(len(stream)), hashlib.sha256(str(stream.shape).encode())
     plural = {"document": "documents", "query": "queries"}[what]
     task = bar.add_task(f"reading vectors of {plural}", total=len(stream))
     # The digest takes as long as all the rest, and releases the interpreter's lock.
-    with ThreadPoolExecutor(1) as beside, _opened(partial, stream.shape) as file:
+    with ThreadPoolExecutor(1) as beside, _opened(copied, stream.shape) as file:
         for block in stream.blocks():
             hashed = beside.submit(content.update, block.data)
             look.add(block)
@@ -208,11 +206,12 @@ def _read(
                 raise DataError(
                     f"{name}: {found.count} {plural} {fault}: {found.names(ids)}; remove them"
                 )
-    place: Place = content.hexdigest()[:32]
-    if partial is None:
-        place = place_of(stream)
-    else:
-        partial.replace(matrices / f"{place}.npy")
+        place: Place = content.hexdigest()[:32]
+        if file is None:
+            place = place_of(stream)
+        else:
+            file.flush()
+            settle(Path(file.name), matrices / f"{place}.npy")
     return Ingested(
         content=content.hexdigest(),
         shape=stream.shape,
@@ -225,30 +224,23 @@ def _read(
 
 
 @contextlib.contextmanager
-def _opened(partial: Path | None, shape: tuple[int, int]) -> Iterator[Any]:
-    """Open a matrix to write its rows to, or nothing; an error removes it."""
-    if partial is None:
+def _opened(path: Path | None, shape: tuple[int, int]) -> Iterator[Any]:
+    """Open a partial file of a matrix to write its rows to, or nothing; an error removes it."""
+    if path is None:
         yield None
         return
-    try:
-        with partial.open("wb") as file:
-            np.lib.format.write_array_header_1_0(
-                file, {"descr": "<f4", "fortran_order": False, "shape": shape}
-            )
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with unfinished(path) as partial, partial.open("wb") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "<f4", "fortran_order": False, "shape": shape}
+        )
+        yield file
 
 
-def _check_room(partial: Path, needed: int, name: str) -> None:
-    partial.unlink(missing_ok=True)
-    free = shutil.disk_usage(partial.parent).free
+def _check_room(path: Path, needed: int, name: str) -> None:
+    free = shutil.disk_usage(path.parent).free
     if needed > free:
         raise UsageError(
-            f"{name}: its vectors take {needed} bytes and the cache {partial.parent.parent} has "
+            f"{name}: its vectors take {needed} bytes and the cache {path.parent.parent} has "
             f"{free} free; make room, or set MATRYOSHKA_BENCH_CACHE"
         )
 
@@ -285,6 +277,15 @@ def open_place(cache: Path, place: Place) -> np.memmap:
     """
     if isinstance(place, str):
         return mapped_matrix(cache / "matrices" / f"{place}.npy")
+    check(place)
+    n, width = place["shape"]
+    return np.memmap(place["path"], "<f4", "r", place["offset"], (n, width))
+
+
+def check(place: Place) -> None:
+    """Raise DataError if the vectors at a place are in a file that has changed since."""
+    if isinstance(place, str):
+        return
     path = Path(place["path"])
     try:
         stat = path.stat()
@@ -295,5 +296,3 @@ def open_place(cache: Path, place: Place) -> np.memmap:
         ) from error
     if (stat.st_size, stat.st_mtime_ns) != (place["size"], place["mtime_ns"]):
         raise DataError(f"{path} has changed since it was read; run the study again")
-    n, width = place["shape"]
-    return np.memmap(path, "<f4", "r", place["offset"], (n, width))

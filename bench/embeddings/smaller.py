@@ -14,9 +14,9 @@ import filelock
 import numpy as np
 
 from bench.datasets._ids import store_ids
-from bench.embeddings import IDS, Embeddings, is_whole, open_embeddings, write_meta
 from bench.embeddings.encoding import digest
 from bench.embeddings.ingest import unwritable
+from bench.embeddings.sets import IDS, Embeddings, is_whole, open_embeddings, write_meta
 from bench.errors import StudyError
 from bench.files import whole
 from bench.registry import PART

@@ -16,7 +16,8 @@ class UntrustedCode(Exception):
 
     def __init__(self, model: str) -> None:
         super().__init__(
-            f"it runs code of its own, from its repository: read that, then set {TRUST_VARIABLE}={model}"
+            "it runs code of its own, from its repository: read that, then set "
+            f"{TRUST_VARIABLE}={model}"
         )
 
 

@@ -23,6 +23,7 @@ from typing import Any
 import filelock
 
 from bench.errors import UsageError
+from bench.files import append, whole, writing
 from bench.gate.driving import Driver
 from bench.gate.sides import BASE, HEAD, Side
 from bench.gate.slices import reachable, slices
@@ -110,8 +111,6 @@ def _measure(
     # Figures of this package itself matter where the sides are two versions of it.
     itself = len({driver.package for driver in drivers.values()}) > 1
     noted = list(lines(out))
-    # A kill may have cut the last line short, and what follows must not join it.
-    (out / _DONE).write_text("".join(json.dumps(line) + "\n" for line in noted), encoding="utf-8")
     done = {(line["pair"], line["slice"], line["side"]) for line in noted}
     taken: list[float] = []
     for pair in range(pairs):
@@ -164,7 +163,8 @@ def _same_sides(out: Path, study: Study, quick: bool, base: Side, head: Side, an
                 f"{out} holds a comparison of other sides or of another study: remove it, or "
                 "choose another --out"
             )
-    path.write_text(json.dumps(about, indent=1), encoding="utf-8")
+    with writing(path), whole(path) as partial:
+        partial.write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 
 def lines(out: Path) -> Iterator[dict[str, Any]]:
@@ -197,5 +197,4 @@ def _json(text: bytes) -> Any:
 
 
 def _append(out: Path, **what: Any) -> None:
-    with (out / _DONE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(what) + "\n")
+    append(out / _DONE, json.dumps(what))

@@ -9,6 +9,7 @@ the moment the query was due: a stall is seen by every query that it holds up.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -124,7 +125,7 @@ def under_load(
             ours, theirs = context.Pipe(duplex=False)
             process = context.Process(
                 target=_client,
-                args=(ask, client, clients, seconds, arrivals, barrier, theirs),
+                args=(os.getpid(), ask, client, clients, seconds, arrivals, barrier, theirs),
                 daemon=True,
             )
             process.start()
@@ -178,6 +179,7 @@ def _gathered(reports: list[Answered], n_queries: int, closed: bool) -> Load:
 
 
 def _client(
+    parent: int,
     ask: Ask,
     client: int,
     clients: int,
@@ -187,6 +189,7 @@ def _client(
     end: Connection,
 ) -> None:
     """Connect, wait for the other clients, search, and send one report."""
+    machine.end_with(parent)
     try:
         end.send(_searched(ask, client, clients, seconds, arrivals, barrier))
     except threading.BrokenBarrierError:

@@ -108,7 +108,7 @@ class Dispatch:
     def find_exact(self, job: ExactJob, label: str) -> None:
         """Have the executor find exact results where it does that itself."""
         self.progress.now(label)
-        begun = time.time()
+        begun = time.monotonic()
         self.executor.find_exact(job, self.progress.part)
         if self.executor.at_once > 1:
             self.store.log("exact parts", label, begun)
@@ -177,7 +177,7 @@ class Dispatch:
     def _worker(self, job: Job, label: str) -> Iterator[Watched]:
         """Run a worker under the study's limits, and log what it took."""
         self.progress.now(label)
-        begun = time.time()
+        begun = time.monotonic()
         if self._ahead is not None and self._ahead[0] == job:
             worker, self._ahead = self._ahead[1], None
         else:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.embeddings import Embeddings
+from bench.embeddings.sets import Embeddings
 from bench.exact.one_pass import exact_search
 from bench.exact.scan import Exact, Transform
 from bench.measuring.jobs import (
@@ -48,7 +48,9 @@ def run_exact(job: ExactJob, emit: Emit) -> None:
     reducer = fitted_reducer(job.exact, embeddings)
     if not results.exist():
         search = partial(exact_search, progress=_telling(len(embeddings.corpus), emit))
-        results.save(found_by(search, job.exact, embeddings, reducer), len(embeddings.corpus))
+        found = found_by(search, job.exact, embeddings, reducer)
+        embeddings.check_unchanged()
+        results.save(found, len(embeddings.corpus))
     emit(Ready())
     if not job.trials:
         return

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.embeddings import Embeddings, outline
+from bench.embeddings import outline
+from bench.embeddings.sets import Embeddings
 from bench.embeddings.smaller import sizes
 from bench.encoders import get_encoder
 from bench.measuring.estimate import Estimate, Probes, estimate, merged, probed_indexes

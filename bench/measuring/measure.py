@@ -13,7 +13,7 @@ import numpy as np
 from bench import machine
 from bench.backends import Backend
 from bench.backends.precisions import FLOAT32
-from bench.embeddings import Embeddings
+from bench.embeddings.sets import Embeddings
 from bench.measuring import clock, mapped
 from bench.measuring.bisection import Keeping, chains, faithful, left_out
 from bench.measuring.buffers import aligned, singles

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from bench.arrays import is_archive, mapped_matrix, read_array, read_arrays
-from bench.embeddings import Embeddings, open_embeddings
+from bench.embeddings.sets import Embeddings, open_embeddings
 from bench.errors import DamagedFile
 from bench.exact.scan import Exact
-from bench.files import whole
+from bench.files import make_folder, whole
 from bench.measuring import mapped
 from bench.measuring.jobs import Data, ExactKey
 from bench.reducers import PLAIN, PREFIX, Reducer, get_reducer
@@ -38,9 +38,10 @@ def fitted_reducer(key: ExactKey, embeddings: Embeddings) -> Reducer:
         return reducer
     reducer.fit(embeddings.corpus)
     state = reducer.state()
+    embeddings.check_unchanged()
     if state:
         kept = reducer_file(key)
-        kept.parent.mkdir(exist_ok=True)
+        make_folder(kept.parent)
         with whole(kept) as partial:
             np.savez(partial, **_named(state))
     return reducer
@@ -110,13 +111,14 @@ def _kept(path: Path, reducer: Reducer, embeddings: Embeddings) -> np.memmap:
         kept = mapped_matrix(path)
         if kept.shape == shape:
             return kept
-    path.parent.mkdir(exist_ok=True)
+    make_folder(path.parent)
     with whole(path) as partial, partial.open("wb") as file:
         np.lib.format.write_array_header_1_0(
             file, {"descr": "<f4", "fortran_order": False, "shape": shape}
         )
         for block in _reduced_blocks(reducer, embeddings.corpus, shape[1]):
             file.write(block.data)
+        embeddings.check_unchanged()
     return mapped_matrix(path)
 
 
@@ -140,7 +142,7 @@ class ExactResults:
             f"ids_{d}": ids.astype(small) for d, (ids, _) in found.nearest.items()
         }
         arrays |= {f"ranks_{d}": ranks.astype(small) for d, (_, ranks) in found.relevant.items()}
-        self.path.parent.mkdir(exist_ok=True)
+        make_folder(self.path.parent)
         with whole(self.path) as partial:
             np.savez(partial, **_named(arrays))
 

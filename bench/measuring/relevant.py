@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.embeddings import Embeddings
+from bench.embeddings.sets import Embeddings
 
 
 class RelevantDocuments:

@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 
 from bench import machine
-from bench.embeddings import Embeddings
+from bench.embeddings.sets import Embeddings
 from bench.errors import StudyError
 from bench.measuring.estimate import SPREAD_PROCESSES
 from bench.measuring.workload import Workload

@@ -19,9 +19,11 @@ import numpy as np
 import pandas as pd
 
 from bench.backends import get_backend
-from bench.embeddings import Embeddings, embed
+from bench.embeddings import embed
+from bench.embeddings.sets import Embeddings
 from bench.embeddings.smaller import reordered, sizes
 from bench.errors import UsageError
+from bench.files import check_space
 from bench.libraries import without_secrets
 from bench.measuring.dispatch import Dispatch
 from bench.measuring.estimate import SPREAD_PROCESSES, Probes, estimate, too_large
@@ -41,9 +43,9 @@ from bench.measuring.progress import Progress
 from bench.measuring.remaining import Remaining, further
 from bench.measuring.rivals import Rivals
 from bench.measuring.shards import WHOLE, Shard, no_trials, take
+from bench.measuring.supervisor import clear_leftovers
 from bench.measuring.workload import BUDGET_SECONDS, Workload, first
 from bench.reducers import PLAIN
-from bench.results.locking import only_writer
 from bench.results.schema import NOT_TIMED
 from bench.results.spread import with_process
 from bench.results.store import Store, load
@@ -84,7 +86,8 @@ def run(
     if not isinstance(study, Study):
         study = load_study(study, overrides)
     store = Store(out or part.folder(study))
-    with only_writer(store.folder):
+    with store.held():
+        clear_leftovers()
         if not ready or part != WHOLE:
             write_study(study, store.folder)
         _Run(study, store, progress, retry, deadline, part, executor or Executor()).go(again)
@@ -132,6 +135,7 @@ class _Run:
                 self._go(again)
             finally:
                 self.dispatch.close()
+                clear_leftovers()
         self.store.gather()
 
     def _go(self, again: bool) -> None:
@@ -147,7 +151,7 @@ class _Run:
                 self._measure_again(work, process)
 
     def _embed(self, dataset: str, encoder: str | None) -> None:
-        seed, show, begun = self.study.seed, self.show, time.time()
+        seed, show, begun = self.study.seed, self.show, time.monotonic()
         found = embed(
             dataset,
             encoder,
@@ -169,7 +173,7 @@ class _Run:
         if not left or not (self.show or any(not work.is_small for work, _ in left)):
             return
         self.progress.now("small probes")
-        begun = time.time()
+        begun = time.monotonic()
         self.probes = probe(left, self.machine, self.executor)
         told = forecast(self.remaining, self.probes)
         self.progress.say(told.lines())
@@ -307,8 +311,10 @@ class _Run:
     def _add(self, work: Workload, event: Measured, trial: Trial) -> None:
         row: dict[str, Any] = {"trial_id": event.trial_id, **event.row}
         row |= work.columns(trial, event.server)
+        work.embeddings.check_unchanged()
         if row.get("error"):
             row["error"] = without_secrets(row["error"])
+            check_space(row["error"])
         columns, rankings = None, None
         if event.queries is not None:
             ids = event.queries.found

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.embeddings import Embeddings
 from bench.embeddings.encoding import digest
+from bench.embeddings.sets import Embeddings
 from bench.errors import UsageError
 from bench.measuring.remaining import Groups, Remaining
 from bench.measuring.workload import Workload, first
 from bench.results.derived import with_derived
 from bench.results.shards import begun, write_records
-from bench.results.store import TRIALS
+from bench.results.tables import TRIALS
 from bench.study.plan import Trial
 from bench.study.schema import Study
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.embeddings import Embeddings
+from bench.embeddings.sets import Embeddings
 from bench.exact.one_pass import exact_ranks, exact_topk
-from bench.files import whole
+from bench.files import make_folder, whole
 from bench.measuring.jobs import ExactJob
 
 DEPTH = 10
@@ -164,7 +164,8 @@ def subset_columns(
             found.append(drawn.quality(dimensions, order))
             progress(done)
         values = np.array(found)
-        path.parent.mkdir(exist_ok=True)
+        embeddings.check_unchanged()
+        make_folder(path.parent)
         with whole(path) as partial, partial.open("wb") as file:
             np.save(file, values)
     return {d: ranked(values[:, j]) for j, d in enumerate(dimensions)}

@@ -7,6 +7,7 @@ import fcntl
 import os
 import re
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,13 +16,20 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import machine
+from bench import backends, machine
+from bench.files import clear_scratch, scratch_folder
 from bench.measuring.jobs import EVENT, Event, ExactJob, Failed, Job, Progressed
 
 _POLL_SECONDS = 0.1
 _PIPE_BYTES = 2**20
 GRACE_SECONDS = 60.0
 """Time to load and reduce, before the first trial's own time-out counts."""
+
+
+def clear_leftovers() -> None:
+    """End the processes and remove the temporary folders that killed runs left."""
+    clear_scratch()
+    backends.clear_leftovers()
 
 
 def worker_environment(threads: int) -> dict[str, str]:
@@ -53,6 +61,7 @@ class Worker:
         # Room for some events, so that a worker goes on while the runner stores the last one.
         with contextlib.suppress(OSError):
             fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        self.scratch = scratch_folder()
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `close`)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bench.measuring.worker", str(write), str(os.getpid())],
@@ -60,7 +69,7 @@ class Worker:
             stdout=self.errors,
             stderr=self.errors,
             pass_fds=[write],
-            env=worker_environment(len(self.job.cores)),
+            env=worker_environment(len(self.job.cores)) | {"TMPDIR": str(self.scratch)},
             # A separate session: Ctrl-C reaches the runner alone, and killing it ends all children.
             start_new_session=True,
         )
@@ -151,3 +160,4 @@ class Worker:
         if not self.errors.closed:
             os.close(self.channel)
             self.errors.close()
+            shutil.rmtree(self.scratch, ignore_errors=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.backends.faiss_flat import FaissFlat
 from bench.backends.precisions import FLOAT32
-from bench.embeddings import Embeddings
+from bench.embeddings.sets import Embeddings
 from bench.exact.one_pass import exact_search
 from bench.measuring.jobs import ExactJob
 from bench.measuring.prepared import (

@@ -7,9 +7,7 @@ shows the runner which trial was under way.
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import sys
 import threading
 import time
@@ -21,7 +19,7 @@ import numpy as np
 
 from bench import machine
 from bench.backends import REFERENCE, SERVER, Backend, get_backend
-from bench.embeddings import Embeddings
+from bench.embeddings.sets import Embeddings
 from bench.measuring import clock, mapped
 from bench.measuring.bm25 import run_bm25
 from bench.measuring.exact_pass import run_exact
@@ -59,7 +57,7 @@ _TOLD_SECONDS = 1.0
 
 def main() -> None:
     """Run the job on standard input; report an exception as an event and exit with 1."""
-    _end_with(int(sys.argv[2]))
+    machine.end_with(int(sys.argv[2]))
     job = JOB.validate_json(sys.stdin.read())
     machine.pin(job.cores)
     with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as channel:
@@ -97,18 +95,6 @@ def _run(job: Job, emit: Emit) -> None:
             run_probe(job, emit)
         case _:
             assert_never(job)
-
-
-def _end_with(parent: int) -> None:
-    """Ask the kernel to kill this process when the runner dies, even by SIGKILL.
-
-    So no orphan keeps measuring.
-    """
-    if sys.platform == "linux":
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit("the runner is gone")
 
 
 def run_build(job: BuildJob, emit: Emit) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from bench.backends import get_backend
 from bench.backends.precisions import FLOAT32
-from bench.embeddings import Embeddings
+from bench.embeddings.sets import Embeddings
 from bench.errors import StudyError
 from bench.libraries import versions
 from bench.measuring import mapped

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.embeddings import Embeddings
+from bench.embeddings.sets import Embeddings
 from bench.quality.intervals import Bootstrap
 from bench.quality.measures import MEASURES, Judgements, may_tie, overlap, relevance, shared
 from bench.vectors import normalise

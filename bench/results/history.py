@@ -24,7 +24,8 @@ from bench.parquet import read_table
 from bench.results.columns import Column
 from bench.results.harmless import harmless
 from bench.results.schema import COLUMNS, CONFIGURATION
-from bench.results.store import arrow_schema, load_of_last_machine
+from bench.results.store import load_of_last_machine
+from bench.results.tables import arrow_schema
 
 FILE = Path("results/history.parquet")
 FIGURES = tuple(column.name for column in COLUMNS.values() if column.history)

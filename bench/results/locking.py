@@ -9,6 +9,7 @@ from pathlib import Path
 import filelock
 
 from bench.errors import UsageError
+from bench.files import writing
 
 LOCK = ".lock"
 """Its file in a results folder."""
@@ -22,7 +23,8 @@ def only_writer(folder: Path, otherwise: str = "choose another --out") -> Iterat
     """
     lock = filelock.FileLock(folder / LOCK)
     try:
-        lock.acquire(timeout=0)
+        with writing(folder):
+            lock.acquire(timeout=0)
     except filelock.Timeout as error:
         raise UsageError(
             f"{folder} is being written by another run; wait for it or {otherwise}"

@@ -26,8 +26,9 @@ from bench.files import whole
 from bench.results.locking import LOCK, only_writer
 from bench.results.rows import moments, oldest_first
 from bench.results.shards import Record, read_records, study_key, write_records
-from bench.results.store import QUERIES, RANKED, TASKS, TRIALS, Store, files
+from bench.results.store import RANKED, TASKS, Store
 from bench.results.streaming import rows_of, write_rows
+from bench.results.tables import QUERIES, TRIALS, files
 from bench.results.texts import merge_texts
 from bench.study.reader import STUDIES
 

@@ -4,14 +4,16 @@ It holds ``trials.parquet`` (one row per trial), ``queries.parquet`` (one row pe
 and ``rankings/TRIAL.parquet`` (the documents that each query found). During a run each trial's
 rows lie in ``parts/``, written under another name and renamed once whole. Every so many parts are
 joined into one, since thousands of files are slow to read, and the end of the run gathers them all.
-Readers take a trial from the newest file that holds it, so nothing is lost or read twice.
+Readers take a trial from the newest file that holds it, so nothing is lost or read twice. Rows
+stand in the order of their runs, whatever the clock said.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,21 +21,30 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from bench.errors import DamagedFile, NothingToShow, UsageError
-from bench.files import whole
-from bench.parquet import read_schema, read_table
-from bench.results.columns import Column, checked
+from bench.errors import DamagedFile, NothingToShow
+from bench.files import append, clear, make_folder, writing
+from bench.parquet import read_schema
+from bench.results.columns import checked
 from bench.results.derived import with_derived
-from bench.results.harmless import file_of, harmless
+from bench.results.harmless import file_of
+from bench.results.locking import only_writer
 from bench.results.rows import oldest_first
-from bench.results.schema import (
-    CONFIGURATION,
-    QUERY_COLUMNS,
-    RANKING_COLUMNS,
-    SCHEMA_VERSION,
-    TRIAL_COLUMNS,
+from bench.results.schema import CONFIGURATION, QUERY_COLUMNS
+from bench.results.tables import (
+    COLUMNS,
+    JOINED,
+    QUERIES,
+    RANKINGS,
+    SCHEMAS,
+    TRIALS,
+    checked_file,
+    files,
+    gather,
+    rows_in,
+    table_of,
+    typed,
+    write_table,
 )
 
 ADVICE = "advice.json"
@@ -41,18 +52,6 @@ ADVICE = "advice.json"
 TASKS = "tasks.jsonl"
 """What each piece of a run took, one line each, in the order of their ends."""
 RANKED = "rankings"
-_VERSION_KEY = b"matryoshka-bench.schema"
-_ARROW = {
-    "text": pa.string(),
-    "int": pa.int64(),
-    "float": pa.float64(),
-    "flag": pa.bool_(),
-    "texts": pa.list_(pa.string()),
-    "ints": pa.list_(pa.int64()),
-    "floats": pa.list_(pa.float64()),
-}
-_JOINED = "joined"
-"""Beginning of the names of joined parts; a trial's own part is newer, as more may be measured."""
 _MOST_PARTS = 200
 """Trials whose parts are joined into one."""
 _HELD_SECONDS = 1.0
@@ -65,22 +64,6 @@ _SAME = [*CONFIGURATION, "dataset_fingerprint", "n_queries", "machine"]
 """Rows equal in these measured the same thing; the newest counts."""
 
 
-def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
-    """Return the parquet schema of a table, bounds of intervals included."""
-    fields = {each.name: _ARROW[each.type] for column in columns for each in column.all()}
-    return pa.schema(fields, metadata={_VERSION_KEY: str(SCHEMA_VERSION).encode()})
-
-
-TRIALS = arrow_schema(TRIAL_COLUMNS)
-QUERIES = arrow_schema(QUERY_COLUMNS)
-RANKINGS = arrow_schema(RANKING_COLUMNS)
-_SCHEMAS = {"trials": TRIALS, "queries": QUERIES}
-_COLUMNS = {
-    "trials": [each for column in TRIAL_COLUMNS for each in column.all()],
-    "queries": list(QUERY_COLUMNS),
-}
-
-
 class Store:
     """A results folder that trials are added to."""
 
@@ -88,23 +71,28 @@ class Store:
         """Open or create `folder`; raises UsageError if it cannot be written."""
         self.folder = Path(folder)
         self.parts = self.folder / "parts"
-        try:
-            self.parts.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(
-                f"{self.folder} cannot be made a results folder: {error.strerror or error}"
-            ) from error
-        for pattern in (".*.partial*", "*/.*.partial*"):
-            for leftover in self.folder.glob(pattern):
-                leftover.unlink(missing_ok=True)
+        with writing(self.folder):
+            make_folder(self.parts)
         self._fresh: dict[str, dict[str, pa.Table]] = {"queries": {}, "trials": {}}
         """Tables of the trials that are not in a joined part yet, by trial id."""
         self._held_since: float | None = None
         """When the first trial came that has no part of its own, by the monotonic clock."""
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other writers out, and tidy what a killed one left.
+
+        Raises UsageError if another process has the folder or it cannot be written; DamagedFile.
+        """
+        with only_writer(self.folder):
+            clear(self.folder)
+            # So that the rows of an earlier run come before those of this one.
+            self.gather()
+            yield
+
     def done(self) -> dict[str, str]:
         """Return the status of each trial in the folder, by trial id; raises DamagedFile."""
-        table = _gather(self.folder, "trials", ["trial_id", "status"])
+        table = gather(self.folder, "trials", ["trial_id", "status"])
         return dict(zip(table["trial_id"].to_pylist(), table["status"].to_pylist(), strict=True))
 
     def rows(self, columns: list[str] | None = None) -> dict[str, dict[str, Any]]:
@@ -113,8 +101,8 @@ class Store:
         Raises DamagedFile, also if the rows of queries are cut short.
         """
         for path in files(self.folder, "queries"):
-            _checked(path, partial(read_schema, path))
-        table = _gather(self.folder, "trials", columns and ["trial_id", *columns])
+            checked_file(path, partial(read_schema, path))
+        table = gather(self.folder, "trials", columns and ["trial_id", *columns])
         return {row["trial_id"]: row for row in table.to_pylist()}
 
     def add(
@@ -133,11 +121,10 @@ class Store:
         the disk is full or cannot be written.
         """
         name = trial["trial_id"]
-        row = checked(trial, _COLUMNS["trials"])
+        row = checked(trial, COLUMNS["trials"])
         if queries is not None and rankings is not None:
-            (self.folder / RANKED).mkdir(exist_ok=True)
             found = {"query_id": list(queries["query_id"]), "doc_ids": rankings}
-            _write(pa.table(found, schema=RANKINGS), _rankings(self.folder, name))
+            write_table(pa.table(found, schema=RANKINGS), _rankings(self.folder, name))
         if queries is not None:
             columns = {column: list(values) for column, values in queries.items()}
             checked(dict.fromkeys(columns), QUERY_COLUMNS)
@@ -162,37 +149,37 @@ class Store:
     def log(self, task: str, label: str, begun: float, node: str = "", **figures: float) -> None:
         """Add a line to ``tasks.jsonl``: what a part of the run took, and when it began.
 
-        `begun` in seconds since 1970; `node` names the machine if it was another than the
-        runner's; `figures` are added as they are.
+        `begun` by `time.monotonic`, which no change of the clock moves; in the file it is in
+        seconds since 1970. `node` names the machine if it was another than the runner's; `figures`
+        are added as they are.
         """
-        line = {"task": task, "label": label, "begun": begun, "seconds": time.time() - begun}
+        seconds = time.monotonic() - begun
+        line = {"task": task, "label": label, "begun": time.time() - seconds, "seconds": seconds}
         line |= {"node": node} if node else {}
-        line |= figures
-        with (self.folder / TASKS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        append(self.folder / TASKS, json.dumps(line | figures))
 
     def gather(self) -> None:
         """Move the parts into the two tables."""
         self.flush()
-        for kind in _SCHEMAS:
+        for kind in SCHEMAS:
             if any(self.parts.glob(f"*.{kind}.parquet")):
-                _write(_gather(self.folder, kind), self.folder / f"{kind}.parquet")
+                write_table(gather(self.folder, kind), self.folder / f"{kind}.parquet")
         for part in self.parts.glob("*.parquet"):
             part.unlink()
-        self._fresh = {kind: {} for kind in _SCHEMAS}
+        self._fresh = {kind: {} for kind in SCHEMAS}
 
     def _add_part(self, kind: str, name: str, table: pa.Table, hold: bool) -> None:
         if not hold:
-            _write(table, self.parts / file_of(name, f"{kind}.parquet"))
+            write_table(table, self.parts / file_of(name, f"{kind}.parquet"))
         self._fresh[kind][name] = table
 
     def _join(self) -> None:
         """Write the fresh rows of each table as one file, then remove their own parts."""
-        number = len(list(self.parts.glob(f"{_JOINED}-*.trials.parquet")))
+        number = 1 + max((int(p.name[7:13]) for p in self.parts.glob(f"{JOINED}-*")), default=-1)
         for kind in ("queries", "trials"):  # in this order, as in `add`
             if self._fresh[kind]:
-                joined = self.parts / f"{_JOINED}-{number:06}.{kind}.parquet"
-                _write(pa.concat_tables(self._fresh[kind].values()), joined)
+                joined = self.parts / f"{JOINED}-{number:06}.{kind}.parquet"
+                write_table(pa.concat_tables(self._fresh[kind].values()), joined)
         for kind, tables in self._fresh.items():
             for name in tables:
                 (self.parts / f"{name}.{kind}.parquet").unlink(missing_ok=True)
@@ -210,7 +197,7 @@ def load(folder: str | Path, all_machines: bool = False) -> pd.DataFrame:
     if there is no trial, DamagedFile if a table cannot be read.
     """
     if all_machines:
-        return with_derived(_newest(folder).reset_index(drop=True))
+        return with_derived(oldest_first(_newest(folder)).reset_index(drop=True))
     return load_of_last_machine(folder)[0]
 
 
@@ -220,7 +207,7 @@ def load_of_last_machine(folder: str | Path) -> tuple[pd.DataFrame, list[str]]:
     machines = list(frame["machine"])
     others = [machine for machine in dict.fromkeys(machines) if machine != machines[-1]]
     frame = frame[frame["machine"] == machines[-1]] if others else frame
-    return with_derived(frame.reset_index(drop=True)), others
+    return with_derived(oldest_first(frame).reset_index(drop=True)), others
 
 
 def other_machines(folder: str | Path) -> list[str]:
@@ -229,11 +216,8 @@ def other_machines(folder: str | Path) -> list[str]:
 
 
 def load_queries(folder: str | Path) -> pd.DataFrame:
-    """Return the per-query rows of a results folder.
-
-    `bench/results/README.md` lists the columns.
-    """
-    return _gather(Path(folder), "queries").to_pandas()
+    """Return the per-query rows of a results folder; its README lists the columns."""
+    return gather(Path(folder), "queries").to_pandas()
 
 
 def load_quality(folder: str | Path) -> pd.DataFrame:
@@ -241,13 +225,13 @@ def load_quality(folder: str | Path) -> pd.DataFrame:
 
     That is all that a recommendation, a verdict and a finding need, in a tenth of the memory.
     """
-    table = _gather(Path(folder), "queries", _OF_QUALITY, _DICTIONARIES)
+    table = gather(Path(folder), "queries", _OF_QUALITY, _DICTIONARIES)
     return table.unify_dictionaries().to_pandas()
 
 
 def load_relevant(folder: str | Path, trial_ids: Iterable[str]) -> pd.DataFrame:
     """Return what `load_queries` holds of the ranks of relevant documents, for some trials."""
-    table = _gather(Path(folder), "queries", _OF_RELEVANT, _DICTIONARIES).unify_dictionaries()
+    table = gather(Path(folder), "queries", _OF_RELEVANT, _DICTIONARIES).unify_dictionaries()
     asked = pc.is_in(table["trial_id"].cast(pa.string()), pa.array([*trial_ids], pa.string()))
     return table.filter(asked).to_pandas()
 
@@ -258,15 +242,15 @@ def load_rankings(folder: str | Path, trial_id: str) -> pd.DataFrame | None:
     Columns: ``query_id, doc_ids``.
     """
     path = _rankings(Path(folder), trial_id)
-    return _typed(_table(path), RANKINGS, path).to_pandas() if path.is_file() else None
+    return typed(table_of(path), RANKINGS, path).to_pandas() if path.is_file() else None
 
 
 def _newest(folder: str | Path) -> pd.DataFrame:
     folder = Path(folder)
     if folder.is_file():
-        frame = _read(folder, "trials").to_pandas()
+        frame = rows_in(folder, "trials").to_pandas()
     elif folder.is_dir():
-        frame = _gather(folder, "trials").to_pandas()
+        frame = gather(folder, "trials").to_pandas()
     else:
         raise NothingToShow(
             f"there is no results folder {folder}; "
@@ -280,133 +264,11 @@ def _newest(folder: str | Path) -> pd.DataFrame:
     missing = [c for c in ("trial_id", "status", "dataset", "backend") if frame[c].isna().any()]
     if missing:
         raise DamagedFile(f"{folder} is damaged: it holds trials without '{missing[0]}'")
-    for column in (c.name for c in _COLUMNS["trials"] if c.type == "floats"):
+    for column in (c.name for c in COLUMNS["trials"] if c.type == "floats"):
         # Unlike an array, a tuple is one value to pandas: it is hashed, compared and never missing.
         frame[column] = [None if x is None else tuple(x.tolist()) for x in frame[column]]
-    return oldest_first(frame).drop_duplicates(_SAME, keep="last")
+    return frame.drop_duplicates(_SAME, keep="last")
 
 
 def _rankings(folder: Path, trial_id: str) -> Path:
     return folder / RANKED / file_of(trial_id, "parquet")
-
-
-def _write(table: pa.Table, path: Path) -> None:
-    try:
-        with whole(path) as partial:
-            # Checksums detect damaged numbers.
-            pq.write_table(table, partial, compression="zstd", write_page_checksum=True)
-    except OSError as error:
-        raise UsageError(
-            f"{path} cannot be written ({error.strerror or error}); what was measured is kept: "
-            "free some space and run again to resume"
-        ) from error
-
-
-def _table(
-    path: Path, columns: list[str] | None = None, dictionaries: Sequence[str] = ()
-) -> pa.Table:
-    return _checked(path, partial(read_table, path, columns, dictionaries))
-
-
-def _checked(path: Path, read: Callable[[], Any]) -> Any:
-    try:
-        return read()
-    except ValueError as error:
-        # Without the rows of its queries a trial would still count as measured.
-        also = (
-            f" and its {path.name.replace('queries', 'trials')}" if "queries" in path.name else ""
-        )
-        raise DamagedFile(f"{path} is damaged ({error}); delete it{also} and run again") from error
-
-
-def _read(
-    path: Path,
-    kind: str,
-    columns: list[str] | None = None,
-    dictionaries: Sequence[str] = (),
-) -> pa.Table:
-    """Return the table, or only its `columns`; `dictionaries` are those held as dictionaries."""
-    schema = _with_dictionaries(_SCHEMAS[kind], dictionaries)
-    if columns is not None and _is_current(path, columns):
-        schema = pa.schema([schema.field(name) for name in columns])
-        return _typed(_table(path, columns, dictionaries), schema, path)
-    table = upgraded(_table(path, None, dictionaries), kind, path, schema)
-    return table if columns is None else table.select(columns)
-
-
-def upgraded(table: pa.Table, kind: str, path: Path, schema: pa.Schema | None = None) -> pa.Table:
-    """Return rows of a file of `kind` as this version writes them; raises as `load` does."""
-    version = (table.schema.metadata or {}).get(_VERSION_KEY, b"0")
-    written = int(version) if version.isdigit() else 0
-    if written > SCHEMA_VERSION:
-        raise UsageError(
-            f"{path} was written by a newer matryoshka-bench (table schema {written}, this one "
-            f"reads up to {SCHEMA_VERSION}); upgrade to read it"
-        )
-    for column in _COLUMNS[kind]:
-        if column.name in table.column_names:
-            continue
-        if not 0 < written < column.since:
-            raise DamagedFile(f"{path} is no table of this suite: it has no column '{column.name}'")
-        try:
-            values = pa.array(column.earlier(table), _ARROW[column.type])
-        except (pa.ArrowException, KeyError, TypeError, ValueError, OverflowError) as error:
-            raise DamagedFile(
-                f"{path} cannot be brought up to date ({error}); delete it"
-            ) from error
-        table = table.append_column(column.name, values)
-    return _typed(table, schema or _SCHEMAS[kind], path)
-
-
-def _is_current(path: Path, columns: list[str]) -> bool:
-    """Return whether this version wrote a file, so that its columns need no look at the others."""
-    try:
-        schema = read_schema(path)
-    except ValueError:
-        return False  # reading all of it says what is wrong
-    version = (schema.metadata or {}).get(_VERSION_KEY)
-    return version == str(SCHEMA_VERSION).encode() and set(columns) <= set(schema.names)
-
-
-def _with_dictionaries(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
-    fields = [
-        field.with_type(pa.dictionary(pa.int32(), field.type)) if field.name in names else field
-        for field in schema
-    ]
-    return pa.schema(fields, metadata=schema.metadata)
-
-
-def _typed(table: pa.Table, schema: pa.Schema, path: Path) -> pa.Table:
-    """Return the columns of `schema`; raises DamagedFile for other types or repeated names."""
-    try:
-        return harmless(table.select(schema.names).cast(schema), path)
-    except (pa.ArrowException, KeyError) as error:
-        why = str(error).splitlines()[0]
-        raise DamagedFile(f"{path} is no table of this suite ({why}); delete it") from error
-
-
-def files(folder: Path, kind: str) -> list[Path]:
-    """Return the files of a table, oldest first; a trial counts in the newest that holds it."""
-    gathered = folder / f"{kind}.parquet"
-    parts = sorted((folder / "parts").glob(f"*.{kind}.parquet"))
-    # The table, joined parts in their order, the parts of single trials.
-    parts.sort(key=lambda path: not path.name.startswith(_JOINED))
-    return ([gathered] if gathered.exists() else []) + parts
-
-
-def _gather(
-    folder: Path,
-    kind: str,
-    columns: list[str] | None = None,
-    dictionaries: Sequence[str] = (),
-) -> pa.Table:
-    tables = [_read(path, kind, columns, dictionaries) for path in files(folder, kind)]
-    if not tables:
-        empty = _with_dictionaries(_SCHEMAS[kind], dictionaries).empty_table()
-        return empty if columns is None else empty.select(columns)
-    newer = pa.array([], pa.string())
-    for position in reversed(range(len(tables))) if len(tables) > 1 else ():
-        ids = tables[position]["trial_id"].cast(pa.string())
-        tables[position] = tables[position].filter(pc.invert(pc.is_in(ids, newer)))
-        newer = pa.concat_arrays([newer, pc.unique(ids)])
-    return pa.concat_tables(tables)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from bench.errors import DamagedFile
 from bench.files import whole
 from bench.parquet import read_batches
-from bench.results.store import files, upgraded
+from bench.results.tables import files, upgraded
 
 _PIECE_BYTES = 64 * 2**20
 """Rows of so many bytes are written together: a file of many small groups is slow to read."""

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.errors import DamagedFile
-from bench.files import whole
+from bench.files import whole, writing
 from bench.harmless import shown
 from bench.parquet import read_table
 from bench.results.schema import TEXT_COLUMNS
@@ -23,7 +23,7 @@ _SCHEMA = pa.schema({column.name: pa.string() for column in TEXT_COLUMNS})
 def write_texts(folder: Path, dataset: str, ids: Sequence[str], texts: Sequence[str]) -> None:
     """Add the texts of a dataset's queries to a results folder, in place of earlier ones.
 
-    `texts` may be empty, as those of ready vectors are. Raises OSError if the disk is full.
+    `texts` may be empty, as those of ready vectors are. Raises UsageError if the disk is full.
     """
     if not texts:
         return
@@ -35,7 +35,7 @@ def write_texts(folder: Path, dataset: str, ids: Sequence[str], texts: Sequence[
         if held.filter(pc.equal(held["dataset"], dataset)).equals(tables[0]):
             return
         tables.insert(0, held.filter(pc.not_equal(held["dataset"], dataset)))
-    with whole(path) as partial:
+    with writing(path), whole(path) as partial:
         pq.write_table(pa.concat_tables(tables), partial, write_page_checksum=True)
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from bench.backends import SERVER, Backend
 from bench.errors import StudyError, UsageError, near_miss
-from bench.files import whole
+from bench.files import make_folder, whole, writing
 from bench.harmless import is_name, shown
 from bench.study.plan import index_class, reducer_grid
 from bench.study.schema import Configuration, Stages, Study
@@ -57,9 +57,10 @@ def load_study(path: str | Path, overrides: Iterable[str] = ()) -> Study:
 def write_study(study: Study, folder: Path) -> None:
     """Write a study as ``studies/NAME.toml`` in a results folder, to be run again."""
     path = folder / STUDIES / f"{study.name}.toml"
-    path.parent.mkdir(exist_ok=True)
-    with whole(path) as partial:
-        partial.write_text(tomli_w.dumps(as_table(study)), encoding="utf-8")
+    with writing(path):
+        make_folder(path.parent)
+        with whole(path) as partial:
+            partial.write_text(tomli_w.dumps(as_table(study)), encoding="utf-8")
 
 
 def as_table(study: Study) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.datasets import load_dataset
-from bench.embeddings import Embeddings, embed
+from bench.embeddings import embed
+from bench.embeddings.sets import Embeddings
 from bench.errors import MissingSplit, UsageError
 from bench.libraries import extra
 from bench.quality.intervals import Bootstrap

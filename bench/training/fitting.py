@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.embeddings import Embeddings
+from bench.embeddings.sets import Embeddings
 from bench.errors import UsageError
 from bench.reducers.adaptor import Adaptor
 from bench.training.held_out import CHOOSING, Split

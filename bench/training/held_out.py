@@ -13,7 +13,8 @@ import numpy as np
 
 from bench.datasets import load_dataset
 from bench.datasets._ids import positions
-from bench.embeddings import Embeddings, encode_texts
+from bench.embeddings import encode_texts
+from bench.embeddings.sets import Embeddings
 from bench.errors import MissingSplit
 from bench.exact.one_pass import exact_topk
 from bench.quality.measures import overlap, relevance

@@ -16,7 +16,8 @@ from bench.machine import description
 from bench.measuring.workload import Workload
 from bench.results.rows import timed
 from bench.results.spread import PROCESS_COLUMNS
-from bench.results.store import QUERIES, TRIALS, load
+from bench.results.store import load
+from bench.results.tables import QUERIES, TRIALS
 from bench.study.plan import EXACT, canonical
 from bench.study.reader import load_study
 

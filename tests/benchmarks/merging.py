@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.results.store import QUERIES, TRIALS, Store
+from bench.results.store import Store
 from bench.results.streaming import write_rows
+from bench.results.tables import QUERIES, TRIALS
 from bench.study.reader import write_study
 from bench.study.schema import Study
 

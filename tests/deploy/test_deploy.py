@@ -370,7 +370,8 @@ def test_a_map_whose_embeddings_are_gone_is_one_line(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from bench.results.store import TRIALS, load
+    from bench.results.store import load
+    from bench.results.tables import TRIALS
 
     frame = load(measured)
     chosen = frame[frame["backend"] == "faiss-flat"].iloc[:1].assign(reducer="pca")

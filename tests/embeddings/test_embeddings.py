@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from bench import embeddings
-from bench.embeddings import embed, open_embeddings
+from bench.embeddings import embed
+from bench.embeddings.sets import open_embeddings
 from bench.encoders import Encoder, get_encoder
 from bench.errors import DataError, UsageError
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from bench.datasets import Dataset, VectorStream
-from bench.embeddings import embed, open_embeddings
+from bench.embeddings import embed
 from bench.embeddings.ingest import Look
+from bench.embeddings.sets import open_embeddings
 from bench.errors import DataError, UsageError
 from bench.files import read_checked
 

@@ -45,7 +45,8 @@ from bench.advising.value import Value
 from bench.advising.wanted import Wanted
 from bench.analysis.labels import label
 from bench.analysis.money import load_prices
-from bench.embeddings import Embeddings, embed
+from bench.embeddings import embed
+from bench.embeddings.sets import Embeddings
 from bench.errors import UsageError
 from bench.reducers import PLAIN
 from bench.reducers.adaptor import Adaptor

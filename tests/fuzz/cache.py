@@ -17,7 +17,8 @@ from unittest.mock import patch
 import numpy as np
 
 from bench.datasets import Dataset, _sources
-from bench.embeddings import Embeddings, embed
+from bench.embeddings import embed
+from bench.embeddings.sets import Embeddings
 from bench.embeddings.smaller import smaller
 from bench.errors import UsageError
 from bench.exact.one_pass import Exact

@@ -30,8 +30,6 @@ from bench.results.history import _SCHEMA as HISTORY_SCHEMA
 from bench.results.history import load_history
 from bench.results.store import (
     ADVICE,
-    QUERIES,
-    TRIALS,
     Store,
     load,
     load_quality,
@@ -39,6 +37,7 @@ from bench.results.store import (
     load_rankings,
     load_relevant,
 )
+from bench.results.tables import QUERIES, TRIALS
 from bench.results.texts import load_texts, write_texts
 from bench.study.schema import Study
 from tests.fuzz.target import Target

@@ -21,7 +21,8 @@ from bench.gate.itself import suite_figures
 from bench.libraries import without_secrets
 from bench.report.advised import advised
 from bench.report.page.build import _studies
-from bench.results.store import ADVICE, TRIALS, load
+from bench.results.store import ADVICE, load
+from bench.results.tables import TRIALS
 from bench.study.plan import parameters
 from bench.study.reader import load_study
 

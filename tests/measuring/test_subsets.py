@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.embeddings import Embeddings
+from bench.embeddings.sets import Embeddings
 from bench.exact.one_pass import exact_topk
 from bench.measuring import subsets
 from bench.measuring.jobs import Data, ExactJob, ExactKey

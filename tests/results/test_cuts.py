@@ -12,7 +12,8 @@ from bench.errors import DamagedFile
 from bench.measuring.runner import run
 from bench.results.history import _SCHEMA as HISTORY_SCHEMA
 from bench.results.history import load_history
-from bench.results.store import QUERIES, Store, load, load_queries, load_rankings
+from bench.results.store import Store, load, load_queries, load_rankings
+from bench.results.tables import QUERIES
 from bench.results.texts import load_texts, write_texts
 from tests.histories import history
 

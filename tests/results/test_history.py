@@ -11,7 +11,7 @@ from bench.commits import Commit, commit_of, short
 from bench.errors import DamagedFile, NothingToShow, UsageError
 from bench.results.history import FIGURES, HISTORY_COLUMNS, add, load_history
 from bench.results.schema import COLUMNS
-from bench.results.store import TRIALS
+from bench.results.tables import TRIALS
 
 FIRST = Commit("a" * 40, "2026-01-01T00:00:00+00:00", 1)
 SECOND = Commit("b" * 40, "2026-01-02T00:00:00+00:00", 2)
