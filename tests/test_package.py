@@ -15,7 +15,9 @@ import bench
 
 PACKAGE = Path(bench.__file__).parent
 BELOW = {
+    "cluster": ("gate", "projection", "analysis", "advising", "figures", "deploy", "report", "cli"),
     "measuring": (
+        "cluster",
         "gate",
         "projection",
         "analysis",
@@ -34,7 +36,7 @@ BELOW = {
     "gate": ("advising", "figures", "deploy", "report", "interop", "training", "cli"),
     "figures": ("measuring", "gate", "advising", "deploy", "report", "cli"),
     "deploy": ("advising", "figures", "report", "interop", "training", "cli"),
-    "advising": ("figures", "report", "interop", "cli"),
+    "advising": ("cluster", "figures", "report", "interop", "cli"),
     "backends": ("embeddings", "quality", "measuring", "results", "analysis", "deploy"),
     "encoders": ("embeddings", "measuring", "results", "analysis", "deploy"),
     "reducers": ("embeddings", "measuring", "results", "analysis", "deploy"),

@@ -19,17 +19,19 @@ from bench.embeddings.sets import META, open_embeddings
 from bench.encoders import Role, get_encoder
 from bench.errors import UsageError
 from bench.exact.scan import Pass, Scanned
-from bench.files import read_checked
+from bench.files import cache_folder, clear, read_checked
 from bench.measuring.exact_pass import transform_of
 from bench.measuring.jobs import JOB, BuildJob, ExactKey
 from bench.measuring.prepared import fitted_reducer, opened, restored_reducer
-from bench.measuring.supervisor import Worker
+from bench.measuring.supervisor import Worker, clear_leftovers
 from bench.measuring.workload import versions_of
 from bench.reducers import PREFIX
 
 
 def describe() -> dict[str, Any]:
-    """Return what a run has to know of a node."""
+    """Tidy what killed runs left on a node; return what a run has to know of it."""
+    clear_leftovers()
+    clear(cache_folder())
     return {
         "host": platform.node(),
         "version": __version__,

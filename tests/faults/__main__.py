@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.faults import disks, kills, power, week
+from tests.faults import cluster, disks, kills, power, week
 from tests.faults.ground import Budget, Counts, Lost
 
 FAULTS: dict[str, Callable[[Budget, random.Random], Counts]] = {
@@ -18,6 +18,9 @@ FAULTS: dict[str, Callable[[Budget, random.Random], Counts]] = {
     "worker": kills.worker,
     "postgres": kills.postgres,
     "clients": kills.clients,
+    "ray-worker": cluster.ray_worker,
+    "ray-node": cluster.ray_node,
+    "ray-head": cluster.ray_head,
     "power-results": power.results,
     "power-cache": power.cache,
     "writes": disks.writes,

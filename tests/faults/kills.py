@@ -36,7 +36,7 @@ def _runner(budget: Budget, chance: random.Random, fork: bool, **keys: Any) -> C
     counts = Counts()
     with site() as place:
         study = place.study(**keys)
-        expected, seconds = _undisturbed(place, study, fork)
+        expected, seconds = undisturbed(place, study, fork)
         before: dict[str, float] = {}
         while budget.left(counts.faults):
             run = place.begin(study, fork)
@@ -44,8 +44,8 @@ def _runner(budget: Budget, chance: random.Random, fork: bool, **keys: Any) -> C
             hit = run.alive
             run.kill()
             if run.end() == "" or not hit:
-                _same(expected, finished(place.out))
-                _anew(place)
+                same(expected, finished(place.out))
+                anew(place)
                 before = {}
                 continue
             counts.faults += 1
@@ -57,7 +57,7 @@ def _runner(budget: Budget, chance: random.Random, fork: bool, **keys: Any) -> C
         if error := place.run(study, fork):
             raise Lost(error)
         place.check(before)
-        _same(expected, finished(place.out))
+        same(expected, finished(place.out))
     return counts
 
 
@@ -95,10 +95,10 @@ def _child(
     counts = Counts()
     with site() as place:
         study = place.study(**keys)
-        expected, _ = _undisturbed(place, study, fork)
+        expected, _ = undisturbed(place, study, fork)
         longest = 1.0
         while budget.left(counts.faults):
-            _anew(place)
+            anew(place)
             run = place.begin(study, fork, again=False)
             hit = False
             if wait_for(lambda run=run: _alive(victims, run) or not run.alive, 60.0):
@@ -118,7 +118,7 @@ def _child(
             if error := place.run(study, fork, retry=True):
                 raise Lost(error)
             counts.trials += place.check(before)
-            _same(expected, finished(place.out))
+            same(expected, finished(place.out))
     return counts
 
 
@@ -137,7 +137,7 @@ def _hit(victim: psutil.Process) -> bool:
     return True
 
 
-def _undisturbed(place: Site, study: Path, fork: bool) -> tuple[dict[str, float], float]:
+def undisturbed(place: Site, study: Path, fork: bool) -> tuple[dict[str, float], float]:
     """Return what a run without a fault finds, and how long it takes, s."""
     begun = time.monotonic()
     if error := place.run(study, fork):
@@ -145,11 +145,11 @@ def _undisturbed(place: Site, study: Path, fork: bool) -> tuple[dict[str, float]
     seconds = time.monotonic() - begun
     found = finished(place.out)
     place.check(found)
-    _anew(place)
+    anew(place)
     return found, seconds
 
 
-def _anew(place: Site) -> None:
+def anew(place: Site) -> None:
     for folder in (place.out, place.cache):
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -160,7 +160,7 @@ def _kept(before: dict[str, float], now: dict[str, float]) -> dict[str, float]:
     return now
 
 
-def _same(expected: dict[str, float], found: dict[str, float]) -> None:
+def same(expected: dict[str, float], found: dict[str, float]) -> None:
     if found.keys() != expected.keys():
         raise Lost(f"{len(found)} trials are finished, and {len(expected)} without a kill")
     # PostgreSQL draws the levels of its graph at random.

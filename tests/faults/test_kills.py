@@ -28,6 +28,12 @@ def test_a_kill_of_a_server_its_client_or_its_runner_loses_and_leaves_nothing(na
     assert counted("--operations", "1", name) == [1]
 
 
+@pytest.mark.needs_ray
+@pytest.mark.parametrize("name", ["ray-worker", "ray-node", "ray-head"])
+def test_a_kill_in_a_cluster_loses_nothing_and_leaves_nothing(name):
+    assert counted("--operations", "1", name) == [1]
+
+
 def test_a_full_disk_is_one_line_and_the_same_run_completes_after_it():
     assert counted("--operations", "4", "writes") == [4]
 
