@@ -1,5 +1,6 @@
 """Histories made by hand: figures of some configurations over commits."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -48,7 +49,7 @@ def history(values, figure="latency_ms_p50", versions=(), samples=1, **row):
             "commit_number": i // samples,
             "added_at": "2026-02-01T00:00:00+00:00",
             "library_versions": json.dumps(versions[i // samples] if versions else {}),
-            "trial_id": json.dumps([figure, {k: str(v) for k, v in row.items()}]),
+            "trial_id": _digest([figure, {k: str(v) for k, v in row.items()}]),
             "started_at": f"2026-01-02T{i:05}",
             "figure": figure,
             "value": float(value),
@@ -65,3 +66,7 @@ def noisy(n, seed, sd=0.02, step=0.0, at=0):
     """Return times of `n` commits around 1 ms, from `at` on larger by the share `step`."""
     rng = np.random.default_rng(seed)
     return np.exp(sd * rng.standard_normal(n)) * np.where(np.arange(n) >= at, 1 + step, 1.0)
+
+
+def _digest(value) -> str:
+    return hashlib.blake2b(json.dumps(value).encode(), digest_size=10).hexdigest()

@@ -22,13 +22,13 @@ def only_writer(folder: Path, otherwise: str = "choose another --out") -> Iterat
     Raises UsageError at once if another process writes it; `otherwise` ends its message.
     """
     lock = filelock.FileLock(folder / LOCK)
-    try:
-        with writing(folder):
+    with writing(folder):
+        try:
             lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        raise UsageError(
-            f"{folder} is being written by another run; wait for it or {otherwise}"
-        ) from error
+        except filelock.Timeout as error:
+            raise UsageError(
+                f"{folder} is being written by another run; wait for it or {otherwise}"
+            ) from error
     try:
         yield
     finally:

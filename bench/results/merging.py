@@ -20,6 +20,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bench.errors import DamagedFile, UsageError
 from bench.files import whole
@@ -244,8 +245,10 @@ def _merged(sources: Sequence[_Source], target: Path, store: Store) -> Merged:
     if added:
         # In this order: without its row a trial does not count as measured.
         for kind, schema in (("queries", QUERIES), ("trials", TRIALS)):
-            parts = map(rows_of, folders, repeat(kind), own)
-            write_rows(target / f"{kind}.parquet", schema, chain.from_iterable(parts))
+            parts = chain.from_iterable(map(rows_of, folders, repeat(kind), own))
+            if kind == "trials":
+                parts = iter([_in_order(pa.concat_tables(parts), trials["trial_id"])])
+            write_rows(target / f"{kind}.parquet", schema, parts)
     records = [record for source in sources for record in source.records]
     write_records(target, records)
     return Merged(
@@ -254,6 +257,12 @@ def _merged(sources: Sequence[_Source], target: Path, store: Store) -> Merged:
         machines=_machines(trials),
         missing=_missing(sources[0].studies, records, set(trials["trial_id"])),
     )
+
+
+def _in_order(rows: pa.Table, trial_ids: pd.Series) -> pa.Table:
+    """Return the rows of trials in the order of `trial_ids`: the last ones are the newest."""
+    places = pc.index_in(pa.array(trial_ids, pa.string()), rows["trial_id"].combine_chunks())
+    return rows.take(places)
 
 
 def _counted(sources: Sequence[_Source]) -> pd.DataFrame:

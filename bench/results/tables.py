@@ -54,6 +54,7 @@ COLUMNS = {
 
 
 def write_table(table: pa.Table, path: Path) -> None:
+    """Write a table, whole or not at all; raises UsageError if the disk is full."""
     with writing(path):
         make_folder(path.parent)
         with whole(path) as partial:
@@ -64,10 +65,12 @@ def write_table(table: pa.Table, path: Path) -> None:
 def table_of(
     path: Path, columns: list[str] | None = None, dictionaries: Sequence[str] = ()
 ) -> pa.Table:
+    """Return a file as it is, or only its `columns`; raises DamagedFile."""
     return checked_file(path, partial(read_table, path, columns, dictionaries))
 
 
 def checked_file(path: Path, read: Callable[[], Any]) -> Any:
+    """Return what `read` returns; its ValueError becomes a DamagedFile that names the file."""
     try:
         return read()
     except ValueError as error:
@@ -156,6 +159,11 @@ def files(folder: Path, kind: str) -> list[Path]:
 def gather(
     folder: Path, kind: str, columns: list[str] | None = None, dictionaries: Sequence[str] = ()
 ) -> pa.Table:
+    """Return all rows of a table, each trial from the newest file that holds it.
+
+    `columns` and `dictionaries` as of `rows_in`. Trials stand in the order of their runs. Raises
+    DamagedFile, and UsageError for a table of a newer version.
+    """
     tables = [rows_in(path, kind, columns, dictionaries) for path in files(folder, kind)]
     if not tables:
         empty = _with_dictionaries(SCHEMAS[kind], dictionaries).empty_table()

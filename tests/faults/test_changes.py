@@ -16,6 +16,7 @@ import bench
 from bench.errors import DataError, UsageError
 from bench.files import append, clear, unfinished, whole
 from bench.measuring import runner, workload
+from bench.measuring.dispatch import Dispatch
 from bench.results.store import TASKS, Store, load
 from tests.faults.ground import finished, vectors, wait_for
 from tests.measuring.packages import command, install
@@ -74,13 +75,13 @@ def test_too_much_memory_in_a_build_or_a_search_is_a_row_and_the_sweep_goes_on(
 
 
 def test_vectors_cut_short_under_a_study_end_it_with_one_line(tmp_path, study, monkeypatch):
-    path, start = tmp_path / "data" / "corpus.npy", runner._Run._start
+    path, start = tmp_path / "data" / "corpus.npy", Dispatch._start
 
     def cut(self, job):
         os.truncate(path, 4096)
         return start(self, job)
 
-    monkeypatch.setattr(runner._Run, "_start", cut)
+    monkeypatch.setattr(Dispatch, "_start", cut)
     with pytest.raises(DataError, match=r"corpus\.npy has changed since it was read"):
         bench.run(study(), tmp_path / "out", progress=False)
     assert not Store(tmp_path / "out").done(), "no trial is to blame"

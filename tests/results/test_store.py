@@ -147,7 +147,7 @@ def test_a_full_disk_loses_nothing_measured(tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("bench.results.store.pq.write_table", full)
+    monkeypatch.setattr("bench.results.tables.pq.write_table", full)
     with pytest.raises(UsageError, match="No space left on device"):
         store.add(row("b"))
     monkeypatch.undo()

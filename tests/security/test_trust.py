@@ -6,15 +6,16 @@ import sys
 import pytest
 
 from bench.encoders import get_encoder
-from bench.encoders._trust import VARIABLE, trusted
+from bench.encoders._trust import trusted
 from bench.errors import StudyError, UsageError
+from bench.libraries import TRUST_VARIABLE
 from bench.study.reader import load_study
 
 
 @pytest.fixture
 def model(tmp_path, monkeypatch):
     """A model that brings code, which leaves a mark where it runs."""
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(TRUST_VARIABLE, raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     folder = tmp_path / "model"
     folder.mkdir()
@@ -29,21 +30,25 @@ def model(tmp_path, monkeypatch):
 
 
 def test_only_a_model_named_exactly_is_trusted(monkeypatch):
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(TRUST_VARIABLE, raising=False)
     assert not trusted("org/model")
     assert not trusted("")
-    monkeypatch.setenv(VARIABLE, "org/other, org/model-v2,")
+    monkeypatch.setenv(TRUST_VARIABLE, "org/other, org/model-v2,")
     assert trusted("org/other")
     assert trusted("org/model-v2")
     assert not trusted("org/model")
     assert not trusted("")
-    monkeypatch.setenv(VARIABLE, "1,true,*,org/")
+    monkeypatch.setenv(TRUST_VARIABLE, "1,true,*,org/")
     assert not trusted("org/model")
 
 
 def test_no_study_can_ask_for_trust(tmp_path):
     study = tmp_path / "study.toml"
-    for line in ("trust_remote_code = true", f'{VARIABLE} = "x"', 'encoder = { name = "st:x" }'):
+    for line in (
+        "trust_remote_code = true",
+        f'{TRUST_VARIABLE} = "x"',
+        'encoder = { name = "st:x" }',
+    ):
         study.write_text(f'name = "s"\ndataset = "pydoc"\ndimensions = [8]\n{line}\n')
         with pytest.raises(StudyError):
             load_study(study)
@@ -52,7 +57,7 @@ def test_no_study_can_ask_for_trust(tmp_path):
 @pytest.mark.needs_torch
 def test_a_model_with_code_of_its_own_is_refused_and_says_how_to_trust_it(model):
     folder, mark = model
-    with pytest.raises(UsageError, match=f"set {VARIABLE}={folder}") as caught:
+    with pytest.raises(UsageError, match=f"set {TRUST_VARIABLE}={folder}") as caught:
         get_encoder(f"st:{folder}")
     assert len(str(caught.value).splitlines()) == 1
     assert not mark.exists()
@@ -61,7 +66,7 @@ def test_a_model_with_code_of_its_own_is_refused_and_says_how_to_trust_it(model)
 @pytest.mark.needs_torch
 def test_the_code_of_a_model_that_the_user_named_runs(model, monkeypatch):
     folder, mark = model
-    monkeypatch.setenv(VARIABLE, f"org/other,{folder}")
+    monkeypatch.setenv(TRUST_VARIABLE, f"org/other,{folder}")
     with pytest.raises(Exception):  # noqa: B017, PT011  (the stand-in is no model)
         get_encoder(f"st:{folder}")
     assert mark.exists()
@@ -79,10 +84,10 @@ def test_a_loader_of_mteb_that_trusts_by_itself_is_stopped(model, monkeypatch):
         raise ValueError("the stand-in is no model")
 
     monkeypatch.setattr(mteb, "get_model", get_model)
-    with pytest.raises(UsageError, match=f"set {VARIABLE}=org/model"):
+    with pytest.raises(UsageError, match=f"set {TRUST_VARIABLE}=org/model"):
         get_encoder("mteb:org/model")
     assert not mark.exists()
-    monkeypatch.setenv(VARIABLE, "org/model")
+    monkeypatch.setenv(TRUST_VARIABLE, "org/model")
     with pytest.raises(UsageError, match="the stand-in is no model"):
         get_encoder("mteb:org/model")
     assert mark.exists()
