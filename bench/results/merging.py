@@ -11,7 +11,7 @@ import json
 import shutil
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from itertools import chain, repeat
@@ -245,9 +245,11 @@ def _merged(sources: Sequence[_Source], target: Path, store: Store) -> Merged:
     if added:
         # In this order: without its row a trial does not count as measured.
         for kind, schema in (("queries", QUERIES), ("trials", TRIALS)):
-            parts = chain.from_iterable(map(rows_of, folders, repeat(kind), own))
+            parts: Iterable[pa.Table] = chain.from_iterable(
+                map(rows_of, folders, repeat(kind), own)
+            )
             if kind == "trials":
-                parts = iter([_in_order(pa.concat_tables(parts), trials["trial_id"])])
+                parts = [_in_order(pa.concat_tables(parts), trials["trial_id"])]
             write_rows(target / f"{kind}.parquet", schema, parts)
     records = [record for source in sources for record in source.records]
     write_records(target, records)
