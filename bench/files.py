@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
-import psutil
 
 from bench.errors import UsageError
+from bench.machine import is_running
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 """Errors of a full disk and of a quota."""
@@ -151,5 +151,5 @@ def clear_scratch() -> None:
     """Remove the temporary folders of workers whose runner was killed."""
     for folder in temporary_folder().glob(f"{_SCRATCH}*"):
         owner = folder.name.removeprefix(_SCRATCH).partition("-")[0]
-        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+        if owner.isdecimal() and not is_running(int(owner)):
             shutil.rmtree(folder, ignore_errors=True)

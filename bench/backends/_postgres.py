@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from bench.files import temporary_folder
+from bench.machine import is_running
 
 _PREFIX = "matryoshka-pg-"
 DSN_VARIABLE = "MATRYOSHKA_BENCH_POSTGRES"
@@ -84,13 +85,14 @@ def remove_leftovers() -> None:
     """Stop the servers and remove the folders of processes that no longer exist."""
     for folder in _root().glob(f"{_PREFIX}*"):
         owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        if not owner.isdecimal() or psutil.pid_exists(int(owner)):
+        if not owner.isdecimal() or is_running(int(owner)):
             continue
-        with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
-            process = psutil.Process(int((folder / "postmaster.pid").read_text().splitlines()[0]))
-            if str(folder) in process.cmdline():
-                process.send_signal(signal.SIGQUIT)
-                process.wait(10)
+        # What prepares or starts a server outlives its owner too, and leaves no number of its own.
+        for process in psutil.process_iter(["cmdline"]):
+            if str(folder) in (process.info["cmdline"] or ()):
+                with contextlib.suppress(psutil.Error):
+                    process.send_signal(signal.SIGQUIT)
+                    process.wait(10)
         shutil.rmtree(folder, ignore_errors=True)
 
 
