@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-import psutil
 
 from bench.errors import UsageError
+from bench.machine import is_running
 from bench.owners import owned
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -163,7 +163,7 @@ def clear_scratch() -> None:
     """Remove the temporary folders of workers whose runner was killed."""
     for folder in temporary_folder().glob(f"{_SCRATCH}*"):
         owner = folder.name.removeprefix(_SCRATCH).partition("-")[0]
-        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+        if owner.isdecimal() and not is_running(int(owner)):
             shutil.rmtree(folder, ignore_errors=True)
 
 

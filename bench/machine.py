@@ -31,6 +31,14 @@ def end_with(parent: int) -> None:
         sys.exit("the parent process is gone")
 
 
+def is_running(pid: int) -> bool:
+    """Return whether a process runs; a dead one that nobody has waited for does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def unique_bytes(besides: Path | None = None) -> int:
     """Return free memory to the system, then return this process's unique set size (USS), bytes.
 

@@ -17,6 +17,7 @@ import psutil
 
 from bench.errors import UsageError
 from bench.files import temporary_folder
+from bench.machine import is_running
 
 _PREFIX = "matryoshka-pg-"
 _LONGEST = 89
@@ -101,13 +102,14 @@ def remove_leftovers() -> None:
     for folder in _root().glob(f"{_PREFIX}*"):
         # Everybody can make folders there: one that another user made is none of ours.
         made = re.match(rf"{_PREFIX}(\d{{1,9}})-", folder.name)
-        if not made or psutil.pid_exists(int(made[1])) or not _is_ours(folder):
+        if not made or is_running(int(made[1])) or not _is_ours(folder):
             continue
-        with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
-            process = psutil.Process(int((folder / "postmaster.pid").read_text().splitlines()[0]))
-            if str(folder) in process.cmdline():
-                process.send_signal(signal.SIGQUIT)
-                process.wait(10)
+        # What prepares or starts a server outlives its owner too, and leaves no number of its own.
+        for process in psutil.process_iter(["cmdline"]):
+            if str(folder) in (process.info["cmdline"] or ()):
+                with contextlib.suppress(psutil.Error):
+                    process.send_signal(signal.SIGQUIT)
+                    process.wait(10)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import numpy as np
-import psutil
 
 from bench.backends import SERVER, Backend
+from bench.machine import is_running
 
 
 def named(variable: str) -> str:
@@ -39,7 +39,7 @@ def leftovers(names: Iterable[str]) -> list[str]:
     """Return those of `names` that a process of this host created and, having been killed, kept."""
     pattern = rf"matryoshka_bench_{_HOST}_(\d+)_\d+"
     made = ((name, re.fullmatch(pattern, name, re.IGNORECASE)) for name in names)
-    return [name for name, found in made if found and not psutil.pid_exists(int(found[1]))]
+    return [name for name, found in made if found and not is_running(int(found[1]))]
 
 
 def take_name(existing: Iterable[str], drop: Callable[[str], object]) -> str:

@@ -134,9 +134,10 @@ class Site:
                 found.append(process)
         return found
 
-    def leftovers(self) -> list[str]:
-        """Return what should be gone: temporary files, partial files, processes."""
-        paths = [*self.temporary.iterdir(), *self.root.rglob(".*.partial*")]
+    def leftovers(self, out: Path) -> list[str]:
+        """Return what a start in `out` should have removed: temporary and partial files, processes."""
+        partial = [path for folder in (out, self.cache) for path in folder.rglob(".*.partial*")]
+        paths = [*self.temporary.iterdir(), *partial]
         names = [str(path.relative_to(self.root)) for path in paths]
         return names + [f"process {' '.join(p.cmdline()[:6])}" for p in self.processes()]
 
@@ -145,14 +146,15 @@ class Site:
 
         Returns how many finished trials were checked.
         """
-        found = finished(out or self.out)
+        out = out or self.out
+        found = finished(out)
         for trial_id, value in before.items():
             if trial_id not in found:
                 raise Lost(f"trial {trial_id} is gone")
             if found[trial_id] != value:
                 raise Lost(f"trial {trial_id} was {value} and is {found[trial_id]}")
-        wait_for(lambda: not self.leftovers(), 5.0)
-        if left := self.leftovers():
+        wait_for(lambda: not self.leftovers(out), 5.0)
+        if left := self.leftovers(out):
             raise Lost(f"left behind: {left}")
         return len(found)
 
