@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import numpy as np
@@ -132,7 +132,7 @@ def under_load(
             theirs.close()
             ends.append(ours)
             processes.append(process)
-        reports = [_received(end) for end in ends]
+        reports = _reports(ends)
     finally:
         for process in processes:
             process.kill()
@@ -143,6 +143,18 @@ def under_load(
         raise RuntimeError(f"a client failed: {causes[0].error}")
     answered = [report for report in reports if isinstance(report, Answered)]
     return _gathered(answered, len(ask.queries), closed=arrivals is None)
+
+
+def _reports(ends: list[Connection]) -> list[Answered | Failed]:
+    """Return the reports of all clients, or of the first that failed: others may wait for it."""
+    found: dict[Connection, Answered | Failed] = {}
+    while len(found) < len(ends):
+        for end in wait([end for end in ends if end not in found]):
+            assert isinstance(end, Connection)
+            report = found[end] = _received(end)
+            if isinstance(report, Failed) and not report.waited:
+                return [report]
+    return list(found.values())
 
 
 def _received(end: Connection) -> Answered | Failed:

@@ -39,7 +39,7 @@ def _runner(budget: Budget, chance: random.Random, fork: bool, **keys: Any) -> C
         expected, seconds = undisturbed(place, study, fork)
         before: dict[str, float] = {}
         while budget.left(counts.faults):
-            run = place.begin(study, fork)
+            run = place.begin(study, fork, again=fork)
             time.sleep(chance.uniform(0, seconds))
             hit = run.alive
             run.kill()
@@ -54,7 +54,7 @@ def _runner(budget: Budget, chance: random.Random, fork: bool, **keys: Any) -> C
             if error and "holds no measured trial yet" not in error:
                 raise Lost(error)
             counts.trials += place.check(before)
-        if error := place.run(study, fork):
+        if error := place.run(study, fork, again=fork):
             raise Lost(error)
         place.check(before)
         same(expected, finished(place.out))
@@ -115,7 +115,7 @@ def _child(
                 continue
             counts.faults += 1
             before = finished(place.out)
-            if error := place.run(study, fork, retry=True):
+            if error := place.run(study, fork, retry=True, again=fork):
                 raise Lost(error)
             counts.trials += place.check(before)
             same(expected, finished(place.out))
@@ -140,7 +140,7 @@ def _hit(victim: psutil.Process) -> bool:
 def undisturbed(place: Site, study: Path, fork: bool) -> tuple[dict[str, float], float]:
     """Return what a run without a fault finds, and how long it takes, s."""
     begun = time.monotonic()
-    if error := place.run(study, fork):
+    if error := place.run(study, fork, again=fork):
         raise Lost(error)
     seconds = time.monotonic() - begun
     found = finished(place.out)
