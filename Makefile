@@ -7,6 +7,7 @@ BACKEND ?=
 GATE ?=
 TESTS ?=
 LOCK ?=
+MINUTES ?= 60
 BENCH := .venv/bin/python -m bench
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint .constraints.txt
 # The lock is whole, so pip looks for nothing else, and checks the hash of every file.
@@ -18,7 +19,7 @@ REST := --numprocesses 2 --dist loadgroup -m 'slow or extra'
 PAGES := $(shell find README.md .github bench results/figures -name '*.md')
 
 .PHONY: help install install-all bench check test test-all coverage figures regress \
-	adaptor lint audit lock format docs clean
+	adaptor faults lint audit lock format docs clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -59,6 +60,10 @@ regress: .venv/.core ## measure this change against its base in turns, fail if i
 
 adaptor: .venv/.all ## train anew the adaptor that ships for wordllama (two minutes)
 	$(BENCH) train pydoc wordllama --out bench/reducers/shipped/wordllama
+
+faults: .venv/.all ## hit runs with every kind of fault, damage every input, print the counts (MINUTES=60)
+	.venv/bin/python -m tests.faults --minutes $(MINUTES)
+	.venv/bin/python -m tests.fuzz --cases 100000
 
 lint: .venv/.lint ## check style, types, spelling, configuration files and the generated parts of the pages
 	.venv/bin/ruff check bench tests
