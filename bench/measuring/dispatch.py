@@ -86,24 +86,33 @@ class Dispatch:
     def ask(self, job: Job, label: str) -> float | None:
         """Run a job that answers with one number, once per process; None if it failed."""
         key = job.model_dump_json()
-        if key not in _ANSWERS:
+        for _ in range(1 + _MOST_LOST):
+            if key in _ANSWERS:
+                break
             with self._worker(job, label) as worker:
-                answers = [event.value for event in worker.events() if isinstance(event, Answer)]
-            if not answers:
-                return None
-            _ANSWERS[key] = answers[0]
-        return _ANSWERS[key]
+                for event in worker.events():
+                    if isinstance(event, Answer):
+                        _ANSWERS[key] = event.value
+            if not worker.lost:
+                break
+        return _ANSWERS.get(key)
 
     def time_again(self, job: BuildJob, label: str, add: Callable[[TimedAgain], None]) -> None:
         """Run a further process of an index; `add` takes the times of each trial.
 
         An error leaves the rows as they are; the next run of the study tries again.
         """
-        with self._worker(job, label) as worker:
-            for event in worker.events():
-                if isinstance(event, TimedAgain):
-                    with self.lock:
-                        add(event)
+        left = dict(job.trials)
+        for _ in range(1 + _MOST_LOST):
+            again = job.model_copy(update={"trials": left})
+            with self._worker(again, label) as worker:
+                for event in worker.events():
+                    if isinstance(event, TimedAgain):
+                        with self.lock:
+                            add(event)
+                        left = {i: t for i, t in left.items() if i != event.trial_id}
+            if not (worker.lost and left) or self._stopping:
+                return
 
     def find_exact(self, job: ExactJob, label: str) -> None:
         """Have the executor find exact results where it does that itself."""
