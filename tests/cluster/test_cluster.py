@@ -1,5 +1,6 @@
 """The Ray executor against this machine's: same trials, same quality, and nodes that die."""
 
+import contextlib
 import json
 import os
 import signal
@@ -275,25 +276,27 @@ def test_ctrl_c_keeps_what_was_measured_and_leaves_no_worker(cluster, large, tmp
     environment = {**os.environ, "MATRYOSHKA_BENCH_CACHE": str(tmp_path / "cache")}
     process = subprocess.Popen([sys.executable, str(study)], env=environment)
     deadline = time.monotonic() + 300
-    while not workers() and time.monotonic() < deadline and process.poll() is None:
+    while not workers(cluster) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.2)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     assert process.wait(60) != 0
     deadline = time.monotonic() + 30
-    while workers() and time.monotonic() < deadline:
+    while workers(cluster) and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert not workers()
+    assert not workers(cluster)
     Store(out).done()
 
 
-def workers():
-    """Return the workers under watch on the nodes."""
+def workers(cluster):
+    """Return the workers under watch on the nodes of a cluster."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
         line = " ".join(process.info["cmdline"] or [])
         if "bench.measuring.worker" in line:
-            found.append(line)
+            with contextlib.suppress(psutil.Error):
+                cache = process.environ().get("MATRYOSHKA_BENCH_CACHE", "")
+                found += [line] * cache.startswith(str(cluster.folder))
     return found
 
 

@@ -5,6 +5,7 @@ Each is followed by another start, as in `tests.faults.kills`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import subprocess
@@ -35,7 +36,7 @@ with connected(address) as executor:
 
 def ray_worker(budget: Budget, chance: random.Random) -> Counts:
     """Kill a process of Ray that runs a task, with the worker that it watches."""
-    return _killed(budget, chance, lambda cluster: _named("ray::", "run_job", "scan_part"))
+    return _killed(budget, chance, lambda cluster: _named("ray::run_job", "ray::scan_part"))
 
 
 def ray_node(budget: Budget, chance: random.Random) -> Counts:
@@ -131,10 +132,10 @@ class _Command:
 
 
 def _named(*words: str) -> list[psutil.Process]:
-    """Return the processes whose command line has the first word and, if given, another."""
+    """Return the processes of the cluster, all of which began here, that one of `words` names."""
     found = []
-    for process in psutil.process_iter(["cmdline"]):
-        line = " ".join(process.info["cmdline"] or [])
-        if words[0] in line and (not words[1:] or any(word in line for word in words[1:])):
-            found.append(process)
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            line = " ".join(process.cmdline())
+            found += [process] * any(word in line for word in words)
     return found
