@@ -36,31 +36,31 @@ with connected(address) as executor:
 
 def ray_worker(budget: Budget, chance: random.Random) -> Counts:
     """Kill a process of Ray that runs a task, with the worker that it watches."""
-    return _killed(budget, chance, lambda cluster: _named("ray::run_job", "ray::scan_part"))
+    return _killed(budget, chance, lambda cluster: _kill("ray::run_job", "ray::scan_part"))
 
 
 def ray_node(budget: Budget, chance: random.Random) -> Counts:
     """Kill a node with all its processes."""
 
-    def node(cluster: LocalCluster) -> list[psutil.Process]:
+    def node(cluster: LocalCluster) -> bool:
         cluster.kill(chance.choice(cluster.nodes).node_id)
-        return []
+        return True
 
     return _killed(budget, chance, node)
 
 
 def ray_head(budget: Budget, chance: random.Random) -> Counts:
     """Kill the process that knows where everything in the cluster is."""
-    return _killed(budget, chance, lambda cluster: _named("gcs_server"), lasting=False)
+    return _killed(budget, chance, lambda cluster: _kill("gcs_server"), lasting=False)
 
 
 def _killed(
     budget: Budget,
     chance: random.Random,
-    victims: Callable[[LocalCluster], list[psutil.Process]],
+    kill: Callable[[LocalCluster], bool],
     lasting: bool = True,
 ) -> Counts:
-    """Kill all `victims` at a random moment of a run; `lasting`: the cluster goes on without."""
+    """Have `kill` hit a run at a random moment; `lasting`: the cluster goes on after it."""
     counts = Counts()
     with site() as place, tempfile.TemporaryDirectory(prefix="nodes-") as scratch:
         study = place.study()
@@ -76,16 +76,15 @@ def _killed(
                 anew(place)
                 run = _Command(place, study, cluster.address)
                 time.sleep(chance.uniform(0, seconds))
-                if not run.alive:
-                    continue
-                counts.faults += 1
-                for process in victims(cluster):
-                    process.kill()
+                hit = False
+                while run.alive and not hit:  # there may be nothing to kill at the moment
+                    hit = kill(cluster)
                 error = run.end()
+                counts.faults += hit
                 if lasting and error:
                     raise Lost(error)
                 before = finished(place.out)
-                if not lasting:
+                if hit and not lasting:
                     cluster.close()
                     cluster = LocalCluster(Path(scratch), 0)
                 cluster.refill(_NODES)
@@ -131,11 +130,15 @@ class _Command:
             return "" if code == 0 else f"exit status {code}: {self.said.read()[-1500:]}"
 
 
-def _named(*words: str) -> list[psutil.Process]:
-    """Return the processes of the cluster, all of which began here, that one of `words` names."""
-    found = []
+def _kill(*words: str) -> bool:
+    """Kill the processes of the cluster, all of which began here, that one of `words` names.
+
+    Returns whether there was one.
+    """
+    hit = False
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            line = " ".join(process.cmdline())
-            found += [process] * any(word in line for word in words)
-    return found
+            if any(word in " ".join(process.cmdline()) for word in words):
+                process.kill()
+                hit = True
+    return hit
