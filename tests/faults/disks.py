@@ -133,7 +133,9 @@ def read_only(budget: Budget, chance: random.Random) -> Counts:
 @contextmanager
 def _mounted(folder: Path, size: str) -> Iterator[Callable[[], None]]:
     """Mount a small file system; yield a function that gives it room. Needs root."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)], check=True)
+    # A cache that everybody may write to would be refused.
+    options = f"size={size},mode=0755"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(folder)], check=True)
 
     def grow() -> None:
         subprocess.run(["mount", "-o", "remount,rw,size=64m", str(folder)], check=True)
