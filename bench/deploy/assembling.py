@@ -9,7 +9,7 @@ import pprint
 import re
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -207,12 +207,14 @@ def check(row: Mapping[str, Any]) -> None:
         check_parameters(backend, kind, {key: [value] for key, value in given.items()})
 
 
-def pinned(names: Iterable[str], versions: Mapping[str, str]) -> str:
+def pinned(names: Collection[str], versions: Mapping[str, str]) -> str:
     """Return the lines of ``requirements.txt``; a distribution without a version is not pinned.
 
     Raises UsageError for what is no version: pip would read it as an option.
     """
-    known = {_plain(name): version for name, version in versions.items()}
+    # A server is no distribution: its version is a text of its own.
+    asked = {_plain(name) for name in names}
+    known = {_plain(name): version for name, version in versions.items() if _plain(name) in asked}
     for name, version in known.items():
         if not re.fullmatch(r"[0-9A-Za-z.!+_-]+", str(version)):
             raise UsageError(f"{version!r} is no version of {name}")

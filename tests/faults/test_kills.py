@@ -23,15 +23,14 @@ def test_a_kill_loses_nothing_and_leaves_nothing(name):
 
 
 @pytest.mark.needs_postgres
-@pytest.mark.parametrize("name", ["runner-with-server", "postgres", "clients"])
-def test_a_kill_of_a_server_its_client_or_its_runner_loses_and_leaves_nothing(name):
+@pytest.mark.parametrize("name", ["runner-with-server", "postgres"])
+def test_a_kill_of_a_server_or_its_runner_loses_and_leaves_nothing(name):
     assert counted("--operations", "1", name) == [1]
 
 
 @pytest.mark.needs_ray
-@pytest.mark.parametrize("name", ["ray-worker", "ray-node", "ray-head"])
-def test_a_kill_in_a_cluster_loses_nothing_and_leaves_nothing(name):
-    assert counted("--operations", "1", name) == [1]
+def test_a_kill_of_the_head_of_a_cluster_loses_nothing_and_leaves_nothing():
+    assert counted("--operations", "1", "ray-head") == [1]
 
 
 def test_a_full_disk_is_one_line_and_the_same_run_completes_after_it():
