@@ -76,7 +76,7 @@ class RayExecutor(Executor):
                 self.ray.init(address=named, log_to_driver=False, logging_level="ERROR")
             else:
                 cores = len(machine.usable_cores())
-                self.ray.init(num_cpus=cores, resources={WHOLE: 1}, **told)
+                self.ray.init("local", num_cpus=cores, resources={WHOLE: 1}, **told)
         except (OSError, ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
             raise UsageError(

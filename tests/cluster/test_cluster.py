@@ -339,6 +339,14 @@ def test_a_cluster_where_no_node_may_time_is_refused(cluster, executor, monkeypa
         nodes.Nodes(executor.ray)
 
 
+def test_without_an_address_it_is_a_cluster_of_this_machine_alone(cluster, monkeypatch):
+    from bench.cluster import connected
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with connected() as found:  # although another one runs here
+        assert len(found.nodes.alive()) == found.at_once == 1
+
+
 def test_a_cluster_that_does_not_answer_is_one_line(tmp_path):
     command = [sys.executable, "-m", "bench", "run", "quickstart", "--out", str(tmp_path / "r")]
     environment = {**os.environ, "RAY_raylet_start_wait_time_s": "2"}
