@@ -104,8 +104,7 @@ class Search:
         )
         n, self.full_dim = self.embeddings.corpus.shape
         self.documents = wanted.documents or n
-        self.value = Value(wanted, self.documents, prices)
-        self.evidence = Evidence()
+        self.value, self.evidence = Value(wanted, self.documents, prices), Evidence()
         self.ended = ""
         """Why the search ended before nothing was left to try; empty if nothing was."""
         self.frame = pd.DataFrame()

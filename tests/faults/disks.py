@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import random
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from unittest import mock
 
 import bench
 from tests.faults.ground import Budget, Counts, Lost, Site, finished, forked_workers, site
+from tests.faults.kills import anew, undisturbed
 
 _RESULTS = ("parts", ".trials.", ".queries.", "rankings", "tasks.jsonl", "studies", "out")
 _CACHE = ("matrices", "ingested", "sets", "exact", ".reducer.", ".subsets", "cache")
@@ -61,15 +61,13 @@ def writes(budget: Budget, chance: random.Random) -> Counts:
     counts = Counts()
     with site() as place:
         study = place.study()
-        if error := place.run(study):
-            raise Lost(error)
-        expected = finished(place.out)
+        expected, _ = undisturbed(place, study, fork=True)
         asked = list(WRITES)
         chance.shuffle(asked)
         for part, code in asked:
             if not budget.left(counts.faults):
                 break
-            _anew(place)
+            anew(place)
             number = getattr(errno, code)
 
             def hit(part: str = part, number: int = number) -> None:
@@ -89,11 +87,9 @@ def small_disk(budget: Budget, chance: random.Random) -> Counts:
     counts = Counts()
     with site() as place:
         study = place.study()
-        if error := place.run(study):
-            raise Lost(error)
-        expected = finished(place.out)
+        expected, _ = undisturbed(place, study, fork=True)
         while budget.left(counts.faults):
-            _anew(place)
+            anew(place)
             folder = chance.choice([place.out, place.cache])
             folder.mkdir()
             with _mounted(folder, f"{chance.randrange(8, 120, 4)}k") as grow:
@@ -155,8 +151,3 @@ def _completes(place: Site, study: Path, expected: dict[str, float], what: str) 
     if finished(place.out) != expected:
         raise Lost(f"{what}: with room again, the results are others")
     return checked
-
-
-def _anew(place: Site) -> None:
-    for folder in (place.out, place.cache):
-        shutil.rmtree(folder, ignore_errors=True)
