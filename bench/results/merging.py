@@ -43,6 +43,9 @@ _COLUMNS = [
     "library_versions",
     "machine",
     "process_speedup",
+    "error",
+    "build_seconds",
+    "latency_ms_p50",
 ]
 
 
@@ -271,8 +274,10 @@ def _counted(sources: Sequence[_Source]) -> pd.DataFrame:
     """Return the row of each trial that counts, with the number of its `source`.
 
     One that ended ok comes before one that did not, then the newest, then the one that more
-    processes measured. Of equals, that of the first folder: a merge done again copies nothing.
+    processes measured. Two that began in the same moment differ in how they ended or in what was
+    measured. Of equals, that of the first folder: a merge done again copies nothing.
     """
+    by = ["ok", "moment", "started_at", "processes", "status", "error", "build_seconds"]
     rows = pd.concat([source.trials.assign(source=i) for i, source in enumerate(sources)])
     rows = oldest_first(rows).reset_index(drop=True)
     order = rows.assign(
@@ -280,7 +285,7 @@ def _counted(sources: Sequence[_Source]) -> pd.DataFrame:
         moment=moments(rows),
         processes=[0 if found is None else len(found) for found in rows["process_speedup"]],
         first=-rows["source"],
-    ).sort_values(["ok", "moment", "started_at", "processes", "first"], na_position="first")
+    ).sort_values([*by, "latency_ms_p50", "first"], na_position="first")
     return rows.loc[sorted(order.drop_duplicates("trial_id", keep="last").index)]
 
 

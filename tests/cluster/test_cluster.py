@@ -15,6 +15,7 @@ import pandas as pd
 import psutil
 import pytest
 
+from bench.advising import Wanted, advise
 from bench.embeddings import embed
 from bench.errors import StudyError, UsageError
 from bench.exact.scan import is_small
@@ -169,6 +170,24 @@ def test_both_executors_give_the_same_trials_and_the_same_quality(
     # A resumed run has nothing to do.
     run(study_of(large), out, progress=False, again=False, executor=executor)
     assert [t["task"] for t in tasks(out)[len(done) :]] == ["embed"]
+
+
+def test_advise_searches_on_the_cluster(executor, large, tmp_path, own_cache_of_the_run):
+    out = tmp_path / "advice"
+    found = advise(
+        f"vectors:{large}",
+        wanted=Wanted(keep=0.5),
+        out=out,
+        backends=["faiss-flat", "faiss-ivf"],
+        seconds=30,
+        progress=False,
+        executor=executor,
+    )
+    assert found.choice is not None
+    assert found.choice.kept.low >= 0.5
+    # What it decided by was timed on both nodes, and nothing on the one that the search is on.
+    builds = [task for task in tasks(out) if task["task"] == "build"]
+    assert {task["node"] for task in builds} == {node.name for node in executor.nodes.timing}
 
 
 def test_a_node_that_dies_in_the_exact_pass_loses_only_its_part(

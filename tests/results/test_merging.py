@@ -321,7 +321,7 @@ def drawn(path, trials, gather):
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
 @given(FOLDERS)
 def test_neither_order_nor_grouping_nor_repetition_of_merges_matters(folders):
     with tempfile.TemporaryDirectory() as name:
@@ -343,6 +343,26 @@ def test_neither_order_nor_grouping_nor_repetition_of_merges_matters(folders):
         assert files_of(left) == before
         merge([c], left)
         assert content(left) == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"status": "crashed"}, {"status": "timeout"}),
+        ({"status": "crashed", "error": "a"}, {"status": "crashed", "error": "b"}),
+        ({"build_seconds": 1.0}, {"build_seconds": 2.0}),
+        ({"latency_ms_p50": 1.0}, {"latency_ms_p50": None}),
+    ],
+)
+def test_trials_that_began_in_the_same_moment_count_in_any_order_of_the_folders(
+    tmp_path, one, other
+):
+    a = folder_of(tmp_path / "a", row("1", **one))
+    b = folder_of(tmp_path / "b", row("1", **other))
+    merge([a, b], tmp_path / "ab")
+    merge([b, a], tmp_path / "ba")
+    assert content(tmp_path / "ab") == content(tmp_path / "ba")
+    assert merge([a, b], tmp_path / "ba").added == 0
 
 
 class Killed(BaseException):
