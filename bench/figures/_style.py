@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -32,7 +33,7 @@ from bench.analysis.palette import (
 from bench.analysis.tables import SYNTHETIC
 from bench.errors import NothingToShow
 from bench.figures._naming import name_lines
-from bench.figures._text import LINE, wrapped
+from bench.figures._text import LINE, inches, wrapped
 from bench.figures._ticks import Decades, Dimensions, plain
 from bench.reducers import PREFIX
 from bench.results.rows import is_synthetic
@@ -173,6 +174,7 @@ def panels(
             # Title and numbers take a fifth of a panel's height.
             axis.set_ylabel(wrapped(axis.get_ylabel(), 0.8 * style.height * height, style.text))
         name_lines(figure, axes, style.small, at_ends)
+        _keep_titles_inside(figure, axes)
 
 
 def backend_look(name: str) -> Look:
@@ -276,6 +278,32 @@ def set_titles(
 def set_title(axis: Axes, text: str) -> None:
     """Title a panel in lines that fit its width."""
     axis.set_title(wrapped(text, panel_width(axis) - 0.4, _style.get().text))
+
+
+def _keep_titles_inside(figure: Figure, axes: Sequence[Axes]) -> None:
+    """Move titles that would leave their panel's share of the figure.
+
+    A title is centred over the axes, which labels to the left and names to the right push aside.
+    """
+    long = [axis for axis in axes if _title_width(axis) > panel_width(axis) / 2]
+    engine = figure.get_layout_engine()
+    if not long or engine is None:
+        return
+    engine.execute(figure)
+    for axis in long:
+        box, width, place = axis.get_position(), panel_width(axis), axis.get_subplotspec()
+        left = width * place.colspan.start if place else 0.0
+        # Drawn in pixels, letters are up to a twentieth wider than measured.
+        half = 1.05 * _title_width(axis) / 2
+        across = figure.get_figwidth()
+        middle = (box.x0 + box.width / 2) * across
+        middle = float(np.clip(middle, left + half, left + width - half))
+        axis.title.set_x((middle / across - box.x0) / box.width)
+
+
+def _title_width(axis: Axes) -> float:
+    """Return the width of a panel's title in inches."""
+    return inches(axis.get_title(), axis.title.get_fontsize())
 
 
 def panel_width(axis: Axes) -> float:

@@ -96,13 +96,14 @@ def test_the_sentences_say_what_the_json_says(advised):
     assert kept["choice"]["trial"]["backend"] == found.choice.trial["backend"]
 
 
-def test_the_plan_is_a_study_that_measures_the_same_trials(advised):
+def test_the_plan_is_a_study_that_measures_the_same_trials_and_what_time_cut_off(advised):
     _, out = advised
     study = tomllib.loads((out / PLAN).read_text())
     assert study["sweep"] == "bisect"
     before = load(out)
-    again = bench.run(out / PLAN, out, progress=False)
-    assert set(again["trial_id"]) == set(before["trial_id"])
+    whole = set(bench.run(out / PLAN, out, progress=False)["trial_id"])
+    assert set(before["trial_id"]) <= whole
+    assert set(bench.run(out / PLAN, out, progress=False)["trial_id"]) == whole
 
 
 def test_the_same_call_again_keeps_what_was_measured_and_answers_the_same(advised, vectors):

@@ -242,6 +242,17 @@ def test_nothing_is_drawn_beyond_the_edge_or_over_the_legend(frame):
             assert all(not below.overlaps(axes.get_window_extent()) for axes in shown(figure))
 
 
+@pytest.mark.parametrize("letters", range(40, 76, 3))
+def test_a_title_of_any_length_stays_within_the_figure(frame, letters):
+    draw = figures()["quality_vs_bytes"].draw
+    figure = draw(frame.assign(dataset=f"vectors:/{'folder/' * 12}"[:letters]))
+    figure.draw_without_rendering()
+    edge = figure.bbox.padded(2)
+    for axes in shown(figure):
+        box = axes.title.get_window_extent()
+        assert edge.x0 <= box.x0 < box.x1 <= edge.x1
+
+
 def test_a_panel_of_a_single_line_is_not_drawn(frame):
     float32 = frame[frame["precision"] == "float32"]
     truncated = frame[frame["reducer"] == "truncate"]
