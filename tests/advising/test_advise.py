@@ -10,10 +10,12 @@ import pytest
 
 import bench
 from bench.advising.plan import PLAN
+from bench.advising.search import _AT_ONCE
 from bench.advising.wanted import Wanted
 from bench.analysis.money import load_prices
 from bench.errors import UsageError
 from bench.results.store import load
+from bench.study.plan import EXACT
 
 SECONDS = 40.0
 
@@ -101,9 +103,16 @@ def test_the_plan_is_a_study_that_measures_the_same_trials_and_what_time_cut_off
     study = tomllib.loads((out / PLAN).read_text())
     assert study["sweep"] == "bisect"
     before = load(out)
-    whole = set(bench.run(out / PLAN, out, progress=False)["trial_id"])
-    assert set(before["trial_id"]) <= whole
-    assert set(bench.run(out / PLAN, out, progress=False)["trial_id"]) == whole
+    after = bench.run(out / PLAN, out, progress=False)
+    assert set(before["trial_id"]) <= set(after["trial_id"])
+    # On a busy machine time cuts off the end of what has no clock, and of the last indexes: no more.
+    last = [(t["backend"], t["dimensions"]) for t in study["configurations"][-_AT_ONCE:]]
+    cut = after[~after["trial_id"].isin(before["trial_id"])]
+    assert set(zip(cut["backend"], cut["dim"], strict=True)) - {*last} <= {
+        (EXACT, dim) for dim in study["dimensions"]
+    }
+    again = bench.run(out / PLAN, out, progress=False)
+    assert set(again["trial_id"]) == set(after["trial_id"])
 
 
 def test_the_same_call_again_keeps_what_was_measured_and_answers_the_same(advised, vectors):
