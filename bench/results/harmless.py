@@ -11,6 +11,8 @@ from bench.errors import DamagedFile, UsageError
 from bench.harmless import CONTROLS, is_name, shown, shown_lines
 
 _TRIAL_ID = "trial_id"
+_OF_LINES = ("error", "notes")
+"""Columns whose texts may have several lines."""
 
 
 def file_of(trial_id: str, suffix: str) -> str:
@@ -33,8 +35,7 @@ def harmless(table: pa.Table, path: Path) -> pa.Table:
         if field.name == _TRIAL_ID:
             _check_ids(column, path)
         elif pa.types.is_string(field.type) and _acts(column):
-            # An error may have several lines.
-            make = shown_lines if field.name == "error" else shown
+            make = shown_lines if field.name in _OF_LINES else shown
             texts = [None if text is None else make(text) for text in column.to_pylist()]
             table = table.set_column(place, field, pa.array(texts, field.type))
     return table

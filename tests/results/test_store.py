@@ -90,6 +90,14 @@ def test_a_partial_file_is_no_row_and_is_cleared(tmp_path):
         assert list(Store(tmp_path).done()) == ["a"]
 
 
+def test_what_has_several_lines_keeps_them_and_no_other_sign_acts(tmp_path):
+    text = "the first\nthe \x1bsecond"
+    Store(tmp_path).add(row("1", notes=text, error=text, backend=text))
+    found = load(tmp_path).iloc[0]
+    assert found["notes"] == found["error"] == "the first\nthe \\x1bsecond"
+    assert found["backend"] == "the first the \\x1bsecond"
+
+
 def test_a_configuration_measured_again_counts_once_the_newest(tmp_path):
     store = Store(tmp_path)
     store.add(row("1", search_params="same", ndcg_at_10=0.1))
