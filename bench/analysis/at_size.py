@@ -14,7 +14,7 @@ from bench.projection import project
 from bench.reducers import PREFIX
 from bench.results.rows import UNCOMPRESSED, exhaustive_rows
 from bench.study.plan import parameters
-from bench.study.schema import SHORTLIST
+from bench.study.schema import SHORTLIST, reads_texts
 
 _SHORTLISTS = (10, 20, 50, 100)
 """Lengths whose recall is projected."""
@@ -87,6 +87,9 @@ class AtSize:
             return UNCHANGED
         is_full = row["reducer_kind"] == PREFIX and row["dim"] == row["full_dim"]
         measure, *key = self.alike(row)
+        if not measure:
+            why = "what words and readers find in a larger corpus is not projected"
+            return Change(float("nan"), 0.0, 0.0, why)
         known = self._of(str(measure))[documents]
         if is_full and (tuple(key) not in known or row["precision"] == UNCOMPRESSED):
             return UNCHANGED
@@ -96,9 +99,10 @@ class AtSize:
     @staticmethod
     def alike(row: Mapping[Any, Any] | pd.Series) -> tuple[object, ...]:
         """Return what of a row the change depends on: the measure, the vector, its precision."""
-        shortlist = int(parameters(row["stages"]).get(SHORTLIST, 0))
-        measure = "ndcg_at_10"
-        if shortlist:
+        stages = parameters(row["stages"])
+        shortlist = int(stages.get(SHORTLIST, 0))
+        measure = "" if reads_texts(stages) else "ndcg_at_10"
+        if measure and shortlist:
             measure = f"recall_at_{max(s for s in _SHORTLISTS if s <= max(10, shortlist))}"
         return measure, *_key(row), row["precision"]
 

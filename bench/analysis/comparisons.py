@@ -1,4 +1,4 @@
-"""Comparisons of quality, each tested: truncation, random subsets, other maps, BM25.
+"""Comparisons of quality, each tested: truncation, random subsets, other maps, BM25, fusion.
 
 All paired comparisons of one dataset and encoder form one family: their bounds hold at once. So a
 comparison is "better" or "worse" only beyond its bounds, and else "not distinguished".
@@ -18,10 +18,18 @@ from bench.analysis.labels import dims_text
 from bench.analysis.tables import curves, dimension_table, truncation
 from bench.quality.intervals import LEVEL
 from bench.reducers import BASELINE, LEARNED, PREFIX, ROTATION
-from bench.results.rows import bm25_rows, exact_rows, is_synthetic, plain, quality_of
+from bench.results.rows import (
+    bm25_rows,
+    exact_rows,
+    fused_rows,
+    is_synthetic,
+    plain,
+    quality_of,
+)
 
 BETTER, WORSE, UNDECIDED = "better", "worse", "not distinguished"
 _RIVAL, _FULL, _NEXT, _BM25 = "rival", "full", "next", "bm25"
+_FUSED = "fused"
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ def comparisons(frame: pd.DataFrame, certainty: Certainty) -> list[Finding]:
         return []
     tested = compared(frame, certainty)
     found = [*_subsets(frame), *_baselines(frame)]
-    for find in (_bm25, _rotations, _learned, _neighbours):
+    for find in (_bm25, _fusion, _rotations, _learned, _neighbours):
         found += find(frame, tested)
     return [*found, *_improves(frame, certainty)]
 
@@ -109,6 +117,29 @@ def _pairs(frame: pd.DataFrame) -> Iterator[Compared]:
     if len(words) and full in own.index:
         trials = words["trial_id"].iloc[-1], own.loc[full, "trial_id"]
         yield Compared(_BM25, "BM25", "", int(full), "truncation", trials)
+    yield from _fused_pairs(frame, own)
+
+
+def _fused_pairs(frame: pd.DataFrame, own: pd.DataFrame) -> Iterator[Compared]:
+    """Pair the fusion with BM25 at each dimension with that at the longest, and with its parts."""
+    rows = fused_rows(frame)
+    if rows.empty:
+        return
+    # Of several lengths of the lists the one that is best at the longest dimension.
+    longest = rows[rows["dim"] == rows["dim"].max()]
+    best = longest.loc[longest[quality_of(frame).column].idxmax()]
+    rows = rows[rows["stages"] == best["stages"]].drop_duplicates("dim", keep="last")
+    for _, row in rows.sort_values("dim").iterrows():
+        if row["dim"] < best["dim"]:
+            trials = row["trial_id"], best["trial_id"]
+            yield Compared(_FUSED, "fusion", "", int(row["dim"]), str(best["dim"]), trials)
+    words = bm25_rows(frame)
+    if len(words):
+        trials = best["trial_id"], words["trial_id"].iloc[-1]
+        yield Compared(_FUSED, "fusion", "", int(best["dim"]), "BM25", trials)
+    if best["dim"] in own.index:
+        trials = best["trial_id"], own.loc[best["dim"], "trial_id"]
+        yield Compared(_FUSED, "fusion", "", int(best["dim"]), "truncation", trials)
 
 
 def _subsets(frame: pd.DataFrame) -> Iterator[Finding]:
@@ -163,6 +194,28 @@ def _bm25(frame: pd.DataFrame, tested: list[Compared]) -> Iterator[Finding]:
             f"{pair.dim} d {own:.3f}. BM25 is {_said(pair)}."
         )
         yield Finding("bm25", text, {"bm25": found, "encoder": own, "word": pair.word})
+
+
+def _fusion(frame: pd.DataFrame, tested: list[Compared]) -> Iterator[Finding]:
+    """Say whether fusion with BM25 gains, and whether the dimension still matters after it."""
+    pairs = [pair for pair in tested if pair.role == _FUSED]
+    if not pairs:
+        return
+    parts = [p for p in pairs if p.against in ("BM25", "truncation")]
+    shorter = [p for p in pairs if p not in parts]
+    longest = max(pair.dim for pair in pairs)
+    gains = [_than(p, "BM25" if p.against == "BM25" else "vectors") for p in parts]
+    text = f"Fused with BM25 at {longest} d: {'; '.join(gains)}."
+    by_word = _by_word((pair.dim, pair.word) for pair in shorter)
+    if shorter:
+        most = min(shorter, key=lambda pair: pair.difference)
+        text += (
+            f" Shorter vectors in the fusion, against {longest} d: {_listed(by_word)}; "
+            f"at {most.dim} d {most.interval} {quality_of(frame).label}."
+        )
+    values = {p.dim: p.difference for p in shorter}
+    words = {p.against: p.word for p in parts}
+    yield Finding("fusion", text, {**words, **by_word, "difference": values})
 
 
 def _rotations(frame: pd.DataFrame, tested: list[Compared]) -> Iterator[Finding]:
@@ -241,6 +294,12 @@ def _said(pair: Compared) -> str:
     if pair.word == UNDECIDED:
         return f"not distinguished from it ({pair.interval})"
     return f"{pair.word} by {pair.interval}"
+
+
+def _than(pair: Compared, other: str) -> str:
+    if pair.word == UNDECIDED:
+        return f"not distinguished from {other} alone ({pair.interval})"
+    return f"{pair.word} than {other} alone by {pair.interval}"
 
 
 def _name(variant: str) -> str:

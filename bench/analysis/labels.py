@@ -14,6 +14,18 @@ from bench.backends import backends
 from bench.reducers import PREFIX, reducers
 from bench.results.rows import UNCOMPRESSED
 from bench.study.plan import BM25, parameters
+from bench.study.schema import (
+    DIMENSION,
+    DISK,
+    FUNNEL,
+    FUSION,
+    NATIVE,
+    RERANK,
+    SHORTLIST,
+    VECTORS,
+    reads_texts,
+    rescores,
+)
 
 _SETTINGS = ("threads", "k", "clients", "arrival")
 _SEED = "seed"
@@ -52,11 +64,21 @@ def label_parameters(backend: str) -> tuple[str, ...]:
 
 
 def stage_label(stages: dict[str, Any]) -> str:
-    """Return the later stages in a few words: ``rescore 100 at 128 d from disk``."""
-    words = ["own"] if stages.get("native") else []
-    words += ["funnel" if stages.get("funnel") else "rescore", str(stages.get("shortlist", "?"))]
-    words += ["at", str(stages["dimension"]), "d"] if "dimension" in stages else []
-    return " ".join(words + (["from disk"] if stages.get("vectors") == "disk" else []))
+    """Return the later stages in a few words: ``rescore 100 at 128 d from disk``.
+
+    Texts follow: ``100 fused with BM25, 100 reranked by ms-marco-MiniLM-L6-v2``.
+    """
+    count, parts = str(stages.get(SHORTLIST, "?")), []
+    if rescores(stages) or not reads_texts(stages):
+        words = ["own"] if stages.get(NATIVE) else []
+        words += ["funnel" if stages.get(FUNNEL) else "rescore", count]
+        words += ["at", str(stages[DIMENSION]), "d"] if DIMENSION in stages else []
+        parts.append(" ".join(words + (["from disk"] if stages.get(VECTORS) == DISK else [])))
+    if FUSION in stages:
+        parts.append(f"{count} fused with BM25")
+    if RERANK in stages:
+        parts.append(f"{count} reranked by {Path(str(stages[RERANK])).name}")
+    return ", ".join(parts)
 
 
 def labels(frame: pd.DataFrame, rows: pd.Index | None = None) -> pd.Series:

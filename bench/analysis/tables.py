@@ -18,6 +18,7 @@ from bench.results.rows import (
     single_stage,
     timed,
     two_stage,
+    with_texts,
 )
 
 SYNTHETIC = "synthetic vectors: for speed and scale only"
@@ -188,10 +189,10 @@ def savings(frame: pd.DataFrame) -> pd.DataFrame:
     Columns: backend, variant, kind, level (one of `LEVELS` that both reach), single_ms and
     multi_ms (median latency of the fastest whose own interval is above the level), saving (a share;
     negative if several stages are slower), single and multi (labels). Vectors on disk are left out:
-    their latency is the disk's.
+    their latency is the disk's. So are stages that read texts: their quality is another's.
     """
     quality, rows = quality_of(frame), timed(frame)
-    rows = rows[~from_disk(rows)]
+    rows = rows[~from_disk(rows) & ~with_texts(rows)]
     rows = rows[["backend", "reducer_kind", "latency_ms_p50", quality.retained_low]].assign(
         variant=variants(rows), several=two_stage(rows)
     )

@@ -16,6 +16,7 @@ from typing import Any
 
 from bench.analysis.labels import label
 from bench.backends import get_backend, packed_signs
+from bench.deploy.reading import reading
 from bench.encoders import Encoder
 from bench.errors import UsageError
 from bench.harmless import shown
@@ -25,7 +26,16 @@ from bench.registry import get, split_name
 from bench.source import Code, Deployment, Expression, written
 from bench.study.plan import BM25, EXACT, parameters
 from bench.study.reader import check_parameters
-from bench.study.schema import DIMENSION, DISK, FUNNEL, NATIVE, SHORTLIST, VECTORS
+from bench.study.schema import (
+    DIMENSION,
+    DISK,
+    FUNNEL,
+    NATIVE,
+    SHORTLIST,
+    VECTORS,
+    reads_texts,
+    rescores,
+)
 from bench.vectors import normalise
 
 MAP_FILE = "map.safetensors"
@@ -63,7 +73,7 @@ class Program:
         given = self._constants().items()
         constants = "\n".join(f"{name} = {_literal(v)}" for name, v in given if name in used)
         used |= _names(constants)
-        statements = {*_IMPORTS, *self.backend.imports, *self.encoder.imports}
+        statements = {*_IMPORTS, *(line for part in self._parts for line in part.imports)}
         kept = (each for each in statements if _bound(each) & used)
         return f"{self._about()}\n\n{_sections(kept)}\n\n{constants}\n\n\n{body}"
 
@@ -71,7 +81,7 @@ class Program:
     def requirements(self) -> tuple[str, ...]:
         """Distributions that the program imports, without versions, in order."""
         mapped = ("safetensors",) if self.reads_map else ()
-        found = {"numpy", *mapped, *self.backend.requirements, *self.encoder.requirements}
+        found = {"numpy", *mapped, *(name for part in self._parts for name in part.requirements)}
         return tuple(sorted(found))
 
     @property
@@ -102,6 +112,16 @@ class Program:
     def backend(self) -> Code:
         """Code of the backend."""
         return get_backend(self.row["backend"]).code(self.deployment)
+
+    @cached_property
+    def _reading(self) -> Code:
+        """Code of the stages that read texts; empty if there are none."""
+        texts = reads_texts(self._stages)
+        return reading(self._stages, self.deployment) if texts else _NO_CODE
+
+    @property
+    def _parts(self) -> tuple[Code, ...]:
+        return self.encoder, self.backend, self._reading
 
     @cached_property
     def deployment(self) -> Deployment:
@@ -144,6 +164,7 @@ class Program:
             "FUNNEL": [(step.dimension, step.keep) for step in narrowing[:-1]],
             "THREADS": own.threads,
             **self.backend.constants,
+            **self._reading.constants,
             "MAP": Expression(f'load_file(Path(__file__).with_name("{MAP_FILE}"))'),
         }
 
@@ -153,7 +174,7 @@ class Program:
 
     def _body(self) -> str:
         own, stages = self.deployment, self._stages
-        later = bool(stages) and not own.native
+        later = rescores(stages) and not own.native
         last = "RESCORE_DIMENSION" if DIMENSION in stages else "FULL_DIMENSION"
         wide = own.native or self.backend.full_width
         return written(
@@ -167,6 +188,7 @@ class Program:
             last=last,
             funnel=bool(stages.get(FUNNEL)),
             on_disk=stages.get(VECTORS) == DISK,
+            reading=self._reading.text.strip("\n"),
         )
 
     def _about(self) -> str:
@@ -311,8 +333,8 @@ def rescore(stored, queries, shortlists, k):
 
 
 {% endif %}
-def index_corpus(vectors):
-    """Return what `answer` searches: an index of vectors, (n, {{ full_dimension }})."""
+def {{ "index_vectors" if reading else "index_corpus" }}(vectors):
+    """Return what is searched: an index of vectors, (n, {{ full_dimension }})."""
 {% if not later %}
     return build(reduce(vectors{{ ", FULL_DIMENSION" if wide }}))
 {% elif on_disk %}
@@ -325,7 +347,7 @@ def index_corpus(vectors):
 {% endif %}
 
 
-def answer(index, vectors, k=K):
+def {{ "nearest" if reading else "answer" }}(index, vectors, k=K):
     """Return the documents nearest to each query, (q, {{ full_dimension }}) to (q, k) int64."""
 {% if not later %}
     return search(index, reduce(vectors{{ ", FULL_DIMENSION" if wide }}), k)
@@ -336,14 +358,19 @@ def answer(index, vectors, k=K):
 {% endif %}
 
 
+{% if reading %}
+{{ reading }}
+
+
+{% endif %}
 {% if encode %}
 def main():
     """Index a corpus and print what a query finds: search.py corpus.jsonl "a query"."""
     path, query = sys.argv[1:]
     documents = [json.loads(line) for line in Path(path).open(encoding="utf-8")]
     texts = [f"{each.get('title', '')} {each['text']}".strip() for each in documents]
-    index = index_corpus(encode(texts, "document"))
-    found = answer(index, encode([query], "query"))[0]
+    index = index_corpus(encode(texts, "document"){{ ", texts" if reading }})
+    found = answer(index, encode([query], "query"){{ ", [query]" if reading }})[0]
     for position in found[found >= 0]:
         print(position, texts[position][:80])
 {% else %}

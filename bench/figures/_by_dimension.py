@@ -19,7 +19,15 @@ from bench.figures._style import (
     precision_line,
     set_titles,
 )
-from bench.results.rows import UNCOMPRESSED, from_disk, groups, plain, timed, two_stage
+from bench.results.rows import (
+    UNCOMPRESSED,
+    from_disk,
+    groups,
+    plain,
+    timed,
+    two_stage,
+    with_texts,
+)
 from bench.study.plan import parameters
 
 _ANY_BUILD = "(median over builds)"
@@ -33,6 +41,7 @@ def draw_by_dimension(frame: pd.DataFrame, column: str, unit: str, with_rescore:
     NothingToShow if no trial is timed.
     """
     rows = timed(frame)
+    rows = rows[~with_texts(rows)]
     # A cost hardly depends on the reducer, and a second stage adds the same to every precision:
     # one line for each would only hide the others.
     truncated = plain(rows)

@@ -17,7 +17,7 @@ from bench.figures._style import (
     set_titles,
 )
 from bench.reducers import PLAIN, PREFIX
-from bench.results.rows import bm25_rows, exact_rows, groups, quality_of
+from bench.results.rows import bm25_rows, exact_rows, fused_rows, groups, quality_of
 
 TITLE = "Quality against dimension"
 CAPTION = (
@@ -25,7 +25,8 @@ CAPTION = (
     "The coloured band is the 95 % interval of truncation over queries. "
     "The grey one holds 95 % of the random subsets, at their paired ratio to truncation. "
     "Above the grey band, the order of the coordinates is worth something. "
-    "The dashed line is BM25, which needs no vectors."
+    "The dashed line is BM25, which needs no vectors. "
+    "The dotted one fuses it with truncation, where the study asks for that."
 )
 
 
@@ -60,9 +61,12 @@ def _draw_controls(axis: Axes, part: pd.DataFrame) -> None:
         name = "random subsets, 95 % of them"
         edges = subsets.index, subsets["low"], subsets["high"]
         axis.fill_between(*edges, color="0.6", alpha=0.5, lw=0, label=name)
+    column = quality_of(part).column
     if len(words):
-        found = words[quality_of(part).column].iloc[-1]
-        axis.axhline(found, color="black", ls="--", lw=1, label="BM25")
+        axis.axhline(words[column].iloc[-1], color="black", ls="--", lw=1, label="BM25")
+    if len(both := fused_rows(part)):
+        best = both.groupby("dim")[column].max()
+        axis.plot(best.index, best, color="black", ls=":", lw=1.5, label="truncation and BM25")
 
 
 def _line(axis: Axes, curve: pd.DataFrame, name: str, style: Look, band: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,7 +21,7 @@ from bench.figures._style import (
     small,
 )
 from bench.figures._text import high, inches, wrapped
-from bench.results.rows import groups, pareto, quality_of, timed, two_stage
+from bench.results.rows import groups, pareto, quality_of, timed, two_stage, with_texts
 
 TITLE = "Quality against latency, with the Pareto front"
 CAPTION = (
@@ -29,6 +30,7 @@ CAPTION = (
     "The list beside the points, or below them, names the numbered ones. "
     "Points of the front that nearly coincide share a number."
 )
+_FILLS = {"": "full", " + rescore": "none", " + words": "bottom"}
 _MOST_NUMBERS = 12
 _MOST_BESIDE = 0.45
 """Share of the panel's width that the list of names may take beside it."""
@@ -43,15 +45,17 @@ def draw(frame: pd.DataFrame) -> Figure:
     with panels(len(parts), height=5) as (figure, axes):
         for axis, part in zip(axes, parts, strict=True):
             quality = quality_of(part)
-            kinds = part.groupby(["backend", two_stage(part)], sort=False)
-            for (backend, rescored), points in kinds:
+            later = np.where(
+                with_texts(part), " + words", np.where(two_stage(part), " + rescore", "")
+            )
+            for (backend, stages), points in part.groupby(["backend", later], sort=False):
                 axis.plot(
                     points["latency_ms_p50"],
                     points[quality.column],
-                    label=f"{backend} + rescore" if rescored else str(backend),
+                    label=f"{backend}{stages}",
                     alpha=0.75,
                     linestyle="none",
-                    fillstyle="none" if rescored else "full",
+                    fillstyle=_FILLS[stages],
                     rasterized=len(part) > MOST_SHAPES,
                     **backend_look(str(backend)),
                 )

@@ -23,6 +23,7 @@ from bench.results.rows import (
     quality_of,
     timed,
     two_stage,
+    with_texts,
 )
 from bench.study.plan import parameters
 
@@ -50,7 +51,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     """
     drawn = [
         (part, text, draw_panel, rows)
-        for _, part in groups(timed(frame))
+        for _, part in groups(timed(frame[~with_texts(frame)]))
         if two_stage(part).any()
         for text, (choose, draw_panel) in _PANELS.items()
         if len(rows := choose(part))

@@ -8,7 +8,7 @@ factor of two either way. What the parts took in the end is in ``tasks.jsonl``.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -20,12 +20,18 @@ from bench.measuring import clock, mapped
 from bench.measuring.jobs import IndexProbe, Probed
 from bench.measuring.workload import Workload, first
 from bench.study.plan import BM25, EXACT, Trial, parameters
-from bench.study.schema import SHORTLIST
+from bench.study.schema import FUSION, RERANK, SHORTLIST
 
 SPREAD_PROCESSES = 3
 """Fewest processes of the first index of each backend, to know how far processes differ."""
 _SCORED_SECONDS = 1e-4
 """Scoring and storing a trial, s per query."""
+_RESCORED_SECONDS = 2e-6
+"""Scoring a candidate by a longer vector, s."""
+_WORDS_SECONDS, _WORD_SECONDS = 2e-4, 1e-8
+"""A query by BM25, s, and what each document adds."""
+_READ_SECONDS = 1e-2
+"""Reading a candidate with a cross-encoder, s."""
 _BM25_SECONDS = 2e-4
 """Splitting and indexing a document, s."""
 _COPY_RATE = 1e9
@@ -258,7 +264,7 @@ class _Costs:
         """Return the seconds of one trial: what `clock.time_beside` asks, then the rest."""
         own, other = self._query(trial), self.reference_seconds
         if trial.stages:
-            own += 2e-6 * int(parameters(trial.stages)[SHORTLIST])
+            own += _later(parameters(trial.stages), self.n)
         own = max(own, 1e-6)
         repeats = min(self.study.repeats, 1 + int(5.0 / (own * self.q)))
         size = max(-(-self.q * repeats // clock.ROUNDS), clock.LEAST_BLOCK)
@@ -268,6 +274,16 @@ class _Costs:
         cold = max(clock.COLD_LEAST * (own + 0.01), clock.COLD_SECONDS)
         together = max(self.q * own, 0.05)
         return float(timed + cold + together + self.q * _SCORED_SECONDS)
+
+
+def _later(stages: Mapping[str, Any], n: int) -> float:
+    """Return the seconds that the later stages of a query take among n documents."""
+    seconds = _RESCORED_SECONDS * int(stages[SHORTLIST])
+    if FUSION in stages:
+        seconds += _WORDS_SECONDS + n * _WORD_SECONDS
+    if RERANK in stages:
+        seconds += _READ_SECONDS * int(stages[SHORTLIST])
+    return seconds
 
 
 def _warmed(seconds: float) -> float:

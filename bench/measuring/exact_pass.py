@@ -29,7 +29,8 @@ from bench.measuring.subsets import subset_columns
 from bench.measuring.untimed import Untimed
 from bench.quality.scorer import Scorer, cosines
 from bench.reducers import PREFIX, Reducer
-from bench.study.plan import Trial
+from bench.study.plan import Trial, parameters
+from bench.study.schema import reads_texts
 from bench.vectors import normalise
 
 _OF_EXACT_SEARCH = (
@@ -98,7 +99,8 @@ def _untimed_row(
 ) -> tuple[dict[str, Any], QueryRows]:
     """Do as `_exact_row` at the trial's precision, and after its rescore."""
     exact, precise = untimed.found(trial)
-    scored = scorer.score(precise, exact, precise)
+    texts = reads_texts(parameters(trial.stages))
+    scored = scorer.score(precise, exact, precise, reads_texts=texts)
     row = {**untimed.sizes(trial), **scored.row}
     if "loss_dimension" in row:
         row["loss_search"] = 0.0

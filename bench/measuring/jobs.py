@@ -40,6 +40,8 @@ class Data(Message):
     """As the study names it; empty for ready vectors."""
     max_queries: int | None
     seed: int
+    dataset: str = ""
+    """As the study names it, to read texts again; empty if nothing reads them."""
 
 
 class ExactKey(Message):
@@ -56,7 +58,10 @@ class ExactKey(Message):
     @property
     def stem(self) -> Path:
         """Path of the files kept for this key, without a suffix."""
-        parts = [_EXACT_LAYOUT, self.model_dump_json(exclude={"data": {"folder", "encoder"}})]
+        parts = [
+            _EXACT_LAYOUT,
+            self.model_dump_json(exclude={"data": {"folder", "encoder", "dataset"}}),
+        ]
         digest = hashlib.blake2b(repr(parts).encode(), digest_size=12).hexdigest()
         return self.data.folder / "exact" / digest
 
@@ -118,8 +123,6 @@ class Bm25Job(Message):
 
     kind: Literal["bm25"] = "bm25"
     cores: list[int]
-    dataset: str
-    """As the study names it; its texts are read again."""
     full: ExactKey
     """Key of plain truncation, whose results at the full dimension BM25 is compared with."""
     trials: dict[str, Trial]

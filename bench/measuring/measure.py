@@ -24,8 +24,9 @@ from bench.measuring.percentiles import bounded, percentiles, quantile_interval
 from bench.measuring.prepared import ExactResults, StoredVectors
 from bench.measuring.pruning import Rival, prune
 from bench.measuring.search import Index, Search, without_own
+from bench.measuring.texts import Texts
 from bench.quality.intervals import median_interval
-from bench.quality.measures import overlap
+from bench.quality.measures import overlap, shared
 from bench.quality.parts import searching
 from bench.quality.scorer import DEPTH, Scorer, cosines
 from bench.reducers import PREFIX, Reducer, get_reducer
@@ -83,6 +84,7 @@ class Measure:
             ),
             full_dim=embeddings.full_dim,
             own=embeddings.own,
+            texts=Texts(job.exact.data.dataset, embeddings.query_ids, embeddings.own),
         )
         self.throughput: dict[Trial, float] = {}
         self.exact = results.ids(job.index.dim)
@@ -178,7 +180,7 @@ class Measure:
             **built,
             "memory_bytes": _plus(built["memory_bytes"], search.resident_bytes),
             "index_bytes": _plus(built["index_bytes"], search.resident_bytes),
-            "disk_bytes": search.second_bytes - search.resident_bytes,
+            "disk_bytes": search.disk_bytes,
             "bytes_per_vector": self._bytes_per_vector(search, built["index_bytes"]),
             **measured,
             "caution": " ".join(
@@ -196,8 +198,9 @@ class Measure:
             precise_ids = None if self.precise is None else search.exhaustive(self.precise)
         recall = self._ann_recall(ids, exact_ids, search)
         scored = self.scorer.score(
-            ids, exact_ids, precise_ids, recall, self._is_full(search), self._is_exact(search)
-        )
+            ids, exact_ids, precise_ids, recall, self._is_full(search), self._is_exact(search),
+            search.reads_texts,
+        )  # fmt: skip
         queries = QueryRows(
             query_id=self.embeddings.query_ids,
             found=ids.tolist(),
@@ -312,11 +315,10 @@ class Measure:
         if not search.stages or search.native:
             return None
         # Reads from disk take as long as the whole search, and all their time.
-        few = slice(_SCOUTED if search.cold else None)
-        stored_queries = self.index.stored_queries[few]
+        few = slice(_SCOUTED if search.cold or search.reads_texts else None)
         shortlists = self.index.backend.search(self.index.queries[few], search.multi.shortlist)
         taken = clock.time_queries(
-            lambda i: search.multi.narrow(shortlists[i : i + 1], stored_queries[i : i + 1]),
+            lambda i: search.narrow(shortlists[i : i + 1], range(i, i + 1)),
             len(shortlists),
             1,
             math.inf,
@@ -358,6 +360,8 @@ class Measure:
         """Return the recall of each query, (q,) float64; None if fewer than ten were asked for."""
         if ids.shape[1] < DEPTH or exact_ids.shape[1] < DEPTH:
             return None
+        if search.reads_texts:  # no cosine orders them, so no near-tie counts
+            return shared(ids[:, :DEPTH], exact_ids[:, :DEPTH])
         queries, vectors = self.queries, self.built.vectors
         if search.stages:
             last = search.steps[-1].dimension
@@ -368,7 +372,7 @@ class Measure:
         return overlap(ids, found, true, DEPTH)
 
     def _bandwidth(self, search: Search, p50_ms: float) -> float | None:
-        if search.cold or search.native or not self.job.bandwidth:
+        if search.cold or search.native or search.reads_texts or not self.job.bandwidth:
             return None
         shortlist = search.multi.shortlist if search.stages else 0
         read = self.index.backend.bytes_read(self.index.queries[:100], max(search.asked, shortlist))

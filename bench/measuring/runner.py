@@ -184,8 +184,7 @@ class _Run:
         groups = [group for group in groups if group not in bm25]
         self._find_exact(work, groups)
         for group in bm25:
-            full, name = work.full_key, work.embeddings.dataset
-            job = Bm25Job(cores=self.machine.cores, dataset=name, full=full, trials=group)
+            job = Bm25Job(cores=self.machine.cores, full=work.full_key, trials=group)
             self.dispatch.run(job, "BM25", partial(self._add, work), partial(self._blame, work))
         timed_groups = [group for group in groups if first(group).backend != EXACT]
         if not timed_groups or time.monotonic() > self.deadline:

@@ -12,8 +12,9 @@ from bench.backends import Backend
 from bench.measuring.buffers import singles
 from bench.measuring.prepared import StoredVectors
 from bench.measuring.stages import Cold, MultiStage, rescored, steps
+from bench.measuring.texts import Texts
 from bench.study.plan import Trial, parameters
-from bench.study.schema import DISK, NATIVE, SHORTLIST, VECTORS
+from bench.study.schema import DISK, NATIVE, SHORTLIST, VECTORS, reads_texts
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Index:
     full_dim: int
     own: np.ndarray | None
     """(q,) int64: the document identical to each query, to leave out; None if there are none."""
+    texts: Texts
 
     @cached_property
     def singles(self) -> list[np.ndarray]:
@@ -55,6 +57,7 @@ class Search:
         self.asked = trial.k + index.extra
         self.stages = parameters(trial.stages)
         self.native = bool(self.stages.get(NATIVE))
+        self.reads_texts = reads_texts(self.stages)
         self.cold: Cold | None = None
         self.second_bytes = 0
         index.backend.configure(**parameters(trial.search_params))
@@ -62,8 +65,9 @@ class Search:
             self._prepare_stages()
 
     def _prepare_stages(self) -> None:
-        self.steps = steps(self.stages, self.trial.dim, self.index.full_dim, self.asked)
         shortlist = self.stages[SHORTLIST] + self.index.extra
+        keep = shortlist if self.reads_texts else self.asked
+        self.steps = steps(self.stages, self.trial.dim, self.index.full_dim, keep)
         stored: np.ndarray
         if self.stages.get(VECTORS) == DISK:
             mapped, unit = self.index.stored.disk()
@@ -72,12 +76,20 @@ class Search:
             stored, unit = self.index.stored.memory, True
         self.multi = MultiStage(self.index.backend, stored, shortlist, self.steps, unit)
         # A backend that rescores by itself has counted its own vectors.
-        self.second_bytes = 0 if self.native else len(stored) * self.steps[-1].dimension * 4
+        if self.steps and not self.native:
+            self.second_bytes = len(stored) * self.steps[-1].dimension * 4
+        self.index.texts.load(self.stages)
 
     @property
     def resident_bytes(self) -> int:
         """Bytes that later stages keep in memory."""
-        return 0 if self.cold else self.second_bytes
+        words = self.index.texts.size_bytes(self.stages)
+        return words + (0 if self.cold else self.second_bytes)
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes that later stages read from disk."""
+        return self.second_bytes if self.cold else 0
 
     def all(self) -> np.ndarray:
         """Search for all queries in one call; return ids (q, asked) int64, best first, -1 pads."""
@@ -85,14 +97,26 @@ class Search:
         if self.native:
             return self.index.backend.search_stages(queries, self.multi.shortlist, self.asked)
         if self.stages:
-            return self.multi.search(queries, self.index.stored_queries)
+            shortlists = self.index.backend.search(queries, self.multi.shortlist)
+            return self.narrow(shortlists, range(len(queries)))
         return self.index.backend.search(queries, self.asked)
+
+    def narrow(self, shortlists: np.ndarray, rows: range) -> np.ndarray:
+        """Run the later stages of the queries at `rows`: (r, s) int64 → ids (r, asked) int64."""
+        queries = self.index.stored_queries[rows.start : rows.stop]
+        found = self.multi.narrow(shortlists, queries)
+        if self.reads_texts:
+            return self.index.texts.finish(self.stages, found, rows, self.asked)
+        return found
 
     def one(self, position: int) -> np.ndarray:
         """Search for one query: the call that is timed; return ids (1, asked) int64."""
         query = self.index.singles[position]
         if self.native:
             return self.index.backend.search_stages(query, self.multi.shortlist, self.asked)
+        if self.reads_texts:
+            shortlists = self.index.backend.search(query, self.multi.shortlist)
+            return self.narrow(shortlists, range(position, position + 1))
         if self.stages:
             return self.multi.search(query, self.index.stored_singles[position])
         return self.index.backend.search(query, self.asked)
@@ -102,7 +126,10 @@ class Search:
         if not self.stages:
             return nearest[:, : self.trial.k]
         stored, queries = self.index.stored.memory, self.index.stored_queries
-        return rescored(nearest, self.stages, self.trial.dim, self.trial.k, stored, queries)
+        found = rescored(nearest, self.stages, self.trial.dim, self.trial.k, stored, queries)
+        if self.reads_texts:
+            return self.index.texts.finish(self.stages, found, range(len(found)), self.trial.k)
+        return found
 
     def before(self) -> Callable[[], None] | None:
         """Return a function to call before each query, outside the clock; None for none."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bench.backends import Backend
-from bench.study.schema import DIMENSION, FUNNEL, SHORTLIST
+from bench.study.schema import DIMENSION, FUNNEL, SHORTLIST, reads_texts, rescores
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,11 @@ class Step:
 def steps(stages: Mapping[str, Any], low: int, full: int, k: int) -> list[Step]:
     """Return the steps that `stages` (as in a study) adds to the index's own, at dimension `low`.
 
-    A funnel doubles the dimension from step to step and halves the list, never below `k`. Source:
-    Kusupati et al. 2022.
+    A funnel doubles the dimension from step to step and halves the list, never below `k`. There is
+    no step if only texts are read. Source: Kusupati et al. 2022.
     """
+    if not rescores(stages):
+        return []
     last = stages.get(DIMENSION, full)
     found, dimension, keep = [], low, stages[SHORTLIST]
     while stages.get(FUNNEL) and 2 * dimension < last:
@@ -52,10 +54,15 @@ def rescored(
     """Return what the later steps make of an index's results, ids (q, k) int64.
 
     `nearest` (q, ≥shortlist) int64 were found at dimension `low`, best first. `stored` (n, D) and
-    `queries` (q, D) float32 are of unit length. A query's own document is left out already.
+    `queries` (q, D) float32 are of unit length. A query's own document is left out already. What
+    texts add is not done here: for them the shortlist is returned in its new order.
     """
-    narrowing = steps(stages, low, stored.shape[1], k)
+    # What texts rank is the whole shortlist.
+    keep = stages[SHORTLIST] if reads_texts(stages) else k
+    narrowing = steps(stages, low, stored.shape[1], keep)
     shortlists = np.ascontiguousarray(nearest[:, : stages[SHORTLIST]])
+    if not narrowing:
+        return shortlists
     return _narrowed(stored, True, *_arrays(narrowing), shortlists, queries)
 
 
@@ -113,6 +120,8 @@ class MultiStage:
 
     def narrow(self, shortlists: np.ndarray, full_queries: np.ndarray) -> np.ndarray:
         """Run the later steps: shortlists (q, s) int64 with -1 pads → ids (q, k) int64."""
+        if not len(self.keeps):
+            return shortlists
         return _narrowed(
             self.vectors, self.unit, self.dimensions, self.keeps, shortlists, full_queries
         )

@@ -20,9 +20,10 @@ from bench.measuring.prepared import (
 )
 from bench.measuring.search import without_own
 from bench.measuring.stages import rescored, steps
+from bench.measuring.texts import Texts
 from bench.reducers import Reducer
 from bench.study.plan import Trial, parameters
-from bench.study.schema import DISK, VECTORS
+from bench.study.schema import DISK, VECTORS, reads_texts
 from bench.vectors import normalise
 
 
@@ -52,6 +53,7 @@ class Untimed:
         self._quantised = lru_cache(1)(self._search)
         self._reduced = lru_cache(1)(lambda dim: reduced(reducer, embeddings, dim))
         self._queries = normalise(embeddings.queries)
+        self._texts = Texts(job.exact.data.dataset, embeddings.query_ids, embeddings.own)
 
     def found(self, trial: Trial) -> tuple[np.ndarray, np.ndarray]:
         """Return the ids found in float32 and at the trial's precision, both (q, k) int64."""
@@ -80,7 +82,9 @@ class Untimed:
         if not stages:
             return {"bytes_per_vector": size}
         n, full = self._embeddings.corpus.shape
-        dimension = steps(stages, trial.dim, full, trial.k)[-1].dimension
+        size += self._texts.size_bytes(stages) / n
+        narrowing = steps(stages, trial.dim, full, trial.k)
+        dimension = narrowing[-1].dimension if narrowing else 0
         on_disk = stages.get(VECTORS) == DISK
         return {
             "bytes_per_vector": size + (0 if on_disk else 4.0 * dimension),
@@ -99,7 +103,10 @@ class Untimed:
         stages = parameters(trial.stages)
         if not stages:
             return ids[:, : trial.k]
-        return rescored(ids, stages, trial.dim, trial.k, *self._stored)
+        found = rescored(ids, stages, trial.dim, trial.k, *self._stored)
+        if reads_texts(stages):
+            return self._texts.finish(stages, found, range(len(found)), trial.k)
+        return found
 
     def _search(self, dimension: int, precision: str) -> _Quantised:
         """Return what is found at the exact pass's depth."""

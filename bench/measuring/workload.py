@@ -19,6 +19,7 @@ from bench.measuring import mapped
 from bench.measuring.bm25 import PARAMETERS
 from bench.measuring.jobs import BuildJob, Data, ExactKey
 from bench.measuring.prepared import ExactResults
+from bench.measuring.texts import text_libraries
 from bench.reducers import PLAIN, Reducer, get_reducer
 from bench.registry import whole_dataset
 from bench.study.plan import (
@@ -50,6 +51,7 @@ class Workload:
             encoder=embeddings.encoder,
             max_queries=study.queries,
             seed=study.seed,
+            dataset=embeddings.dataset,
         )
         self.dimensions = tuple(sorted({*study.all_dimensions, embeddings.full_dim}))
         deepest = max([EXACT_DEPTH, *study.k, *study.shortlists])
@@ -77,8 +79,23 @@ class Workload:
             if k > self.embeddings.n_searchable:
                 found = self.embeddings.n_searchable
                 raise StudyError(f"k = {k}, but {named} has only {found} documents to find")
+        if self.study.reads_texts and not self._has_texts:
+            raise StudyError(
+                f"stages: fusion and rerank read texts in the order of the whole corpus, which "
+                f"{named} does not offer: take a dataset of texts, without corpus_sizes and order"
+            )
         for reducer, params in exact_reducers(self.study):
             self.reducer(reducer, params).check(full)
+
+    @property
+    def _has_texts(self) -> bool:
+        """Whether the dataset's texts are those of the vectors, in their order.
+
+        Ready vectors have none, a part of a corpus has none of its own, and an order moves them.
+        """
+        name = self.embeddings.dataset
+        is_whole = whole_dataset(name) == name and self.study.order is None
+        return bool(self.embeddings.encoder) and is_whole
 
     def _new_reducer(self, name: str, params: str) -> Reducer:
         """Return a reducer that is not fitted yet."""
@@ -130,11 +147,8 @@ class Workload:
                     threads=self.study.threads[0],
                 )
                 groups.setdefault((reducer, params), {})[self._id(trial)] = trial
-        # Without judgements, and without texts, there is nothing that BM25 could show; a part of a
-        # corpus has none of its own, and an order changes nothing.
-        judged = self.embeddings.encoder and self.embeddings.qrels is not None
-        judged = judged and self.study.order is None
-        if judged and whole_dataset(self.embeddings.dataset) == self.embeddings.dataset:
+        # Without judgements there is nothing that BM25 could show.
+        if self._has_texts and self.embeddings.qrels is not None:
             bm25 = Trial(
                 reducer="",
                 reducer_params="",
@@ -169,7 +183,7 @@ class Workload:
             "seed": self.study.seed,
             "repeats": self.study.repeats,
             "processes": self.study.processes,
-            "versions": self._versions(trial.backend),
+            "versions": self._versions(trial.backend, trial.stages),
             "machine": self.machine,
             "reducer_key": "",
         }
@@ -215,7 +229,7 @@ class Workload:
     def columns(self, trial: Trial, server: str = "") -> dict[str, Any]:
         """Return the columns of a trial's row that were known before it was measured."""
         name, _, version = server.partition(" ")
-        found = self._versions(trial.backend) | ({name: version} if name else {})
+        found = self._versions(trial.backend, trial.stages) | ({name: version} if name else {})
         notes, kind = list(self.embeddings.notes), ""
         if trial.backend != BM25:
             reducer = self.reducer(trial.reducer, trial.reducer_params)
@@ -249,12 +263,12 @@ def first(group: dict[str, Trial]) -> Trial:
     return next(iter(group.values()))
 
 
-def versions_of(backend: str) -> dict[str, str]:
-    """Return the versions that the figures of a backend's trials depend on."""
+def versions_of(backend: str, stages: str = "") -> dict[str, str]:
+    """Return the versions that the figures of a backend's trials with these stages depend on."""
     if backend == BM25:
         return versions("numpy", "bm25s")
     library = [] if backend == EXACT else [get_backend(backend).module]
-    return versions("numpy", "faiss", *library)
+    return versions("numpy", "faiss", *library, *text_libraries(parameters(stages)))
 
 
 def _bits(trial: Trial) -> float | None:

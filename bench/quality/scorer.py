@@ -69,6 +69,7 @@ class Scorer:
         ann_recall: np.ndarray | None = None,
         is_full: bool = False,
         is_exact: bool = False,
+        reads_texts: bool = False,
     ) -> Scored:
         """Score results (q, k) int64.
 
@@ -77,6 +78,7 @@ class Scorer:
         `ann_recall` (q,) float64 is the trial's recall per query, if it is known. `is_full`: the
         results are those that everything is compared with, so they keep all by definition.
         `is_exact`: the search compares every vector, so its recall is 1 by definition.
+        `reads_texts`: what vectors lose is not split, since words make up for some of it.
         """
         row: dict[str, float] = {}
         values = self._relevance(ids)
@@ -94,22 +96,33 @@ class Scorer:
             if name not in judged:
                 row |= _worst(name, values[name])
         if self.full_ndcg is not None and "ndcg_at_10" in judged:
-            ndcg = values["ndcg_at_10"]
-            # The exact pass scores its own results: they are not looked up twice.
-            same = exact_ids.shape == ids.shape and np.array_equal(exact_ids, ids)
-            exact_ndcg = float(ndcg.mean()) if same else self.mean_ndcg(exact_ids)
-            precise_ndcg = exact_ndcg
-            if precise_ids is not exact_ids:
-                precise_ndcg = math.nan if precise_ids is None else self.mean_ndcg(precise_ids)
             ratio = resampled.ratio(judged.index("ndcg_at_10"), self.full_ndcg)
             row |= _with_interval("retained_ndcg_at_10", _ALL if is_full else ratio)
-            row |= {
-                "loss_dimension": float(self.full_ndcg.mean()) - exact_ndcg,
-                "loss_precision": exact_ndcg - precise_ndcg,
-                "loss_search": precise_ndcg - float(ndcg.mean()),
-            }
+            if not reads_texts:
+                row |= self._losses(values["ndcg_at_10"], ids, exact_ids, precise_ids)
         by_query = {name: values[name] for name in _KEPT if name in values}
         return Scored(row, {name: values.tolist() for name, values in by_query.items()})
+
+    def _losses(
+        self,
+        ndcg: np.ndarray,
+        ids: np.ndarray,
+        exact_ids: np.ndarray,
+        precise_ids: np.ndarray | None,
+    ) -> dict[str, float]:
+        """Return the columns of the loss of results with this nDCG, (q,) float64."""
+        assert self.full_ndcg is not None
+        # The exact pass scores its own results: they are not looked up twice.
+        same = exact_ids.shape == ids.shape and np.array_equal(exact_ids, ids)
+        exact_ndcg = float(ndcg.mean()) if same else self.mean_ndcg(exact_ids)
+        precise_ndcg = exact_ndcg
+        if precise_ids is not exact_ids:
+            precise_ndcg = math.nan if precise_ids is None else self.mean_ndcg(precise_ids)
+        return {
+            "loss_dimension": float(self.full_ndcg.mean()) - exact_ndcg,
+            "loss_precision": exact_ndcg - precise_ndcg,
+            "loss_search": precise_ndcg - float(ndcg.mean()),
+        }
 
     def mean_ndcg(self, ids: np.ndarray) -> float:
         """Return the mean nDCG@10 of results (q, ≥10)."""

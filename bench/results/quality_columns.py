@@ -89,7 +89,7 @@ QUALITY_COLUMNS = (
         "float",
         "quality",
         "nDCG@10 lost by the dimension; the three losses add up to the distance from exact search "
-        "at the full dimension",
+        "at the full dimension; empty for searches that read texts",
         page=True,
     ),
     Column("loss_precision", "float", "quality", "nDCG@10 lost by the precision", page=True),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ from bench.reducers import PREFIX
 from bench.registry import PART, whole_dataset
 from bench.results.schema import CONFIGURATION
 from bench.study.plan import BM25, CLOSED, EXACT, parameters
-from bench.study.schema import DISK, VECTORS
+from bench.study.schema import DISK, FUSION, RERANK, VECTORS, reads_texts, rescores
 
 UNCOMPRESSED = FLOAT32.name
 """The precision that others are compared with."""
@@ -167,6 +169,13 @@ def bm25_rows(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[(frame["status"] == "ok") & (frame["backend"] == BM25)]
 
 
+def fused_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of quality alone that fuse truncated float32 vectors with BM25, no more."""
+    rows = plain(untimed(frame))
+    rows = rows[rows["precision"] == UNCOMPRESSED]
+    return rows[_of_stages(rows, lambda s: FUSION in s and not rescores(s) and not s.get(RERANK))]
+
+
 def plain(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of truncated vectors, without any other reducer."""
     return frame[frame["reducer_kind"] == PREFIX]
@@ -184,9 +193,19 @@ def two_stage(frame: pd.DataFrame) -> pd.Series:
 
 def from_disk(frame: pd.DataFrame) -> pd.Series:
     """Return which rows rescore with vectors read from disk, bool."""
+    return _of_stages(frame, lambda stages: stages.get(VECTORS) == DISK)
+
+
+def with_texts(frame: pd.DataFrame) -> pd.Series:
+    """Return which rows fuse their results with BM25 or rerank them by a cross-encoder, bool."""
+    return _of_stages(frame, reads_texts)
+
+
+def _of_stages(frame: pd.DataFrame, holds: Callable[[dict[str, Any]], bool]) -> pd.Series:
+    """Return for which rows `holds` is true of the later stages, bool."""
     place, texts = pd.factorize(frame["stages"], use_na_sentinel=False)
-    disk = np.array([parameters(text).get(VECTORS) == DISK for text in texts], dtype=bool)
-    return pd.Series(disk[place], index=frame.index, dtype=bool)
+    found = np.array([holds(parameters(text)) for text in texts], dtype=bool)
+    return pd.Series(found[place], index=frame.index, dtype=bool)
 
 
 def compressed(frame: pd.DataFrame) -> pd.Series:

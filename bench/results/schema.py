@@ -263,7 +263,8 @@ TRIAL_COLUMNS = (
         "bytes_per_vector",
         "float",
         "memory",
-        "bytes per vector in memory: the serialised index and the vectors that later stages read",
+        "bytes per vector in memory: the serialised index, the vectors that later stages read, and "
+        "BM25's index where results are fused with it",
         better="lower",
         history=True,
         page=True,

@@ -16,7 +16,10 @@ DIMENSION = "dimension"
 FUNNEL = "funnel"
 VECTORS = "vectors"
 NATIVE = "native"
+FUSION = "fusion"
+RERANK = "rerank"
 MEMORY, DISK = "memory", "disk"
+NOTHING, WORDS = "none", "bm25"
 GRID, PARETO, BISECT = "grid", "pareto", "bisect"
 
 
@@ -76,6 +79,12 @@ Places = Annotated[
     BeforeValidator(listed, json_schema_input_type=Place | list[Place]),
     Field(min_length=1),
 ]
+Fusion = Literal["none", "bm25"]
+Fusions = Annotated[
+    list[Fusion],
+    BeforeValidator(listed, json_schema_input_type=Fusion | list[Fusion]),
+    Field(min_length=1),
+]
 Encoders = Annotated[
     list[str | None], BeforeValidator(listed, json_schema_input_type=str | list[str])
 ]
@@ -94,6 +103,12 @@ class Stages(_Strict):
     """Location of the vectors to rescore with. On disk, cached pages are dropped per query."""
     native: Flags | None = None
     """Whether the backend rescores by itself. By default both are measured, if it can."""
+    fusion: Fusions = ["none"]
+    """``bm25`` joins the shortlist with that of BM25, as long, by reciprocal ranks; ``none`` does
+    not. With a fusion or a rerank, vectors rescore only if `dimension` or `funnel` asks for it."""
+    rerank: Strings = [""]
+    """A cross-encoder of sentence-transformers, by name or path, that scores the texts of the
+    shortlist last; none by default."""
 
     def swept(self, backend: type[Backend]) -> list[dict[str, Any]]:
         """Return each combination for `backend`, without default values."""
@@ -105,18 +120,36 @@ class Stages(_Strict):
                 FUNNEL: list(self.funnel),
                 VECTORS: list(self.vectors),
                 NATIVE: native if backend.native_stages else [False],
+                FUSION: list(self.fusion),
+                RERANK: list(self.rerank),
             }
         )
-        # A backend's own rescore is one step, at the full dimension, from its own storage.
-        fit = [
-            s
-            for s in combined
-            if not s[NATIVE] or (not s[FUNNEL] and s[DIMENSION] is None and s[VECTORS] == MEMORY)
-        ]
+        usual = (None, False, MEMORY, NOTHING, "")
         return [
-            {key: value for key, value in stages.items() if value not in (None, False, MEMORY)}
-            for stages in fit
+            {key: value for key, value in stages.items() if value not in usual}
+            for stages in combined
+            if _fits(stages)
         ]
+
+
+def reads_texts(stages: Mapping[str, Any]) -> bool:
+    """Return whether later stages read texts: a fusion with BM25, or a rerank."""
+    return stages.get(FUSION, NOTHING) != NOTHING or bool(stages.get(RERANK))
+
+
+def rescores(stages: Mapping[str, Any]) -> bool:
+    """Return whether longer vectors score the shortlist again: always, unless texts do."""
+    is_asked = stages.get(DIMENSION) is not None or bool(stages.get(FUNNEL))
+    return SHORTLIST in stages and (is_asked or not reads_texts(stages))
+
+
+def _fits(stages: Mapping[str, Any]) -> bool:
+    """Return whether a combination says anything that another does not."""
+    if stages[NATIVE]:
+        # A backend's own rescore is one step, at the full dimension, from its own storage.
+        plain = not stages[FUNNEL] and stages[DIMENSION] is None and stages[VECTORS] == MEMORY
+        return plain and not reads_texts(stages)
+    return rescores(stages) or stages[VECTORS] == MEMORY
 
 
 class Configuration(_Strict):
@@ -204,6 +237,12 @@ class Study(_Strict):
         """Every dimension named for a later stage, ascending."""
         stages = [c.stages for c in self.configurations if c.stages]
         return sorted({d for s in stages for d in s.dimension or []})
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether any search reads texts after its index."""
+        stages = [c.stages for c in self.configurations if c.stages]
+        return any(s.fusion != [NOTHING] or s.rerank != [""] for s in stages)
 
     @property
     def shortlists(self) -> list[int]:

@@ -217,21 +217,28 @@ backend = "faiss-hnsw"
 reducer = "pca"
 build = {{ M = 16, ef_construction = 40 }}
 search = {{ ef = 64 }}
-stages = {{ shortlist = 40 }}
+stages = {{ shortlist = 40{more} }}
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "encoder", ["wordllama", pytest.param("st", marks=pytest.mark.needs_torch)]
+    ("encoder", "more"),
+    [
+        ("wordllama", ""),
+        ("wordllama", ', fusion = "bm25"'),
+        pytest.param("st", ', fusion = "bm25", dimension = 64', marks=pytest.mark.needs_torch),
+    ],
 )
-def test_the_program_answers_a_question_as_the_trial_did(encoder, collection, request, tmp_path):
+def test_the_program_answers_a_question_as_the_trial_did(
+    encoder, more, collection, request, tmp_path
+):
     from bench.measuring.runner import run
 
     if encoder == "st":
         encoder = f"st:{request.getfixturevalue('minilm')}"
     study = tmp_path / "study.toml"
-    study.write_text(STUDY.format(folder=collection, encoder=encoder))
+    study.write_text(STUDY.format(folder=collection, encoder=encoder, more=more))
     frame = run(study, tmp_path / "results", progress=False)
     (trial,) = frame.loc[frame["backend"] == "faiss-hnsw", "trial_id"]
     program = deploy(tmp_path / "results", trial, tmp_path / "out")
@@ -250,6 +257,7 @@ def test_the_program_answers_a_question_as_the_trial_did(encoder, collection, re
         "numpy",
         "safetensors",
         "wordllama" if encoder == "wordllama" else "sentence-transformers",
+        *(["bm25s"] if more else []),
     }
 
 
