@@ -1,0 +1,243 @@
+"""What the papers claim of codes of few bits, tested on relevance at equal bits and dimension.
+
+``python -m tests.experiments.storage RESULTS [RESULTS …] [--out results/storage.md]``
+
+RESULTS are folders of the shipped study `storage`, of one or more datasets and encoders. First
+comes the best nDCG@10 in each number of bytes per vector, by dataset and model. Then each claim:
+two ways to store a vector, at the same dimensions (those of `DIMENSIONS` that both have), with the
+same reducer. A difference is one of nDCG@10, as a share of that of exact search at the full
+dimension. It is the mean over dimensions and encoders by query, then over the queries of a dataset,
+then over datasets. Its 95 % interval resamples the queries of each dataset, or their groups. Over
+all claims together, the words are Holm-corrected.
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from bench.analysis.by_bytes import best_by_bytes
+from bench.analysis.certainty import Certainty, holm
+from bench.analysis.summary import Table
+from bench.quality.intervals import LEVEL, RESAMPLES
+from bench.report.by_bytes import by_bytes_tables
+from bench.report.paper_tables import markdown
+from bench.results.rows import exhaustive_rows, groups
+from bench.results.store import load_of_last_machine, load_quality
+
+DIMENSIONS = (32, 64, 128, 256, 384)
+SAME = 0.01
+"""Share of the full quality within which a code counts as without loss."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Two precisions and what is said of them."""
+
+    text: str
+    source: str
+    pairs: tuple[tuple[str, str], ...]
+    """Precisions: the one that is said to win, and the other."""
+    is_lossless: bool = False
+    """Whether it is said to equal the other, rather than to win."""
+
+
+def bits(one: str, other: str, counts: tuple[int, ...]) -> tuple[tuple[str, str], ...]:
+    """Return the pairs of two families at each number of bits."""
+    return tuple((one.format(n), other.format(n)) for n in counts)
+
+
+CLAIMS = (
+    Claim(
+        "RaBitQ finds more than TurboQuant at equal bits", "faiss#4990: 4–53 % more recall",
+        bits("rabitq_{}bit", "turboquant_{}bit", (1, 2, 4, 8)),
+    ),
+    Claim(
+        "EDEN finds more than TurboQuant at equal bits", "Vargaftik et al. 2022",
+        bits("eden_{}bit", "turboquant_{}bit", (1, 2, 4, 8)),
+    ),
+    Claim(
+        "RaBitQ finds more than EDEN at equal bits", "",
+        bits("rabitq_{}bit", "eden_{}bit", (1, 2, 4, 8)),
+    ),
+    Claim(
+        "TurboQuant is better without its correction (QJL)", "pgvector#989",
+        bits("turboquant_{}bit", "turboquant_qjl_{}bit", (2, 3, 4)),
+    ),
+    Claim(
+        "OSQ finds more than RaBitQ at equal bits", "Veasey 2024",
+        bits("osq_{}bit", "rabitq_{}bit", (1, 2, 4)),
+    ),
+    Claim(
+        "A 4-bit query is as good as a float one, for one bit", "Elasticsearch's BBQ",
+        (("rabitq_query4", "rabitq_1bit"), ("binary_query4", "binary_asymmetric")), True,
+    ),
+    Claim(
+        "A float query finds more than its signs, for one bit", "Elasticsearch's BBQ",
+        (("binary_asymmetric", "binary"),),
+    ),
+    Claim(
+        "Signs about the mean find more than signs about zero", "remex",
+        (("binary_centred", "binary"),),
+    ),
+    Claim(
+        "Signs about the median find more than signs about zero", "Caspari et al. 2025",
+        (("binary_median", "binary"),),
+    ),
+    Claim(
+        "A random rotation before the signs helps", "Charikar 2002",
+        (("binary_rotated", "binary"),),
+    ),
+    Claim(
+        "ITQ finds more than a random rotation, for signs", "Gong & Lazebnik 2011",
+        (("binary_itq", "binary_rotated"),),
+    ),
+    Claim(
+        "RaBitQ finds more than signs with a float query, for one bit", "Gao & Long 2024",
+        (("rabitq_1bit", "binary_asymmetric"),),
+    ),
+    Claim(
+        "OPQ finds more than PQ", "Ge et al. 2013",
+        (("opq_1bit", "pq_1bit"), ("opq_2bit", "pq_2bit"), ("opq_4bit", "pq_4bit")),
+    ),
+    Claim(
+        "PQ finds more than RaBitQ at equal bits", "BitBudget: .488 against .487 at 128 bytes",
+        (("pq_1bit", "rabitq_1bit"), ("pq_2bit", "rabitq_2bit")),
+    ),
+    Claim(
+        "Percentile levels find more than uniform ones", "Caspari et al. 2025",
+        bits("percentile_{}bit", "uniform_{}bit", (2, 3, 4)),
+    ),
+    Claim(
+        "Two uniform bits lose nothing", "Caspari et al. 2025",
+        (("uniform_2bit", "float32"),), True,
+    ),
+    Claim(
+        "RaBitQ of 4 bits loses nothing", "Gao et al. 2025",
+        (("rabitq_4bit", "float32"),), True,
+    ),
+    Claim(
+        "8-bit floats lose nothing", "arXiv 2505.00105: below 0.3 %",
+        (("float8_e4m3", "float32"), ("float8_e5m2", "float32")), True,
+    ),
+    Claim(
+        "8-bit floats find more than int8", "arXiv 2505.00105",
+        (("float8_e4m3", "int8"),),
+    ),
+    Claim("int8 loses nothing", "Caspari et al. 2025", (("int8", "float32"),), True),
+    Claim(
+        "1.6 bits of ternary codes find more than one bit", "arXiv 2506.00528",
+        (("ternary", "binary_asymmetric"), ("ternary", "rabitq_1bit")),
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Data:
+    """The rows of one dataset and encoder, and the quality of their queries."""
+
+    dataset: str
+    encoder: str
+    rows: pd.DataFrame
+    certainty: Certainty
+
+
+def main() -> None:
+    """Print both parts as Markdown, or write them."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("results", nargs="+")
+    parser.add_argument("--out", type=Path)
+    asked = parser.parse_args()
+    sets = [each for folder in asked.results for each in read(folder)]
+    text = "\n".join([__doc__.strip(), "", *(markdown(t) for t in [*best(sets), claims(sets)])])
+    if asked.out:
+        asked.out.parent.mkdir(parents=True, exist_ok=True)
+        asked.out.write_text(text, encoding="utf-8")
+    else:
+        print(text)
+
+
+def read(folder: str) -> list[Data]:
+    """Return what a results folder holds, by dataset and encoder."""
+    frame = load_of_last_machine(folder)
+    queries = load_quality(folder)
+    return [
+        Data(*key, exhaustive_rows(part), Certainty(part, queries)) for key, part in groups(frame)
+    ]
+
+
+def best(sets: list[Data]) -> list[Table]:
+    """Return the best stored vectors by bytes, a table per dataset."""
+    return by_bytes_tables(
+        [(each.dataset, each.encoder, best_by_bytes(each.rows, each.certainty)) for each in sets]
+    )
+
+
+def claims(sets: list[Data]) -> Table:
+    """Return what each claim comes to on all sets together, and on each dataset."""
+    datasets = list(dict.fromkeys(each.dataset for each in sets))
+    drawn = {name: _by_query([s for s in sets if s.dataset == name]) for name in datasets}
+    found = [_pooled([drawn[name](claim) for name in datasets]) for claim in CLAIMS]
+    p_values = np.array([2 * norm.sf(abs(mean) / max(error, 1e-12)) for mean, error, *_ in found])
+    rejected = holm(p_values, 1 - LEVEL)
+    rows = []
+    for claim, (mean, _, low, high, each), is_sure in zip(CLAIMS, found, rejected, strict=True):
+        if claim.is_lossless:
+            word = "holds" if low > -SAME else "fails" if high < -SAME else "not shown"
+        else:
+            word = ("holds" if mean > 0 else "fails") if is_sure else "not shown"
+        names = ", ".join(f"{a} − {b}" for a, b in claim.pairs)
+        cells = [f"{100 * value:+.1f}" for value in each]
+        shown = f"{100 * mean:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+        rows.append((claim.text, claim.source, names, *cells, shown, word))
+    headings = ("claim", "source", "rows compared", *map(_short, datasets), "all [95 %]", "")
+    title = "Claims: difference of nDCG@10, % of the full quality"
+    return Table(title, headings, rows)
+
+
+def _by_query(sets: list[Data]):
+    """Return a function of a claim: its difference by query of one dataset, and their groups."""
+
+    def of(claim: Claim) -> tuple[np.ndarray, list[str] | None]:
+        found = []
+        for each in sets:
+            rows = each.rows[each.rows["dim"].isin(DIMENSIONS)]
+            keys = ["reducer", "reducer_params", "dim"]
+            for one, other in claim.pairs:
+                left, right = (
+                    rows[rows["precision"] == name].set_index(keys)["trial_id"]
+                    for name in (one, other)
+                )
+                both = left.index.intersection(right.index)
+                if len(both):
+                    values = each.certainty.values(left[both]) - each.certainty.values(right[both])
+                    found.append(values.mean(axis=0) / each.certainty.full.mean())
+        return np.mean(found, axis=0), sets[0].certainty.groups
+
+    return of
+
+
+def _pooled(
+    parts: list[tuple[np.ndarray, list[str] | None]],
+) -> tuple[float, float, float, float, list[float]]:
+    """Return the mean over datasets, its error and bounds, and the mean of each dataset."""
+    rng, drawn = np.random.default_rng(0), np.zeros(RESAMPLES)
+    for values, names in parts:
+        _, unit = np.unique(names if names else np.arange(len(values)), return_inverse=True)
+        sums, counts = np.bincount(unit, values), np.bincount(unit)
+        chosen = rng.integers(0, len(sums), (RESAMPLES, len(sums)))
+        drawn += sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1) / len(parts)
+    means = [float(values.mean()) for values, _ in parts]
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(np.mean(means)), float(drawn.std()), float(low), float(high), means
+
+
+def _short(dataset: str) -> str:
+    return dataset.rpartition(":")[2].rpartition("/")[2]
+
+
+if __name__ == "__main__":
+    main()
