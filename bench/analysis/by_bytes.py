@@ -39,7 +39,8 @@ def best_by_bytes(
     columns = ["model", "budget", "trial_id", "variant", "dim", "precision", "bytes"]
     columns += ["quality", "low", "high", "kept"]
     rows = exhaustive_rows(frame)
-    rows = rows[rows["code_bytes"].notna() & [certainty.has(t) for t in rows["trial_id"]]]
+    known = np.array([certainty.has(trial) for trial in rows["trial_id"]], dtype=bool)
+    rows = rows[rows["code_bytes"].notna() & known]
     if rows.empty or not certainty.n_queries:
         return pd.DataFrame(columns=columns)
     rows = rows.assign(variant=variants(rows))
