@@ -21,7 +21,7 @@ from bench.results.rows import exhaustive_rows
 
 BUDGETS = (16, 32, 64, 128, 256, 512, 1024)
 """Bytes per vector."""
-PARTS = 10
+PARTS = 5
 """Parts of the queries, each searched with what the others choose."""
 
 

@@ -62,14 +62,14 @@ def test_a_learned_map_is_a_model_of_its_own():
 
 def test_the_best_of_many_equals_is_not_flattered():
     rng, naive, honest = np.random.default_rng(0), [], []
-    for _ in range(40):
+    for _ in range(150):
         values = rng.random((101, QUERIES))
         values[-1] = 0.5
         frame, certainty = tables(values, [16.0] * 100 + [1024.0])
         naive.append(values[:100].mean(axis=1).max())
         honest.append(best_by_bytes(frame, certainty, (16,))["quality"].iloc[0])
     assert np.mean(naive) > 0.58, "the luckiest of a hundred looks good"
-    assert abs(np.mean(honest) - 0.5) < 0.015
+    assert abs(np.mean(honest) - 0.5) < 0.015, "scored on other queries it is one of many equals"
 
 
 def test_what_has_no_size_or_no_queries_is_left_out():
