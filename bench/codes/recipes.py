@@ -186,6 +186,8 @@ def grid(
     `per_code` components. Four bits in one code are looked up in registers, rounded to 8 bits.
     """
     d, count = levels.shape
+    if not np.ptp(levels, axis=1).any():
+        levels = levels + 1e-6 * np.arange(count)  # registers need scores that differ
     padding = padding_of(d, per_code)
     levels = np.pad(levels, ((0, -d % per_code), (0, 0))).reshape(-1, per_code, count)
     bits = int(np.ceil(np.log2(count**per_code)))
@@ -278,19 +280,28 @@ def median_threshold(vectors: np.ndarray) -> tuple[None, np.ndarray]:
 def random_turn(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return a random rotation, (d, d), and zeros."""
     d = vectors.shape[1]
-    return faiss.vector_to_array(rotation_of(d).A).reshape(d, d).T.copy(), np.zeros(d, np.float32)
+    rotation = rotation_of(d)
+    return faiss.vector_to_array(rotation.A).reshape(d, d).T.copy(), np.zeros(d, np.float32)
 
 
-def itq_turn(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def itq_turn(
+    vectors: np.ndarray, iterations: int = 50, most: int = 16_384
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the rotation, (d, d), that brings centred vectors nearest to their signs; the mean.
 
-    The mean is rotated too. Source: Gong & Lazebnik 2011 (iterative quantisation).
+    The mean is rotated too. Given the signs, the best rotation is that of a Procrustes problem;
+    both alternate, from a random rotation. Source: Gong & Lazebnik 2011 (iterative quantisation).
     """
-    d = vectors.shape[1]
-    itq = faiss.ITQTransform(d, d, True)
-    itq.train(sampled(vectors))
-    matrix = faiss.vector_to_array(itq.pca_then_itq.A).reshape(d, d).T.copy()
-    return matrix, faiss.vector_to_array(itq.mean) @ matrix
+    d, mean = vectors.shape[1], vectors.mean(axis=0, dtype=np.float64)
+    rotation = rotation_of(d)
+    matrix = faiss.vector_to_array(rotation.A).reshape(d, d).T.astype(np.float64)
+    # In double precision, so that the order of the documents changes nothing.
+    centred = sampled(vectors, most) - mean
+    for _ in range(iterations):
+        signs = np.where(centred @ matrix > 0, 1.0, -1.0)
+        left, _, right = np.linalg.svd(centred.T @ signs)
+        matrix = left @ right
+    return matrix.astype(np.float32), (mean @ matrix).astype(np.float32)
 
 
 def turned(vectors: np.ndarray, matrix: np.ndarray | None, threshold: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bench.backends.precisions import USUAL, Precision
 from bench.codes import FLAT, IVF, Coding
 
@@ -142,6 +144,13 @@ def precisions(shape: str) -> tuple[Precision, ...]:
 def unkernelled() -> tuple[Precision, ...]:
     """Return the precisions that no index has a kernel for."""
     return tuple(coding.precision for coding in CODINGS if not coding.shapes)
+
+
+def in_brief(names: Sequence[str]) -> str:
+    """Return the names of types of numbers, and how many codings there are besides."""
+    plain = [name for name in names if name not in BY_NAME]
+    more = len(names) - len(plain)
+    return ", ".join([*plain, f"{more} by their bits"] if more else plain)
 
 
 def precision_order(name: str) -> tuple[int, int, str]:
