@@ -16,6 +16,8 @@ from bench import registry
 from bench.analysis.regression.limits import LIMITS, SUITE
 from bench.backends import DATABASE, LIBRARY, SERVER, Backend
 from bench.backends._servers import Server
+from bench.codes import ALL, Coding
+from bench.codes.table import CODINGS, in_brief
 from bench.report.listing import listing
 from bench.report.page.document import Document
 from bench.results.columns import Column
@@ -39,7 +41,7 @@ def backends_table() -> str:
     rows: dict[str, list[tuple[str, ...]]] = {LIBRARY: [], DATABASE: [], SERVER: []}
     for cls in ours:
         pip = re.sub(r"[,(].*", "", cls.install).removeprefix("pip install").strip()
-        facts = (f"`{cls.name}`", cls.licence, ", ".join(cls.precision_names()))
+        facts = (f"`{cls.name}`", cls.licence, in_brief(cls.precision_names()))
         rescore = "yes" if cls.native_stages else ""
         if issubclass(cls, Server):
             rows[SERVER].append((*facts, rescore, f"`{cls.variable}`", f"`{pip}`"))
@@ -51,6 +53,24 @@ def backends_table() -> str:
     )
     servers = markdown_table((*first, "own rescore", "URL in", "pip install"), rows[SERVER])
     return f"{here}Servers:\n{servers}"
+
+
+def precisions_table() -> str:
+    """Return the precisions with codes of their own as Markdown, a row for each family."""
+    families: dict[str, list[Coding]] = {}
+    for coding in CODINGS:
+        families.setdefault(coding.family, []).append(coding)
+    rows = []
+    for members in families.values():
+        names = [f"`{coding.name}`" for coding in members]
+        bits = [f"{coding.precision.bits:g}" for coding in members]
+        first = members[0]
+        shapes = ["yes" if shape in first.shapes else "" for shape in ALL]
+        rows.append(
+            (", ".join(names), ", ".join(dict.fromkeys(bits)), first.what, first.source, *shapes)
+        )
+    columns = ("name", "bits", "what is stored", "source", "flat", "IVF", "HNSW")
+    return markdown_table(columns, rows)
 
 
 def columns_tables() -> str:

@@ -38,6 +38,7 @@ BELOW = {
     "deploy": ("advising", "figures", "report", "interop", "training", "cli"),
     "advising": ("cluster", "figures", "report", "interop", "cli"),
     "backends": ("embeddings", "quality", "measuring", "results", "analysis", "deploy"),
+    "codes": ("embeddings", "quality", "measuring", "results", "analysis", "deploy", "study"),
     "encoders": ("embeddings", "measuring", "results", "analysis", "deploy"),
     "reducers": ("embeddings", "measuring", "results", "analysis", "deploy"),
     "datasets": ("embeddings", "encoders", "measuring", "results", "analysis"),

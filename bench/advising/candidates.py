@@ -22,7 +22,7 @@ from bench.backends import (
 from bench.backends.precisions import FLOAT32
 from bench.errors import UsageError
 from bench.results.rows import timed, untimed
-from bench.study.plan import canonical, parameters, reducer_grid
+from bench.study.plan import EXACT, canonical, index_class, parameters, reducer_grid
 from bench.study.schema import DISK, MEMORY, SHORTLIST, VECTORS, ReducerChoice, product
 
 USUAL = (REFERENCE, "faiss-ivf", "faiss-hnsw")
@@ -56,7 +56,7 @@ class Cell:
     @property
     def code_bytes(self) -> float:
         """Bytes of one stored vector, without the index and what a rescore reads."""
-        bits = get_backend("faiss-flat").precision_of(self.precision).bits
+        bits = index_class(EXACT).precision_of(self.precision).bits
         return self.dim * (bits or 32) / 8
 
 

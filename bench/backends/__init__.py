@@ -105,6 +105,10 @@ class Backend(ABC):
         for precision in cls.precisions:
             if precision.name == name:
                 return precision
+        from bench.codes.table import NO_KERNEL, unkernelled
+
+        if name in [precision.name for precision in unkernelled()]:
+            raise UsageError(f"precision '{name}' is for backend 'exact' alone: {NO_KERNEL}")
         missed = near_miss(name, cls.precision_names())
         raise UsageError(f"backend '{cls.name}' has no precision '{name}'{missed}")
 
@@ -210,7 +214,7 @@ class Backend(ABC):
     def exhaustive(self, queries: np.ndarray, k: int) -> np.ndarray | None:
         """As `search`, but compare every stored vector: this isolates the loss due to precision.
 
-        Called only for precisions that the reference lacks. None if it is not supported.
+        None if it is not supported, or if the reference compares the same codes.
         """
         return None
 

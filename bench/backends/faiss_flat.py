@@ -20,6 +20,9 @@ from bench.backends.precisions import (
     INT4,
     INT8,
 )
+from bench.codes import FLAT
+from bench.codes.deployed import coded
+from bench.codes.table import BY_NAME, precisions
 from bench.source import Code, Deployment, written
 
 _ROWS = 16_384
@@ -36,14 +39,19 @@ class FaissFlat(FaissBackend):
 
     name = "faiss-flat"
     summary = "exhaustive (faiss IndexFlatIP, scalar quantisers, IndexBinaryFlat)"
-    precisions = (FLOAT32, FLOAT16, BFLOAT16, INT8, INT4, BINARY, BINARY_ASYMMETRIC)
+    precisions = (
+        *(FLOAT32, FLOAT16, BFLOAT16, INT8, INT4, BINARY, BINARY_ASYMMETRIC),
+        *precisions(FLAT),
+    )
     exact = True
     in_place: np.ndarray | None = None
 
     def build(self, vectors: np.ndarray) -> None:
         library, (n, d) = faiss(), vectors.shape
         product = library.METRIC_INNER_PRODUCT
-        if self.precision == "binary":
+        if self.coding:
+            self.build_coded(self.coding, vectors)
+        elif self.precision == "binary":
             self.index = library.IndexBinaryFlat(8 * (-(-d // 8)))
             self._fill(self.index.xb, n, packed_signs, vectors)
         elif self.precision == "int8":
@@ -113,7 +121,10 @@ class FaissFlat(FaissBackend):
         return np.asarray(np.rint(folded * (127 / np.where(longest > 0, longest, 1))))
 
     def compared(self, queries: np.ndarray) -> np.ndarray:
-        """Return (q, d) float32: what the search compares in place of the queries."""
+        """Return (q, d) float32: what the search compares in place of the queries.
+
+        For the precisions that have no coding, as `stored`.
+        """
         if self.precision == "int8":
             queries = self._folded(queries)
         elif self.precision == "binary":
@@ -155,6 +166,8 @@ class FaissFlat(FaissBackend):
 
     @classmethod
     def code(cls, deployment: Deployment) -> Code:
+        if deployment.precision in BY_NAME:
+            return coded(BY_NAME[deployment.precision], FLAT, deployment)
         if deployment.precision in _CODES:
             text = written(_CODES[deployment.precision], deployment)
             return Code(text, ("import faiss",), ("faiss-cpu",))

@@ -16,6 +16,9 @@ from bench.backends._faiss import (
     train_alone,
 )
 from bench.backends.precisions import BFLOAT16, BINARY, FLOAT16, FLOAT32, INT4, INT8
+from bench.codes import HNSW
+from bench.codes.deployed import coded
+from bench.codes.table import BY_NAME, precisions
 from bench.source import Code, Deployment
 
 _ROWS = 1_000_000
@@ -30,9 +33,12 @@ class FaissHnsw(FaissBackend):
     build_grid = {"M": [16, 32], "ef_construction": [200]}
     search_grid = {"ef": [16, 32, 64, 128, 256, 512]}
     label_parameters = ("M", "ef")
-    precisions = (FLOAT32, FLOAT16, BFLOAT16, INT8, INT4, BINARY)
+    precisions = (FLOAT32, FLOAT16, BFLOAT16, INT8, INT4, BINARY, *precisions(HNSW))
 
     def build(self, vectors: np.ndarray, *, M: int, ef_construction: int) -> None:
+        if self.coding:
+            self.build_coded(self.coding, vectors, M=M, ef=ef_construction)
+            return
         library, d = faiss(), vectors.shape[1]
         if self.precision == "float32":
             self.index = library.IndexHNSWFlat(d, M, library.METRIC_INNER_PRODUCT)
@@ -60,12 +66,12 @@ class FaissHnsw(FaissBackend):
         return faiss().downcast_index(self.index.storage).codes
 
     def configure(self, *, ef: int) -> None:
-        self.index.hnsw.efSearch = ef
+        self.core.hnsw.efSearch = ef
 
     @property
     def code_bytes(self) -> int:
-        storage = self.index.storage
-        if self.precision != "binary":
+        storage = self.core.storage
+        if not self.is_binary:
             storage = faiss().downcast_index(storage)
         return int(storage.code_size)
 
@@ -78,6 +84,8 @@ class FaissHnsw(FaissBackend):
 
     @classmethod
     def code(cls, deployment: Deployment) -> Code:
+        if deployment.precision in BY_NAME:
+            return coded(BY_NAME[deployment.precision], HNSW, deployment)
         return faiss_code(deployment, _BUILD)
 
 

@@ -5,8 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from bench.backends import cells, packed_signs
-from bench.backends._faiss import RANGES, FaissBackend, faiss, faiss_code, train_alone
+from bench.backends._faiss import (
+    RANGES,
+    FaissBackend,
+    faiss,
+    faiss_code,
+    train_alone,
+    with_every_cell,
+)
 from bench.backends.precisions import BFLOAT16, BINARY, FLOAT16, FLOAT32, INT4, INT8
+from bench.codes import IVF
+from bench.codes.deployed import coded
+from bench.codes.table import BY_NAME, precisions
 from bench.source import Code, Deployment
 
 
@@ -18,9 +28,12 @@ class FaissIvf(FaissBackend):
     build_grid = {"lists_per_sqrt_n": [1.0]}
     search_grid = {"nprobe": [1, 2, 4, 8, 16, 32, 64, 128]}
     label_parameters = ("nprobe",)
-    precisions = (FLOAT32, FLOAT16, BFLOAT16, INT8, INT4, BINARY)
+    precisions = (FLOAT32, FLOAT16, BFLOAT16, INT8, INT4, BINARY, *precisions(IVF))
 
     def build(self, vectors: np.ndarray, *, lists_per_sqrt_n: float) -> None:
+        if self.coding:
+            self.build_coded(self.coding, vectors, per_sqrt_n=lists_per_sqrt_n)
+            return
         library = faiss()
         n, d = vectors.shape
         product = library.METRIC_INNER_PRODUCT
@@ -46,7 +59,12 @@ class FaissIvf(FaissBackend):
         self.index.add(vectors)
 
     def configure(self, *, nprobe: int) -> None:
-        self.index.nprobe = min(nprobe, self.index.nlist)
+        self.core.nprobe = min(nprobe, self.core.nlist)
+
+    def exhaustive(self, queries: np.ndarray, k: int) -> np.ndarray | None:
+        if self.coding is None or not self.coding.by_cell:
+            return None
+        return with_every_cell(self.core, lambda: self.search(queries, k))
 
     def bytes_read(self, queries: np.ndarray, k: int) -> float | None:
         stats = faiss().cvar.indexIVF_stats
@@ -54,11 +72,13 @@ class FaissIvf(FaissBackend):
         self.search(queries, k)
         if not stats.ndis:
             return None
-        centroid = self.index.d // 8 if self.precision == "binary" else self.index.d * 4
-        return float(stats.ndis / len(queries) * self.code_bytes + self.index.nlist * centroid)
+        centroid = self.core.d // 8 if self.is_binary else self.core.d * 4
+        return float(stats.ndis / len(queries) * self.code_bytes + self.core.nlist * centroid)
 
     @classmethod
     def code(cls, deployment: Deployment) -> Code:
+        if deployment.precision in BY_NAME:
+            return coded(BY_NAME[deployment.precision], IVF, deployment)
         return faiss_code(deployment, _BUILD)
 
 

@@ -183,12 +183,12 @@ def train_command(
 def check_command(backend: str, as_json: bool) -> None:
     """Check a backend against the rules for all backends; exit status 1 if it breaks one."""
     from bench.backends import get_backend
-    from bench.testing import check
+    from bench.testing import check_each
 
     cls = get_backend(backend)
     if not cls.available():
         raise NotInstalled(f"backend '{backend}' is not installed: {cls.install}")
-    found = {precision: check(backend, precision) for precision in cls.precision_names()}
+    found = check_each(backend, cls.precision_names())
     if as_json:
         print_json({precision: [vars(r) for r in results] for precision, results in found.items()})
     else:

@@ -67,13 +67,15 @@ def run_exact(job: ExactJob, emit: Emit) -> None:
         if trial.is_exact_pass:
             row, queries = _exact_row(trial, embeddings, reducer, results, scorer)
             row |= subsets.get(trial.dim, {})
+            caution = ""
             ranks = None if relevant is None else results.ranks(trial.dim)
         else:
             row, queries = _untimed_row(trial, embeddings, untimed, scorer)
-            ranks = untimed.ranks(trial)
+            caution, ranks = untimed.caution(trial), untimed.ranks(trial)
         if relevant is not None and ranks is not None:
             queries = queries.model_copy(update=relevant.columns(ranks))
-        row |= {"status": "ok", "started_at": started, "caution": reducer.caution(trial.dim)}
+        cautions = " ".join(filter(None, [reducer.caution(trial.dim), caution]))
+        row |= {"status": "ok", "started_at": started, "caution": cautions}
         emit(Measured(trial_id=trial_id, row=row, queries=queries))
 
 

@@ -104,12 +104,12 @@ class Measure:
         found: np.ndarray | None
         if isinstance(built, flat):
             found = built.search(self.queries, depth)
-        elif precision in flat.precision_names():
-            index = flat(precision)
-            index.build(self.built.vectors)
-            found = index.search(self.queries, depth)
         else:
             found = self.index.backend.exhaustive(self.index.queries, depth)
+            if found is None and precision in flat.precision_names():
+                index = flat(precision)
+                index.build(self.built.vectors)
+                found = index.search(self.queries, depth)
         return None if found is None else without_own(found, self.index.own)
 
     def dominated(self) -> dict[str, str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
 
-from bench.backends.faiss_flat import FaissFlat
+from bench.backends._exhaustive import Exhaustive, is_timed
 from bench.backends.precisions import FLOAT32
+from bench.codes.table import NO_KERNEL
 from bench.embeddings.sets import Embeddings
 from bench.exact.one_pass import exact_search
 from bench.measuring.jobs import ExactJob
@@ -25,6 +27,10 @@ from bench.reducers import Reducer
 from bench.study.plan import Trial, parameters
 from bench.study.schema import DISK, VECTORS, reads_texts
 from bench.vectors import normalise
+
+_DEPTH = 1024
+"""Documents first looked at for the relevant ones of a query; those that hide deeper cost more."""
+_MOST_RESULTS = 2**22
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,10 @@ class Untimed:
             return None
         return self._quantised(trial.dim, trial.precision).ranks
 
+    def caution(self, trial: Trial) -> str:
+        """Return what the row says against its own use; empty for nothing."""
+        return "" if is_timed(trial.precision) else NO_KERNEL
+
     def sizes(self, trial: Trial) -> dict[str, float]:
         """Return the columns of the size: stored codes, and vectors for a rescore."""
         size = 4.0 * trial.dim
@@ -110,7 +120,7 @@ class Untimed:
 
     def _search(self, dimension: int, precision: str) -> _Quantised:
         """Return what is found at the exact pass's depth."""
-        index = FaissFlat(precision, dimension)
+        index = Exhaustive(precision, dimension)
         vectors = self._reduced(dimension)
         index.build(vectors)
         own = self._embeddings.own
@@ -122,8 +132,11 @@ class Untimed:
         index.close()
         return _Quantised(ids, size, ranks)
 
-    def _ranked(self, index: FaissFlat, queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    def _ranked(self, index: Exhaustive, queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         """Return the rank of each relevant document in the whole corpus, (p,) int64."""
+        pairs, own = self._embeddings.relevant_pairs(), self._embeddings.own
+        if not index.has_products:
+            return ranks_found(index.search, queries, len(vectors), pairs, own)
         dimension = vectors.shape[1]
         found = exact_search(
             queries,
@@ -131,9 +144,44 @@ class Untimed:
             [dimension],
             1,
             "inner_product",
-            relevant=self._embeddings.relevant_pairs(),
+            relevant=pairs,
             transform=index.stored,
             query_transform=index.compared,
-            own=self._embeddings.own,
+            own=own,
         )
         return found.relevant[dimension][1]
+
+
+def ranks_found(
+    search: Callable[[np.ndarray, int], np.ndarray],
+    queries: np.ndarray,
+    n: int,
+    pairs: tuple[np.ndarray, np.ndarray],
+    own: np.ndarray | None,
+) -> np.ndarray:
+    """Return the rank of each pair, (p,) int64, from an exhaustive search's own order.
+
+    `search` maps (q, d) queries and k to ids (q, k), best first; `n` is the number of documents.
+    `pairs` are positions of queries and documents, (p,) each. `own` (q,) are documents that are not
+    counted, -1 for none. The search goes deeper until every document of a pair is found.
+    """
+    rows, documents = pairs
+    ranks = np.zeros(len(rows), dtype=np.int64)
+    depth = min(n, _DEPTH)
+    while (asked := np.unique(rows[ranks == 0])).size:
+        at_once = max(1, _MOST_RESULTS // depth)
+        for start in range(0, len(asked), at_once):
+            some = asked[start : start + at_once]
+            for row, ids in zip(some, search(queries[some], depth), strict=True):
+                place = np.full(n, n, dtype=np.int64)
+                place[ids[ids >= 0]] = np.flatnonzero(ids >= 0)
+                of_row = np.flatnonzero(rows == row)
+                found = place[documents[of_row]]
+                before = 0 if own is None or own[row] < 0 else found > place[own[row]]
+                is_found = found < n
+                ranks[of_row[is_found]] = (found + 1 - before)[is_found]
+        if depth == n:
+            break
+        depth = min(n, 32 * depth)
+    ranks[ranks == 0] = n
+    return ranks

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.analysis.summary import Table
-from bench.backends.precisions import USUAL
+from bench.codes.table import precision_order
 from bench.results.rows import UNCOMPRESSED, exhaustive_rows, plain
 
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
@@ -46,10 +46,9 @@ def at_size(frame: pd.DataFrame, projected: pd.DataFrame) -> AtSize | None:
     if given.empty:
         return AtSize(None, f"Nothing is said of other sizes: {refused[0]}.") if refused else None
     columns = sorted(given["documents"].unique())
-    bits = [precision.name for precision in USUAL]
     rows = []
     for (dim, precision), part in sorted(
-        given.groupby(["dim", "precision"]), key=lambda of: (of[0][0], bits.index(of[0][1]))
+        given.groupby(["dim", "precision"]), key=lambda of: (of[0][0], precision_order(of[0][1]))
     ):
         cells = {row["documents"]: _cell(row) for _, row in part.iterrows()}
         name = f"{dim} d" if precision == UNCOMPRESSED else f"{dim} d, {precision}"

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import registry
+from bench.codes.table import in_brief
 from bench.console import Console
 from bench.report.console import put, stdout_console
 
@@ -114,6 +115,8 @@ def _print_table(rows: list[dict[str, Any]], columns: tuple[str, ...], console: 
     for row in rows:
         # As Text, because rich reads square brackets in a string as markup.
         cells = {column: _plain(row[column]) for column in columns}
+        if "precisions" in cells:
+            cells["precisions"] = in_brief(cells["precisions"].split(", "))
         if "runs here" in cells:
             cells["runs here"] = cells["runs here"].partition(":")[0]
         table.add_row(*(Text(cell) for cell in cells.values()))

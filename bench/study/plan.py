@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.backends import REFERENCE, Backend, get_backend
+from bench.backends import Backend, get_backend
+from bench.backends._exhaustive import Exhaustive
 from bench.backends.precisions import FLOAT32
 from bench.errors import DamagedFile, StudyError, near_miss
 from bench.harmless import shown
@@ -110,11 +111,11 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def index_class(name: str) -> type[Backend]:
-    """Return the class behind a table's `backend`; ``exact`` searches as the reference does.
+    """Return the class behind a table's `backend`; ``exact`` compares every vector.
 
     Raises UsageError with the near miss of an unknown name.
     """
-    return get_backend(REFERENCE if name == EXACT else name)
+    return Exhaustive if name == EXACT else get_backend(name)
 
 
 def exact_reducers(study: Study) -> list[tuple[str, str]]:

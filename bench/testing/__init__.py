@@ -10,13 +10,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bench import machine
 from bench.libraries import without_secrets
 from bench.testing.rules import RULES
 
-__all__ = ["RULES", "Result", "check"]
+__all__ = ["RULES", "Result", "check", "check_each"]
 
 TIMEOUT_SECONDS = 900.0
 MARK = "check: "
@@ -40,18 +41,44 @@ def check(name: str, precision: str, timeout: float = TIMEOUT_SECONDS) -> list[R
 
     A crash, or more than `timeout` seconds, is a failed result of the rule ``process``.
     """
-    command = [sys.executable, "-m", "bench.testing", name, precision]
+    results, ending = _checked(name, [precision], timeout)
+    if ending:
+        results.append(Result("process", False, ending))
+    return [replace(each, detail=without_secrets(each.detail)) for each in results]
+
+
+def check_each(
+    name: str, precisions: Sequence[str], timeout: float = TIMEOUT_SECONDS
+) -> dict[str, list[Result]]:
+    """Check a backend at several precisions, one after the other in one process, as `check` does.
+
+    Those that the process does not come to the end of are checked again, each in its own.
+    """
+    results, _ = _checked(name, precisions, timeout * len(precisions))
+    whole = len(results) // len(RULES)
+    found = {
+        precision: [
+            replace(each, detail=without_secrets(each.detail))
+            for each in results[i * len(RULES) : (i + 1) * len(RULES)]
+        ]
+        for i, precision in enumerate(precisions[:whole])
+    }
+    return found | {p: check(name, p, timeout) for p in precisions[whole:]}
+
+
+def _checked(name: str, precisions: Sequence[str], timeout: float) -> tuple[list[Result], str]:
+    """Return the results of a new process, and why it ended early; empty if it did not."""
+    command = [sys.executable, "-m", "bench.testing", name, *precisions]
     environment = {**os.environ, **machine.thread_environment(1)}
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=timeout, env=environment, check=False
         )
     except subprocess.TimeoutExpired:
-        return [Result("process", False, f"took longer than {timeout:g} s")]
+        return [], f"took longer than {timeout:g} s"
     lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
     results = [Result(**json.loads(line.removeprefix(MARK))) for line in lines]
-    if done.returncode or len(results) != len(RULES):
-        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        reason = f"exit status {done.returncode} after {len(results)} rules: {last[0]}"
-        results.append(Result("process", False, reason))
-    return [replace(each, detail=without_secrets(each.detail)) for each in results]
+    if not done.returncode and len(results) == len(RULES) * len(precisions):
+        return results, ""
+    last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+    return results, f"exit status {done.returncode} after {len(results)} rules: {last[0]}"

@@ -1,7 +1,8 @@
-"""``python -m bench.testing BACKEND PRECISION``: check them in this process."""
+"""``python -m bench.testing BACKEND PRECISION…``: check them in this process."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import traceback
@@ -13,11 +14,11 @@ from bench.testing.rules import Broken, NotApplicable
 
 
 def main() -> None:
-    """Check the backend and precision of the command line; print one line of JSON per rule."""
+    """Check the backend and precisions of the command line; print one line of JSON per rule."""
     cls = get_backend(sys.argv[1])
-    precision = cls.precision_of(sys.argv[2])
+    precisions = [cls.precision_of(name) for name in sys.argv[2:]]
     cls.load()
-    for rule in RULES:
+    for precision, rule in itertools.product(precisions, RULES):
         try:
             result = Result(rule.__name__, True, rule(cls, precision))
         except NotApplicable as reason:
