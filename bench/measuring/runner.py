@@ -23,6 +23,7 @@ from bench.embeddings import embed
 from bench.embeddings.sets import Embeddings
 from bench.embeddings.smaller import reordered, sizes
 from bench.encoders import Role
+from bench.encoders._names import of_role
 from bench.errors import UsageError
 from bench.files import check_space
 from bench.libraries import without_secrets
@@ -303,7 +304,7 @@ class _Run:
             return None
         job = EncodeJob(
             cores=self._cores(),
-            encoder=embeddings.encoder,
+            encoder=of_role(embeddings.encoder, role),
             role=role,
             texts=list(texts),
             budget_seconds=BUDGET_SECONDS,

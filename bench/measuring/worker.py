@@ -214,8 +214,7 @@ def _encoding(job: EncodeJob) -> float:
     """Return the median ms of one query, or the documents per second, under the study's threads."""
     from bench.encoders import get_encoder
 
-    texts, role = job.texts, job.role
-    encoder = get_encoder(job.encoder).of_role(role)
+    encoder, texts, role = get_encoder(job.encoder), job.texts, job.role
     if role == "query":
         latency = clock.time_queries(
             lambda position: encoder.encode_full([texts[position]], role),
