@@ -57,6 +57,7 @@ def test_a_collection_scores_as_with_numpy_and_pytrec_eval(name, tmp_path):
                 )
             else:
                 assert row.encode_ms_p50 > 0
+                assert row.encode_documents_per_second > 0
 
 
 PUBLISHED = {384: 0.64508, 256: 0.63507, 128: 0.60156, 64: 0.48412, 32: 0.33713}

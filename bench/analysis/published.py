@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 
+from bench.encoders._names import is_whole_model
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -31,8 +33,8 @@ class Curve:
         return {dim: score / full for dim, score in self.scores.items()}
 
     def is_of(self, encoder: str) -> bool:
-        """Return whether `encoder`, named as in a study, is this model."""
-        return any(name in encoder.lower() for name in self.names)
+        """Return whether `encoder`, named as in a study, is this model, all of it."""
+        return is_whole_model(encoder) and any(name in encoder.lower() for name in self.names)
 
 
 @cache

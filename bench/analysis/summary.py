@@ -13,6 +13,7 @@ import pandas as pd
 
 from bench.analysis.certainty import Certainty, certainties
 from bench.analysis.comparisons import Finding
+from bench.analysis.encoders import in_figures
 from bench.analysis.findings import findings
 from bench.analysis.labels import labels
 from bench.analysis.matryoshka import Answer, answer_of, beside_text
@@ -32,7 +33,7 @@ from bench.analysis.tables import (
 )
 from bench.reducers import BASELINE, LEARNED, ROTATION
 from bench.results.derived import ALL_COLUMNS
-from bench.results.rows import bm25_rows, exact_rows, groups, quality_of, timed, wholes
+from bench.results.rows import NDCG, bm25_rows, exact_rows, groups, quality_of, timed, wholes
 from bench.results.store import load_of_last_machine, load_quality
 
 MOST_OF_FRONT = 200
@@ -160,15 +161,29 @@ class Summary:
     """Machines whose trials are left out."""
 
     def side_by_side(self) -> list[Table]:
-        """Return a table for each encoder of several datasets, the smallest dataset first."""
-        return [
+        """Return a table for each encoder of several datasets, the smallest dataset first.
+
+        Then one for each dataset of several encoders: their quality at equal bytes.
+        """
+        rows = wholes(self.frame)
+        datasets = [
             Table(
                 f"The datasets side by side{f', with {encoder}' if encoder else ''}",
                 ("", *figures),
                 [*figures.itertuples(name=None)],
             )
-            for encoder, figures in side_by_side(wholes(self.frame)).items()
+            for encoder, figures in side_by_side(rows).items()
         ]
+        encoders = [
+            Table(
+                f"The encoders side by side, on {dataset}: best {NDCG.label} within so many bytes "
+                "per vector, and the time to encode",
+                ("", *figures),
+                [*figures.itertuples(name=None)],
+            )
+            for dataset, figures in in_figures(rows).items()
+        ]
+        return [*datasets, *encoders]
 
 
 def summarise(

@@ -17,12 +17,11 @@ from typing import Any
 from bench.analysis.labels import label
 from bench.backends import get_backend, packed_signs
 from bench.deploy.reading import reading
-from bench.encoders import Encoder
+from bench.encoders import code_of
 from bench.errors import UsageError
 from bench.harmless import shown
 from bench.measuring.stages import steps
 from bench.reducers import Reducer, get_reducer
-from bench.registry import get, split_name
 from bench.source import Code, Deployment, Expression, written
 from bench.study.plan import BM25, EXACT, parameters
 from bench.study.reader import check_parameters
@@ -105,8 +104,7 @@ class Program:
         """Code of the encoder; empty for ready vectors."""
         if not self.encoder_name:
             return _NO_CODE
-        name, argument = split_name(self.encoder_name)
-        return get("encoders", Encoder, name).code(argument)
+        return code_of(self.encoder_name)
 
     @cached_property
     def backend(self) -> Code:

@@ -34,16 +34,20 @@ from bench.embeddings.sets import (
     open_embeddings,
     write_meta,
 )
+from bench.embeddings.shared_space import doubt
 from bench.embeddings.truth import agrees
 from bench.encoders import Encoder, Role, get_encoder
+from bench.encoders._names import of_role
 from bench.errors import DataError, UsageError
 from bench.files import cache_folder, clear, make_folder, whole
 
 _SAMPLE_TEXTS = 50
-"""Query texts kept with the vectors, to time the encoding of single queries later."""
+"""Texts of queries, and of documents, kept with the vectors to time their encoding later."""
+_LONGEST = 20_000
+"""Letters of a document that are kept for that: more than a transformer reads of it."""
 _LETTERS = 300
 """Of each query's text, kept to be shown."""
-_SET_LAYOUT = "5"
+_SET_LAYOUT = "6"
 """Of the sets, which name matrices: a newer one encodes nothing again."""
 EncodeWith = Callable[[str, Encoder, Role, Iterator[list[str]]], Iterator[np.ndarray]]
 """Encodes batches of texts elsewhere, by the encoder of that name."""
@@ -80,8 +84,10 @@ def embed(
             with filelock.FileLock(cache / f"{folder.name}.lock"):
                 if not is_whole(folder, ready):
                     if ready is None:
-                        work = partial(encode_with, encoder) if encode_with and encoder else None
-                        meta = _encoded(data, cache, model, identity, bar, work)
+                        work = None
+                        if encode_with and encoder:
+                            work = partial(encode_with, of_role(encoder, "document"))
+                        meta = _encoded(data, cache, model, bar, work)
                     else:
                         meta = _taken_in(data, cache, ready, bar)
                     _write(folder, data, fingerprint, meta)
@@ -128,7 +134,8 @@ def outline(
         qrels=None if data.qrels is None else {},
         own=None if data.own is None else np.asarray(data.own)[: len(asked)],
         groups=None,
-        sample_texts=tuple(islice(data.documents or (), _SAMPLE_TEXTS)),
+        sample_texts=(),
+        sample_documents=tuple(islice(data.documents or (), _SAMPLE_TEXTS)),
     )
 
 
@@ -139,11 +146,11 @@ def encode_texts(
 
     They come from the cache if possible. Raises UsageError if the cache cannot be written.
     """
-    cache, model = cache_folder(), get_encoder(encoder)
+    cache, model = cache_folder(), get_encoder(encoder).of_role(role)
     try:
         make_folder(cache / "matrices")
         with _bar(progress) as bar:
-            key = encode(cache, model, model.identity, role, texts, range(len(texts)), bar)
+            key = encode(cache, model, role, texts, range(len(texts)), bar)
     except OSError as error:
         raise unwritable(cache, error) from error
     vectors: np.ndarray = np.load(
@@ -229,18 +236,20 @@ def _encoded(
     data: Dataset,
     cache: Path,
     model: Encoder | None,
-    identity: str,
     bar: Progress,
     encode_with: Batches | None,
 ) -> dict[str, Any]:
     """Return the part of a set's description that follows from encoded texts."""
     if model is None or data.documents is None or data.queries is None:
         raise DataError(f"dataset '{data.name}' has no texts of its documents or queries")
-    texts = data.documents
-    corpus = encode(cache, model, identity, "document", texts, data.doc_ids, bar, encode_with)
-    queries = encode(cache, model, identity, "query", data.queries, data.query_ids, bar)
+    first, second = model.of_role("document"), model.of_role("query")
+    corpus = encode(cache, first, "document", data.documents, data.doc_ids, bar, encode_with)
+    queries = encode(cache, second, "query", data.queries, data.query_ids, bar)
     look, notes = checked(cache / "matrices" / f"{corpus}.npy", data.doc_ids, "document")
     _, more = checked(cache / "matrices" / f"{queries}.npy", data.query_ids, "query")
+    if first is not second:
+        asked, found = open_place(cache, queries), open_place(cache, corpus)
+        more += filter(None, [doubt(asked, found, data.query_ids, _by_position(data) or {})])
     return {
         "corpus": corpus,
         "queries": queries,
@@ -259,6 +268,9 @@ def _write(folder: Path, data: Dataset, fingerprint: str, meta: dict[str, Any]) 
     if meta["truth"]:
         with whole(folder / TRUTH) as partial:
             np.save(partial, np.asarray(data.truth, dtype=np.int64))
+    # A corpus is often sorted, so that its first documents are not like the others.
+    step = max(1, len(data.doc_ids) // _SAMPLE_TEXTS)
+    spread = islice(data.documents or (), 0, None, step)
     meta |= {
         "dataset": data.name,
         "dataset_fingerprint": fingerprint,
@@ -268,6 +280,7 @@ def _write(folder: Path, data: Dataset, fingerprint: str, meta: dict[str, Any]) 
         "own": None if data.own is None else np.asarray(data.own).tolist(),
         "groups": None if data.groups is None else list(data.groups),
         "sample_texts": list(islice(data.queries or (), _SAMPLE_TEXTS)),
+        "sample_documents": [text[:_LONGEST] for text in islice(spread, _SAMPLE_TEXTS)],
         "query_texts": [text[:_LETTERS] for text in data.queries or ()],
     }
     write_meta(folder, meta)

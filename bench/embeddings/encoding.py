@@ -36,7 +36,6 @@ def encode_here(model: Encoder, role: Role, texts: Iterator[list[str]]) -> Itera
 def encode(
     cache: Path,
     model: Encoder,
-    identity: str,
     role: Role,
     texts: Iterable[str],
     ids: Sequence[Any],
@@ -47,7 +46,7 @@ def encode(
 
     `encode_with` does the work; `encode_here` is the default.
     """
-    key = digest(_LAYOUT, identity, role, "float32", _texts_digest(texts))
+    key = digest(_LAYOUT, model.identity, role, "float32", _texts_digest(texts))
     path, partial = cache / "matrices" / f"{key}.npy", cache / "matrices" / f"{key}.part"
     shape = (len(ids), model.dimension)
     if _has_shape(path, shape):

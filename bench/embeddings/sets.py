@@ -47,11 +47,14 @@ class Embeddings:
     groups: list[str] | None
     """The group of each query, (q,); None where unknown."""
     sample_texts: tuple[str, ...]
+    """Of the first queries, to time the encoding of a query with."""
     query_texts: tuple[str, ...] = ()
     """Beginnings of the queries' texts, (q,), for people to read; empty for ready vectors."""
     truth: np.ndarray | None = None
     """(q, k) int64: the exact results at the full dimension, best first, if they came ready."""
     places: tuple[Place, ...] = ()
+    sample_documents: tuple[str, ...] = ()
+    """Texts from all over the corpus, to time the encoding of documents with."""
 
     def check_unchanged(self) -> None:
         """Raise DataError if a file of the user that is mapped has changed since it was read."""
@@ -122,6 +125,7 @@ def open_embeddings(folder: Path, max_queries: int | None = None, seed: int = 0)
         own=None if meta["own"] is None else np.array(meta["own"], dtype=np.int64)[asked],
         groups=None if meta["groups"] is None else [meta["groups"][i] for i in asked],
         sample_texts=tuple(meta["sample_texts"]),
+        sample_documents=tuple(meta["sample_documents"]),
         query_texts=tuple(meta["query_texts"][i] for i in asked) if meta["query_texts"] else (),
         truth=None if truth is None else np.asarray(truth[asked]),
         places=(meta["corpus"], meta["queries"]),

@@ -133,5 +133,6 @@ def _meta(found: Embeddings, kept: np.ndarray, key: str, note: str) -> dict[str,
         "own": own,
         "groups": found.groups,
         "sample_texts": list(found.sample_texts),
+        "sample_documents": list(found.sample_documents),
         "query_texts": list(found.query_texts),
     }

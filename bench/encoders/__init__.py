@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from bench import registry
+from bench.encoders._names import QUERY, Role, of_role, split_layers
 from bench.errors import UsageError
 from bench.source import Code
 from bench.vectors import truncate
 
-Role = Literal["document", "query"]
+__all__ = ["Encoder", "Role", "code_of", "encoder_classes", "get_encoder"]
 
 
 class Encoder(ABC):
@@ -25,6 +26,9 @@ class Encoder(ABC):
 
     batch_size: ClassVar[int] = 256
     """Texts per call of `encode_full` when a corpus is streamed."""
+
+    cuts: ClassVar[bool] = False
+    """Whether the argument may end in ``+layers=N``, to leave out all later layers."""
 
     @abstractmethod
     def __init__(self, argument: str = "") -> None:
@@ -50,6 +54,10 @@ class Encoder(ABC):
     @abstractmethod
     def encode_full(self, texts: Sequence[str], role: Role) -> np.ndarray:
         """Return (n, D) float32 at the full dimension, neither truncated nor normalised."""
+
+    def of_role(self, role: Role) -> Encoder:
+        """Return the encoder of one role: this one, unless queries have an encoder of their own."""
+        return self
 
     def encode(
         self, texts: Sequence[str], dimension: int | None = None, role: Role = "document"
@@ -95,9 +103,36 @@ def encoder_classes() -> dict[str, type[Encoder]]:
 
 
 def get_encoder(spec: str) -> Encoder:
-    """Return the encoder named ``NAME`` or ``NAME:ARGUMENT``.
+    """Return the encoder named ``NAME`` or ``NAME:ARGUMENT``, or two of them for the two roles.
 
-    Raises UsageError with the near miss for an unknown name, and what `Encoder.__init__` raises.
+    ``NAME:ARGUMENT+layers=N`` leaves out all but the first layers of a model that can be cut;
+    ``DOCUMENTS+query=QUERIES`` names one encoder for documents and another for queries. Raises
+    UsageError with the near miss for an unknown name, and what `Encoder.__init__` raises.
     """
-    name, argument = registry.split_name(spec)
-    return registry.get("encoders", Encoder, name)(argument)
+    if QUERY in spec:
+        from bench.encoders._pair import Pair
+
+        return Pair(spec)
+    cls, argument = _class(spec)
+    return cls(argument)
+
+
+def code_of(spec: str) -> Code:
+    """Return the code of the encoder named `spec`, as `Encoder.code` does; no model is loaded."""
+    if QUERY in spec:
+        from bench.encoders._pair import joined
+
+        return joined(code_of(of_role(spec, "document")), code_of(of_role(spec, "query")))
+    cls, argument = _class(spec)
+    return cls.code(argument)
+
+
+def _class(spec: str) -> tuple[type[Encoder], str]:
+    """Return the class of an encoder and its argument, which holds the layers if they are cut."""
+    whole, layers = split_layers(spec)
+    name, _ = registry.split_name(whole)
+    cls = registry.get("encoders", Encoder, name)
+    if layers is not None and not cls.cuts:
+        can = " and ".join(c.usage for c in encoder_classes().values() if c.cuts)
+        raise UsageError(f"encoder '{whole}' cannot be cut after {layers} layers; {can} can")
+    return cls, registry.split_name(spec)[1]

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.tables import stored
+from bench.encoders._names import in_words
 from bench.errors import NothingToShow
 from bench.figures._style import (
     Look,
@@ -69,7 +70,7 @@ def _lines(part: pd.DataFrame, choose: Callable[[pd.DataFrame, int], _Lines]) ->
     several = part["encoder"].nunique() > 1
     found = []
     for position, ((_, encoder), rows) in enumerate(groups(part)):
-        prefix = f"{encoder.split('/')[-1]} " if several else ""
+        prefix = f"{in_words(encoder)} " if several else ""
         found += [(f"{prefix}{name}", *rest) for name, *rest in choose(stored(rows), position)]
     return found
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.encoders._names import with_arguments
 from bench.registry import split_name
 from bench.study.plan import Trial, parameters, plan
 from bench.study.schema import Study
@@ -58,15 +59,18 @@ def reachable(study: Study, sources: Sequence[Path]) -> Study:
     A work tree holds what is committed; data that is not are found where they are.
     """
 
-    def found(name: str | None) -> str | None:
-        kind, path = split_name(name or "")
-        if not path or all((source / path).exists() for source in sources):
-            return name
-        return f"{kind}:{Path(path).resolve()}" if Path(path).exists() else name
+    def found(path: str) -> str:
+        if all((source / path).exists() for source in sources) or not Path(path).exists():
+            return path
+        return str(Path(path).resolve())
+
+    def dataset(name: str) -> str:
+        kind, path = split_name(name)
+        return f"{kind}:{found(path)}" if path else name
 
     changed = {
-        "dataset": list(map(found, study.dataset)),
-        "encoder": list(map(found, study.encoder)),
+        "dataset": list(map(dataset, study.dataset)),
+        "encoder": [name and with_arguments(name, found) for name in study.encoder],
     }
     return study.model_copy(update=changed)
 

@@ -67,14 +67,18 @@ def time_queries(
     budget_seconds: float,
     before: Before = None,
     clock: Clock = time.perf_counter_ns,
+    warm_up: bool = True,
 ) -> Latency:
     """Time each query by itself, `repeats` times over; no repeat begins once the budget is spent.
+
+    Queries are asked to warm up first, unless the caller has done so.
 
     Only the call of `search` is inside the clock. Garbage collection waits, as in the standard
     library's timeit.
     """
     everything = range(n_queries)
-    _warm_up(search, everything, clock)
+    if warm_up:
+        _warm_up(search, everything, clock)
     taken: list[list[int]] = []
     results: list[np.ndarray] = []
     with _no_collection():

@@ -138,11 +138,11 @@ def forecast(remaining: Remaining, probes: Probes) -> Forecast:
 
 def _embedding(shell: Embeddings) -> Estimate:
     """Estimate the encoding of texts, by a few of them, or the reading of ready vectors."""
-    size, texts = 4.0 * len(shell.corpus) * shell.full_dim, list(shell.sample_texts)
+    size, texts = 4.0 * len(shell.corpus) * shell.full_dim, list(shell.sample_documents)
     if not shell.encoder or not texts:
         copied = 0.0 if isinstance(shell.corpus, np.memmap) else size
         return Estimate("reading vectors", seconds=size / _READ_RATE, disk_bytes=copied)
-    encode = get_encoder(shell.encoder).encode_full
+    encode = get_encoder(shell.encoder).of_role("document").encode_full
     encode(texts, "document")  # the first call loads and warms up
     begun = time.perf_counter()
     encode(texts, "document")

@@ -154,6 +154,7 @@ class BuildJob(Message):
     machine_cores: list[int]
     """All cores that the clients of a server may use."""
     encode_ms_p50: float | None
+    encode_documents_per_second: float | None = None
 
     @property
     def index(self) -> Trial:
@@ -170,11 +171,15 @@ class FitJob(Message):
 
 
 class EncodeJob(Message):
-    """Time the encoding of single queries; the answer is the median in ms."""
+    """Time the encoding of single queries, or of documents together.
+
+    The answer is the median time of a query in ms, or the documents per second.
+    """
 
     kind: Literal["encode"] = "encode"
     cores: list[int]
     encoder: str
+    role: Literal["document", "query"]
     texts: list[str]
     budget_seconds: float
 

@@ -187,6 +187,7 @@ class Measure:
                 filter(None, [built["caution"], _READ if read > _FEW_PAGES else ""])
             ),
             "encode_ms_p50": self.job.encode_ms_p50,
+            "encode_documents_per_second": self.job.encode_documents_per_second,
             "allocator": machine.allocator(),
             "threads_seen": threads,
             "threads_started": max(0, threads - self.built.threads_before),

@@ -22,6 +22,8 @@ from bench.backends import get_backend
 from bench.embeddings import embed
 from bench.embeddings.sets import Embeddings
 from bench.embeddings.smaller import reordered, sizes
+from bench.encoders import Role
+from bench.encoders._names import of_role
 from bench.errors import UsageError
 from bench.files import check_space
 from bench.libraries import without_secrets
@@ -189,14 +191,14 @@ class _Run:
         timed_groups = [group for group in groups if first(group).backend != EXACT]
         if not timed_groups or time.monotonic() > self.deadline:
             return
-        encode_ms = self._encode_ms(work.embeddings)
+        encoding = self._encoding(work.embeddings)
         self._measure_bandwidth()
         self.dispatch.side_by_side(
-            [partial(self._measure_index, work, group, encode_ms) for group in timed_groups]
+            [partial(self._measure_index, work, group, encoding) for group in timed_groups]
         )
 
     def _measure_index(
-        self, work: Workload, group: dict[str, Trial], encode_ms: float | None
+        self, work: Workload, group: dict[str, Trial], encoding: dict[str, float | None]
     ) -> None:
         if self._is_late(work, group):
             return
@@ -210,7 +212,7 @@ class _Run:
             with self.dispatch.lock:
                 rivals = self.rivals.of(work) if self.study.sweep == PARETO else []
             job = work.build_job(group, self.machine.cores, self.machine.bandwidth).model_copy(
-                update={"rivals": rivals, "encode_ms_p50": encode_ms}
+                update={"rivals": rivals, **encoding}
             )
             self.dispatch.run(
                 job, _label(first(group)), partial(self._add, work), partial(self._blame, work)
@@ -288,16 +290,25 @@ class _Run:
                     f"so nothing can be scored: {error}"
                 )
 
-    def _encode_ms(self, embeddings: Embeddings) -> float | None:
-        if not embeddings.encoder or not embeddings.sample_texts:
+    def _encoding(self, embeddings: Embeddings) -> dict[str, float | None]:
+        """Return the times of encoding, by column."""
+        return {
+            "encode_ms_p50": self._encoded(embeddings, "query"),
+            "encode_documents_per_second": self._encoded(embeddings, "document"),
+        }
+
+    def _encoded(self, embeddings: Embeddings, role: Role) -> float | None:
+        texts = embeddings.sample_texts if role == "query" else embeddings.sample_documents
+        if not embeddings.encoder or not texts:
             return None
         job = EncodeJob(
             cores=self._cores(),
-            encoder=embeddings.encoder,
-            texts=list(embeddings.sample_texts),
+            encoder=of_role(embeddings.encoder, role),
+            role=role,
+            texts=list(texts),
             budget_seconds=BUDGET_SECONDS,
         )
-        return self.dispatch.ask(job, "query encoding")
+        return self.dispatch.ask(job, f"{role} encoding")
 
     def _measure_bandwidth(self) -> None:
         if not self.machine.bandwidth:

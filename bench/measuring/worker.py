@@ -88,7 +88,7 @@ def _run(job: Job, emit: Emit) -> None:
             fitted_reducer(job.exact, opened(job.exact.data))
             emit(Ready())
         case EncodeJob():
-            emit(Answer(value=_encode_ms(job)))
+            emit(Answer(value=_encoding(job)))
         case BandwidthJob():
             emit(Answer(value=machine.memory_bandwidth()))
         case ProbeJob():
@@ -210,18 +210,24 @@ def _reference(reference: Backend, embeddings: Embeddings) -> np.ndarray:
     return vectors
 
 
-def _encode_ms(job: EncodeJob) -> float:
-    """Return the median time to encode one query, ms, under the study's threads."""
+def _encoding(job: EncodeJob) -> float:
+    """Return the median ms of one query, or the documents per second, under the study's threads."""
     from bench.encoders import get_encoder
 
-    encoder, texts = get_encoder(job.encoder), job.texts
+    encoder, texts, role = get_encoder(job.encoder), job.texts, job.role
+    if role == "query":
+        latency = clock.time_queries(
+            lambda position: encoder.encode_full([texts[position]], role),
+            len(texts),
+            3,
+            job.budget_seconds,
+        )
+        return float(np.median(latency.nanoseconds) / 1e6)
+    encoder.encode_full(texts[:1], role)
     latency = clock.time_queries(
-        lambda position: encoder.encode_full([texts[position]], "query"),
-        len(texts),
-        3,
-        job.budget_seconds,
+        lambda _: encoder.encode_full(texts, role), 1, 3, job.budget_seconds, warm_up=False
     )
-    return float(np.median(latency.nanoseconds) / 1e6)
+    return len(texts) / float(np.median(latency.nanoseconds) / 1e9)
 
 
 def _described(error: BaseException) -> str:

@@ -23,6 +23,7 @@ HISTORY = {
     "rate, groups of queries, BM25, random subsets.",
     7: "The rank and grade of every relevant document: quality in a corpus of another size. "
     "Quality alone at any precision; the status `passed_over`.",
+    8: "How many documents the encoder encodes per second.",
 }
 """Additions of each version of the tables. Older tables can still be read."""
 SCHEMA_VERSION = max(HISTORY)
@@ -221,6 +222,15 @@ TRIAL_COLUMNS = (
         "time",
         "median time to encode one query, ms; not part of the latency",
         better="lower",
+        page=True,
+    ),
+    Column(
+        "encode_documents_per_second",
+        "float",
+        "time",
+        "documents encoded per second, of a sample that is encoded together",
+        since=8,
+        better="higher",
         page=True,
     ),
     Column(

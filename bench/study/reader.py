@@ -12,11 +12,12 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from bench.backends import SERVER, Backend
+from bench.encoders._names import check_name
 from bench.errors import StudyError, UsageError, near_miss
 from bench.files import make_folder, whole, writing
 from bench.harmless import is_name, shown
 from bench.study.plan import index_class, reducer_grid
-from bench.study.schema import Configuration, Stages, Study
+from bench.study.schema import Configuration, EncoderChoice, Stages, Study
 
 STUDIES = "studies"
 """Folder of the study files in a results folder."""
@@ -45,6 +46,8 @@ def load_study(path: str | Path, overrides: Iterable[str] = ()) -> Study:
     try:
         _check_name(study.name)
         _check_shown([*study.dataset, *filter(None, study.encoder)])
+        for name in filter(None, study.encoder):
+            check_name(name)
         for configuration in study.configurations:
             _check(configuration)
         for choice in study.reducers:
@@ -113,7 +116,7 @@ def _one_line(error: ValidationError) -> str:
     if first["loc"][0] == "configurations" and index is not None:
         where = where.replace("configurations", f"configurations[{index + 1}]", 1)
     if first["type"] == "extra_forbidden":
-        model: type[BaseModel] = Study
+        model: type[BaseModel] = EncoderChoice if first["loc"][0] == "encoder" else Study
         if first["loc"][0] == "configurations":
             model = Stages if "stages" in first["loc"] else Configuration
         return f"unknown key '{where}'{near_miss(str(first['loc'][-1]), model.model_fields)}"

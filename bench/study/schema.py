@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from bench.backends import Backend
+from bench.encoders._names import cut, paired
 from bench.reducers import PLAIN
 
 SHORTLIST = "shortlist"
@@ -85,8 +86,53 @@ Fusions = Annotated[
     BeforeValidator(listed, json_schema_input_type=Fusion | list[Fusion]),
     Field(min_length=1),
 ]
+
+
+class EncoderChoice(_Strict):
+    """An encoder in parts: ``{ name = "st:LARGE", layers = [4, 6], query = "st:SMALL" }``.
+
+    Lists are swept. In the tables each is one name, as ``st:LARGE+layers=4+query=st:SMALL``.
+    """
+
+    name: Strings
+    """The encoder of the documents, and of the queries unless they have one of their own."""
+    layers: PositiveInts | None = None
+    """How many of its transformer layers are used, the first ones; all by default."""
+    query: Strings | None = None
+    """The encoder of the queries, of as many dimensions; the same by default."""
+    query_layers: PositiveInts | None = None
+    """How many layers of the encoder of the queries are used; all by default."""
+
+    def names(self) -> list[str]:
+        """Return the name of each combination, as the tables have it."""
+        found = []
+        depths = self.layers or (None,)
+        for name in self.name:
+            for documents in (cut(name, n) for n in depths):
+                if self.query is None and self.query_layers is None:
+                    found.append(documents)
+                    continue
+                found += [
+                    paired(documents, cut(query, n))
+                    for query in self.query or [name]
+                    for n in self.query_layers or (None,)
+                ]
+        return found
+
+
+def _encoder_names(value: Any) -> Any:
+    """Return the names of encoders, with each table in the place of those it stands for."""
+    names: list[Any] = []
+    for each in listed(value):
+        names += EncoderChoice.model_validate(each).names() if isinstance(each, dict) else [each]
+    return list(dict.fromkeys(names)) if all(isinstance(n, str | None) for n in names) else names
+
+
 Encoders = Annotated[
-    list[str | None], BeforeValidator(listed, json_schema_input_type=str | list[str])
+    list[str | None],
+    BeforeValidator(
+        _encoder_names, json_schema_input_type=str | EncoderChoice | list[str | EncoderChoice]
+    ),
 ]
 
 
@@ -184,7 +230,8 @@ class Study(_Strict):
     dataset: Strings
     """Datasets, as ``pydoc`` or ``beir:PATH``."""
     encoder: Encoders = [None]
-    """Encoders, as ``wordllama`` or ``st:NAME``; none for ready vectors."""
+    """Encoders, as ``wordllama`` or ``st:NAME``; none for ready vectors. A table cuts a model after
+    some of its layers, or names another encoder for the queries."""
     dimensions: PositiveInts
     """Dimensions to search at."""
     reducers: Reducers = [PLAIN]

@@ -48,6 +48,7 @@ def train_model(
     """
     torch = extra("torch", "training", "train")
     losses = extra("sentence_transformers.losses", "training a model", "train")
+    util = extra("sentence_transformers.util", "training a model", "train")
     data = load_dataset(dataset, "train")
     if data.documents is None or data.queries is None or data.qrels is None:
         raise DataError(
@@ -117,10 +118,7 @@ def train_model(
         chosen = list({document: (query, document) for query, document in chosen}.values())
         sides = [[queries[i] for i, _ in chosen], [documents[j] for _, j in chosen]]
         value = loss(
-            [
-                {k: v.to(model.device) for k, v in model.preprocess(texts).items()}
-                for texts in sides
-            ],
+            [util.batch_to_device(model.preprocess(texts), model.device) for texts in sides],
             None,
         )
         optimiser.zero_grad()

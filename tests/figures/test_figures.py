@@ -78,7 +78,8 @@ def test_every_figure_has_a_place_and_a_plain_caption(frame, measured):
     drawn = draw_all(
         grown, projected=project_folder(measured, grown), queries=ranks(measured, grown)
     )
-    assert list(drawn) == list(figures())
+    # That of encoders needs two of them: tests/figures/test_encoders.py.
+    assert list(drawn) == [name for name in figures() if name != "encoders"]
     for module in figures().values():
         for sentence in re.split(r"(?<=[.:]) ", module.CAPTION):
             assert len(sentence.split()) <= 25, sentence
