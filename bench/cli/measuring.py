@@ -88,6 +88,11 @@ def run_command(
         show(summarise(out or Path("results") / frame["study"].iloc[-1]))
 
 
+_OF_ADAPTORS = {"loss", "weights", "anchor", "passages", "dense"}
+_OF_ADAPTORS |= {"sequential", "select", "memory", "code"}
+"""Options of `train` that are not for the form model."""
+
+
 @click.command("train")
 @click.argument("dataset")
 @click.argument("encoder")
@@ -124,6 +129,20 @@ def run_command(
     help="Passages of documents used beside the pairs; 0 for none.",
 )
 @click.option(
+    "--sequential", is_flag=True, help="Train the prefixes one after another, the largest first."
+)
+@click.option("--select", is_flag=True, help="Learn which columns of the map a prefix takes.")
+@click.option(
+    "--memory",
+    type=click.IntRange(0),
+    help="Documents of earlier steps that each step compares with too.",
+)
+@click.option(
+    "--code",
+    type=click.Choice(["binary", "binary_asymmetric", "int4"]),
+    help="Train for vectors stored at this precision.  [default: float32]",
+)
+@click.option(
     "--own-corpus",
     is_flag=True,
     help="Learn from the documents that the test queries ask for too: fit the corpus you have.",
@@ -148,7 +167,8 @@ def train_command(
     if form == "model":
         from bench.training.model import train_model
 
-        if unfit := {"loss", "weights", "anchor", "passages", "dense"} & set(given):
+        given = {name: value for name, value in given.items() if value is not False}
+        if unfit := _OF_ADAPTORS & set(given):
             raise UsageError(
                 f"--{min(unfit)} is for adaptors; "
                 "--form model uses the loss of sentence-transformers"

@@ -13,6 +13,7 @@ import numpy as np
 from bench.deploy.assembling import MAP_FILE, Program, check, pinned, versions_of
 from bench.embeddings import outline
 from bench.embeddings.sets import Embeddings
+from bench.embeddings.training import embed_training, unscored
 from bench.errors import UsageError
 from bench.results.store import load
 
@@ -74,7 +75,11 @@ def _map(program: Program) -> dict[str, np.ndarray]:
     """Return the arrays that the program reads, float32 or whole numbers, contiguous."""
     reducer, text = program.reducer, program.text
     if reducer.fitted != ():
-        reducer.fit(_embeddings(program).corpus)
+        embeddings = _embeddings(program)
+        if reducer.needs_queries:
+            trained = embed_training(embeddings.dataset, embeddings.encoder)
+            reducer.queries = unscored(trained.queries, embeddings.queries)
+        reducer.fit(embeddings.corpus)
     read = {n: a for n, a in reducer.code_arrays().items() if f'MAP["{n}"]' in text}
     return {
         name: np.ascontiguousarray(array, np.float32 if array.dtype.kind == "f" else None)

@@ -23,6 +23,10 @@ _EXACT_LAYOUT = 6
 """Version of the files that keep exact results and fitted reducers."""
 
 
+_PLACES: Any = {"data": {"folder", "encoder", "dataset"}, "training": True}
+"""Fields of `ExactKey` that tell where something lies; what lies there is in the other fields."""
+
+
 class Message(BaseModel):
     """Base of all jobs and events."""
 
@@ -51,17 +55,16 @@ class ExactKey(Message):
     reducer: str
     reducer_params: str
     reducer_key: str
-    """`Reducer.key`: a digest of the reducer's code and weights."""
+    """`Reducer.key`: a digest of the reducer's code and weights, and of its training queries."""
+    training: Path | None = None
+    """Folder of the embeddings of training queries, for a reducer that needs them."""
     dimensions: tuple[int, ...]
     depth: int
 
     @property
     def stem(self) -> Path:
         """Path of the files kept for this key, without a suffix."""
-        parts = [
-            _EXACT_LAYOUT,
-            self.model_dump_json(exclude={"data": {"folder", "encoder", "dataset"}}),
-        ]
+        parts = [_EXACT_LAYOUT, self.model_dump_json(exclude=_PLACES)]
         digest = hashlib.blake2b(repr(parts).encode(), digest_size=12).hexdigest()
         return self.data.folder / "exact" / digest
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from bench.arrays import is_archive, mapped_matrix, read_array, read_arrays
 from bench.embeddings.sets import Embeddings, open_embeddings
+from bench.embeddings.training import unscored
 from bench.errors import DamagedFile
 from bench.exact.scan import Exact
 from bench.files import make_folder, whole
@@ -36,6 +37,9 @@ def fitted_reducer(key: ExactKey, embeddings: Embeddings) -> Reducer:
     reducer, is_fitted = restored_reducer(key)
     if is_fitted:
         return reducer
+    if reducer.needs_queries and key.training is not None:
+        asked = open_embeddings(key.data.folder).queries
+        reducer.queries = unscored(open_embeddings(key.training).queries, asked)
     reducer.fit(embeddings.corpus)
     state = reducer.state()
     embeddings.check_unchanged()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import cache, cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ import pyarrow as pa
 from bench.backends import get_backend
 from bench.backends.precisions import FLOAT32
 from bench.embeddings.sets import Embeddings
-from bench.errors import StudyError
+from bench.embeddings.training import SPLITS, embed_training
+from bench.errors import MissingSplit, StudyError
 from bench.libraries import versions
 from bench.measuring import mapped
 from bench.measuring.bm25 import PARAMETERS
@@ -58,7 +60,7 @@ class Workload:
         self.depth = min(deepest, embeddings.n_searchable)
         # Many trials share each of these, and a version or a key is read from files.
         self.reducer = cache(self._new_reducer)
-        self._key = cache(lambda name, params: self.reducer(name, params).key)
+        self._key = cache(self._new_key)
         self._versions = cache(versions_of)
         self._exact_results = lru_cache(1)(lambda *pair: ExactResults(self.exact_key(*pair)))
 
@@ -86,6 +88,7 @@ class Workload:
             )
         for reducer, params in exact_reducers(self.study):
             self.reducer(reducer, params).check(full)
+            self._key(reducer, params)
 
     @property
     def _has_texts(self) -> bool:
@@ -101,6 +104,29 @@ class Workload:
         """Return a reducer that is not fitted yet."""
         return get_reducer(name)(self.embeddings.encoder, **parameters(params))
 
+    def _new_key(self, name: str, params: str) -> str:
+        """Return `Reducer.key`, with the digest of the training queries where they are needed."""
+        key = self.reducer(name, params).key
+        training = self._training(name)
+        return key if training is None else f"{key}-{training.name}"
+
+    def _training(self, name: str) -> Path | None:
+        """Return the folder of the training queries' embeddings if the reducer needs them.
+
+        None for a set that is not encoded yet. Raises StudyError if there are none.
+        """
+        if not get_reducer(name).needs_queries or not self.embeddings.key:
+            return None
+        try:
+            return self._training_set.folder
+        except MissingSplit as error:
+            needed = f"learns from the queries of a split {' or '.join(SPLITS)}"
+            raise StudyError(f"reducer '{name}' {needed}: {error}") from error
+
+    @cached_property
+    def _training_set(self) -> Embeddings:
+        return embed_training(self.embeddings.dataset, self.embeddings.encoder)
+
     def exact_key(self, reducer: str, params: str) -> ExactKey:
         """Return the key of a reducer's exact results on this set."""
         return ExactKey(
@@ -108,6 +134,7 @@ class Workload:
             reducer=reducer,
             reducer_params=params,
             reducer_key=self._key(reducer, params),
+            training=self._training(reducer),
             dimensions=self.dimensions,
             depth=self.depth,
         )

@@ -48,6 +48,13 @@ class Reducer(ABC):
 
     If it is None, the reducer is fitted again in every process.
     """
+    needs_queries: ClassVar[bool] = False
+    """True if `fit` reads `queries`. A dataset without training queries is then an error."""
+    queries: np.ndarray | None = None
+    """Training queries, (m, D) float32 of any length, set before `fit` if `needs_queries`.
+
+    None of them is a query that is scored.
+    """
     grid: ClassVar[dict[str, list[Any]]] = {}
     """Parameters with the values swept by default; a study can replace each list."""
     argument: ClassVar[str] = ""

@@ -112,8 +112,9 @@ class Adaptor(Reducer):
         nearest = min(range(len(trained)), key=lambda i: abs(np.log(trained[i] / dimension)))
         if self.meta["better"][nearest]:
             return ""
+        stored = f" stored as {self.meta['code']}" if self.meta.get("code") else ""
         return (
-            f"not significantly better than truncation, PCA and whitened PCA at "
+            f"not significantly better than truncation, PCA and whitened PCA{stored} at "
             f"{trained[nearest]} d on its held-out training data"
         )
 

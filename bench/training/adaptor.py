@@ -8,8 +8,8 @@ Needs the extra ``train``.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from bench.libraries import extra
 from bench.quality.intervals import Bootstrap
 from bench.reducers.adaptor import Adaptor, save_adaptor, save_dense
 from bench.reducers.pca import Pca
+from bench.training import codes
 from bench.training.fitting import (
     FORMS,
     LOSSES,
@@ -54,11 +55,15 @@ class Trained:
     chose nothing."""
     better: list[bool]
     """Whether the adaptor beats every one of `RIVALS` at each dimension: one-sided paired tests at
-    2.5 %; the bounds hold for all rivals and dimensions at once."""
+    2.5 %; the bounds hold for all rivals and dimensions at once. At `code`, if it has one."""
     steps: int
     seconds: float
     own_corpus: bool = False
     """Whether it learned from documents that the test queries ask for."""
+    code: str = ""
+    """The precision it was trained for; empty for float32."""
+    curves_at_code: Mapping[str, list[float]] = field(default_factory=dict)
+    """As `curves`, with vectors stored at `code`."""
 
     def lines(self) -> list[str]:
         """Return the summary, one sentence per line."""
@@ -66,18 +71,21 @@ class Trained:
             f"Trained for {self.steps} steps in {self.seconds:.0f} s. "
             f"{self.measure} on held-out data:"
         ]
-        for i, d in enumerate(self.dimensions):
-            values = "  ".join(f"{name} {curve[i]:.3f}" for name, curve in self.curves.items())
-            lines.append(f"{d:>5} d  {values}")
+        for code, curves in (("", self.curves), (self.code, self.curves_at_code)):
+            for i, d in enumerate(self.dimensions if curves else ()):
+                values = "  ".join(f"{name} {curve[i]:.3f}" for name, curve in curves.items())
+                lines.append(f"{d:>5} d  {code}{'  ' if code else ''}{values}")
+        stored = f" stored as {self.code}" if self.code else ""
         verdicts = zip(self.dimensions, self.better, strict=True)
         if worse := [str(d) for d, better in verdicts if not better]:
             lines.append(
-                f"NOT significantly better than truncation, PCA and whitened PCA at "
+                f"NOT significantly better than truncation, PCA and whitened PCA{stored} at "
                 f"{', '.join(worse)} d: the recommendation skips the adaptor there."
             )
         else:
             lines.append(
-                "Significantly better than truncation, PCA and whitened PCA at every dimension."
+                f"Significantly better than truncation, PCA and whitened PCA{stored} at every "
+                "dimension."
             )
         if self.own_corpus:
             lines.append(
@@ -138,6 +146,9 @@ def train(
     found = learn(data, documents, settings, hidden, progress)
     settings, dimensions = found.settings, list(found.settings.dimensions)
     measure, curves, better = _compare(found, data)
+    curves_at_code: dict[str, list[float]] = {}
+    if settings.code:
+        _, curves_at_code, better = _compare(found, data, settings.code)
     seconds = time.monotonic() - begun
     save_adaptor(
         Path(out),
@@ -158,15 +169,31 @@ def train(
             "learning_rate": settings.learning_rate,
             "anchor": settings.anchor,
             "passages": len(found.split.owners),
+            "sequential": settings.sequential,
+            "select": settings.select,
+            "memory": settings.memory,
+            "code": settings.code,
             "seed": settings.seed,
             "measure": measure,
-            "held_out": {name: [round(v, 6) for v in curve] for name, curve in curves.items()},
+            "held_out": _rounded(curves),
+            "held_out_at_code": _rounded(curves_at_code),
             "better": better,
         },
     )
     if dense is not None:
         save_dense(found.adaptor, Path(dense))
-    return Trained(Path(out), dimensions, measure, curves, better, found.steps, seconds, own_corpus)
+    return Trained(
+        Path(out),
+        dimensions,
+        measure,
+        curves,
+        better,
+        found.steps,
+        seconds,
+        own_corpus,
+        settings.code,
+        curves_at_code,
+    )
 
 
 def learn(
@@ -207,6 +234,7 @@ def _check(settings: Settings) -> None:
         raise UsageError(f"--form is one of {', '.join(FORMS)}, not '{settings.form}'")
     if settings.loss and settings.loss not in LOSSES:
         raise UsageError(f"--loss is one of {', '.join(LOSSES)}, not '{settings.loss}'")
+    codes.check(settings.code)
 
 
 def _training_data(dataset: str, encoder: str, loss: str) -> Embeddings:
@@ -243,8 +271,14 @@ def _with_defaults(settings: Settings, data: Embeddings) -> Settings:
     return replace(settings, loss=loss, dimensions=dimensions, weights=weights, batch=batch)
 
 
-def _compare(found: Learned, data: Embeddings) -> tuple[str, dict[str, list[float]], list[bool]]:
-    """Compare with the untrained maps at each dimension, on data that chose nothing."""
+def _rounded(curves: dict[str, list[float]]) -> dict[str, list[float]]:
+    return {name: [round(value, 6) for value in curve] for name, curve in curves.items()}
+
+
+def _compare(
+    found: Learned, data: Embeddings, code: str = ""
+) -> tuple[str, dict[str, list[float]], list[bool]]:
+    """Compare with the untrained maps at each dimension and `code`, on data that chose nothing."""
     split, dimensions = found.split, list(found.settings.dimensions)
     held = split.held_pairs or split.held_passages
     pca, whitened = Pca(), Pca(whiten=True)
@@ -257,7 +291,7 @@ def _compare(found: Learned, data: Embeddings) -> tuple[str, dict[str, list[floa
         "adaptor": found.adaptor.map,
     }
     values = {
-        name: split.by_query(unit_first(map_), dimensions, held, JUDGING)
+        name: split.by_query(unit_first(map_), dimensions, held, JUDGING, code)
         for name, map_ in maps.items()
     }
     own, others = (

@@ -19,6 +19,7 @@ from bench.errors import MissingSplit
 from bench.exact.one_pass import exact_topk
 from bench.quality.measures import overlap, relevance
 from bench.quality.scorer import cosines
+from bench.training.codes import found_at
 from bench.training.passages import passages as passages_of
 from bench.vectors import normalise
 
@@ -152,27 +153,42 @@ class Split:
         dimensions: Sequence[int],
         held: HeldOutQueries | None,
         half: int,
+        code: str = "",
     ) -> dict[int, np.ndarray]:
         """Return nDCG@10 per query of a half of `held`, at each dimension.
 
         If `held` is None, return fidelity@10 per held-out document. `half` is `CHOOSING` or
-        `JUDGING`.
+        `JUDGING`. The vectors are stored at the precision `code`, float32 if it is empty.
         """
         if held is not None:
             held = held.half(half)
-            found = exact_topk(held.vectors, self.corpus, dimensions, _DEPTH, transform=transform)
+            found = self._found(transform, held.vectors, dimensions, None, code)
             return {
                 d: relevance(ids, held.ids, held.qrels, _DEPTH)["ndcg_at_10"]
-                for d, (ids, _) in found.items()
+                for d, ids in found.items()
             }
         part = _half(len(self.own), half)
         probes, own = self.probes[part], self.own[part]
         truth = cosines(probes, self.corpus, self.nearest[part])
-        found = exact_topk(probes, self.corpus, dimensions, _DEPTH, transform=transform, own=own)
+        found = self._found(transform, probes, dimensions, own, code)
         return {
             d: overlap(ids, cosines(probes, self.corpus, ids), truth, _DEPTH)
-            for d, (ids, _) in found.items()
+            for d, ids in found.items()
         }
+
+    def _found(
+        self,
+        transform: Callable[[np.ndarray], np.ndarray],
+        queries: np.ndarray,
+        dimensions: Sequence[int],
+        own: np.ndarray | None,
+        code: str,
+    ) -> dict[int, np.ndarray]:
+        """Return the ids found at each dimension, (q, 10) int64."""
+        if code:
+            return found_at(code, transform, queries, self.corpus, dimensions, _DEPTH, own)
+        found = exact_topk(queries, self.corpus, dimensions, _DEPTH, transform=transform, own=own)
+        return {d: ids for d, (ids, _) in found.items()}
 
 
 def _half(n: int, which: int) -> slice:

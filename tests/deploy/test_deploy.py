@@ -197,6 +197,7 @@ def test_code_of_every_reducer_maps_as_it_does(adaptors):
     settings += [("pca", {"center": True, "whiten": True})]
     for name, parameters in settings:
         reducer = get_reducer(name)(**parameters)
+        reducer.queries = vectors[:50] if reducer.needs_queries else None
         reducer.fit(vectors)
         given = {"vectors": vectors, "MAP": reducer.code_arrays(), "np": np}
         mapped = eval(reducer.code(), given)

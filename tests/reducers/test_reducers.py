@@ -32,6 +32,8 @@ def adaptor_folder(tmp_path_factory):
 
 def fitted(name, vectors, **parameters):
     reducer = get_reducer(name)(**parameters)
+    if reducer.needs_queries:
+        reducer.queries = vectors[::3]
     reducer.fit(vectors)
     return reducer
 
