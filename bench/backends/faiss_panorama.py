@@ -21,19 +21,20 @@ class _Panorama(FaissBackend):
         """The number of levels that vectors are stored in."""
         return int(self.index.n_levels)
 
-    def components_read(self, queries: np.ndarray, k: int) -> float:
+    def components_read(self, queries: np.ndarray, k: int, counted: int) -> float:
         """Return the bytes of components and of lengths of rests read per query.
 
-        A vector has a length for all of it and for the rest after each level that was read.
+        faiss counts each compared vector as `counted`, and the share of that it read. A vector has
+        a length for all of it and for the rest after each level that was read.
         """
         stats, d = faiss().cvar.indexPanorama_stats, int(self.index.d)
         stats.reset()
         # One by one: faiss counts right on one thread only, and a single query has one.
         for position in range(len(queries)):
             self.search(queries[position : position + 1], k)
-        width = -(-d // self.levels)
-        lengths = stats.total_dims_scanned / width + stats.total_dims / d
-        return float((stats.total_dims_scanned + lengths) * 4 / len(queries))
+        compared = stats.total_dims / counted / len(queries)
+        share = stats.total_dims_scanned / max(1, stats.total_dims)
+        return float(compared * (share * (d + self.levels) + 1) * 4)
 
 
 class FaissPanorama(_Panorama):
@@ -57,7 +58,7 @@ class FaissPanorama(_Panorama):
         self.index.add(vectors)
 
     def bytes_read(self, queries: np.ndarray, k: int) -> float:
-        return self.components_read(queries, k)
+        return self.components_read(queries, k, self.levels)
 
     @classmethod
     def code(cls, deployment: Deployment) -> Code:
@@ -92,7 +93,8 @@ class FaissIvfPanorama(_Panorama):
         self.index.nprobe = min(nprobe, self.index.nlist)
 
     def bytes_read(self, queries: np.ndarray, k: int) -> float:
-        return self.components_read(queries, k) + int(self.index.nlist * self.index.d) * 4
+        centroids = int(self.index.nlist * self.index.d) * 4
+        return self.components_read(queries, k, self.levels) + centroids
 
     @classmethod
     def code(cls, deployment: Deployment) -> Code:
@@ -131,13 +133,8 @@ class FaissHnswPanorama(_Panorama):
         return int(self.index.num_panorama_levels)
 
     def bytes_read(self, queries: np.ndarray, k: int) -> float:
-        graph = faiss().cvar.hnsw_stats
-        graph.reset()
-        read = self.components_read(queries, k)
-        # faiss counts the walk down the upper levels, which reads whole vectors, apart.
-        compared = faiss().cvar.indexPanorama_stats.total_dims / self.index.d
-        above = max(0.0, graph.ndis - compared) / len(queries)
-        return read + float(above * self.index.d * 4)
+        # Without the few vectors on the way down, which faiss does not count.
+        return self.components_read(queries, k, self.index.d)
 
     @classmethod
     def code(cls, deployment: Deployment) -> Code:
@@ -167,7 +164,8 @@ _IVF = """\
     index = faiss.IndexIVFFlatPanorama(
         cells, DIMENSION, lists, {{ levels }}, product, True, {{ rows }}
     )
-    index.cells = cells  # or Python would free it
+    cells.this.disown()
+    index.own_fields = True  # or Python would free them
     index.train(vectors)
     index.add(vectors)
     index.nprobe = NPROBE

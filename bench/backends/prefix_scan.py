@@ -55,7 +55,7 @@ class PrefixScan(Backend):
             part, size = vectors[:, low:high], self.n * (high - low)
             self.later[offset : offset + size] = part.ravel()
             offset += size
-            squares = np.einsum("nd,nd->n", part, part, dtype=np.float64)
+            squares = np.einsum("ij,ij->i", part, part, dtype=np.float64)
             self.rests[: level + 1] += squares.astype(np.float32)
         # Rounded up, so that a bound holds.
         self.rests = np.sqrt(self.rests) * np.float32(1 + 1e-6)
