@@ -43,6 +43,7 @@ ORDER = (
     "front_per_budget",
     "memory_vs_dimension",
     "quality_vs_bytes",
+    "bytes_read",
     "precision_heatmap",
     "build_vs_dimension",
     "stages",

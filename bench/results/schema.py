@@ -23,6 +23,7 @@ HISTORY = {
     "rate, groups of queries, BM25, random subsets.",
     7: "The rank and grade of every relevant document: quality in a corpus of another size. "
     "Quality alone at any precision; the status `passed_over`.",
+    8: "Bytes of vectors read per query.",
 }
 """Additions of each version of the tables. Older tables can still be read."""
 SCHEMA_VERSION = max(HISTORY)
@@ -249,6 +250,14 @@ TRIAL_COLUMNS = (
         "bytes read over what one thread reads from main memory in that time; above 1 the index "
         "lies in cache",
         page=True,
+    ),
+    Column(
+        "bytes_read",
+        "float",
+        "memory",
+        "bytes of vectors read per query, by the index and later stages; empty if it does not count",
+        since=8,
+        better="lower",
     ),
     Column(
         "build_seconds",
