@@ -47,6 +47,11 @@ BACKENDS = (
     "weaviate",
     "elasticsearch",
     "opensearch",
+    "faiss-panorama",
+    "prefix-scan",
+    "faiss-ivf-panorama",
+    "faiss-hnsw-panorama",
+    "prefix-hnsw",
 )
 """Backends by the place of their colour; append new ones, so that no colour changes.
 

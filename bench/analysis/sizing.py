@@ -37,7 +37,7 @@ CACHE_BYTES = 32 * 2**20
 _AS_LATENCY = ("latency_ms_p", "latency_cold_ms_", "server_ms_")
 _AS_RATE = ("qps", "batch_qps")
 _IN_ALL = ("index_bytes", "memory_bytes", "disk_bytes", "peak_memory_bytes")
-_OF_MEASURED_SIZE = ("speedup_vs_exact", "bandwidth_fraction")
+_OF_MEASURED_SIZE = ("speedup_vs_exact", "bandwidth_fraction", "bytes_read")
 _SETTING = [c for c in CONFIGURATION if c != "dataset"]
 
 

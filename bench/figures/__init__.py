@@ -44,6 +44,7 @@ ORDER = (
     "memory_vs_dimension",
     "quality_vs_bytes",
     "encoders",
+    "bytes_read",
     "precision_heatmap",
     "build_vs_dimension",
     "stages",

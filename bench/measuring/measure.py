@@ -237,6 +237,7 @@ class Measure:
         """Time one query after the other; return columns, ids per query, median times (q,) ns."""
         columns, found = self._times(search)
         nanoseconds = found.nanoseconds
+        read = self._bytes_read(search)
         row = {
             **columns,
             **self._cold_ms(search),
@@ -244,7 +245,8 @@ class Measure:
             "batch_qps": len(self.queries) / self._batch_seconds(search),
             "rescore_ms_p50": self._rescore_ms(search),
             "server_ms_p50": None if search.stages else self._server_ms(search),
-            "bandwidth_fraction": self._bandwidth(search, columns["latency_ms_p50"]),
+            "bandwidth_fraction": self._bandwidth(search, read, columns["latency_ms_p50"]),
+            "bytes_read": read,
         }
         return row, found.results, np.median(nanoseconds, axis=0)
 
@@ -372,18 +374,27 @@ class Measure:
         true = cosines(queries, vectors, exact_ids[:, :DEPTH])
         return overlap(ids, found, true, DEPTH)
 
-    def _bandwidth(self, search: Search, p50_ms: float) -> float | None:
-        if search.cold or search.native or search.reads_texts or not self.job.bandwidth:
+    def _bytes_read(self, search: Search) -> float | None:
+        """Return the bytes of vectors read per query by the index and the later stages.
+
+        None if the index does not count them.
+        """
+        if search.native or search.reads_texts:
             return None
         shortlist = search.multi.shortlist if search.stages else 0
-        read = self.index.backend.bytes_read(self.index.queries[:100], max(search.asked, shortlist))
-        if read is None:
+        few = self.index.queries[:_SCOUTED]
+        read = self.index.backend.bytes_read(few, max(search.asked, shortlist))
+        if read is None or not search.stages:
+            return read
+        kept, start = shortlist, 0
+        for step in search.steps:
+            read += kept * (step.dimension - start) * 4
+            kept, start = step.keep, step.dimension
+        return read
+
+    def _bandwidth(self, search: Search, read: float | None, p50_ms: float) -> float | None:
+        if search.cold or read is None or not self.job.bandwidth:
             return None
-        if search.stages:
-            kept, start = shortlist, 0
-            for step in search.steps:
-                read += kept * (step.dimension - start) * 4
-                kept, start = step.keep, step.dimension
         return read / (p50_ms / 1e3) / self.job.bandwidth
 
 

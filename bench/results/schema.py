@@ -23,7 +23,8 @@ HISTORY = {
     "rate, groups of queries, BM25, random subsets.",
     7: "The rank and grade of every relevant document: quality in a corpus of another size. "
     "Quality alone at any precision; the status `passed_over`.",
-    8: "How many documents the encoder encodes per second.",
+    8: "Documents that the encoder encodes per second, bytes read per query, bytes of one stored "
+    "vector.",
 }
 """Additions of each version of the tables. Older tables can still be read."""
 SCHEMA_VERSION = max(HISTORY)
@@ -259,6 +260,14 @@ TRIAL_COLUMNS = (
         "bytes read over what one thread reads from main memory in that time; above 1 the index "
         "lies in cache",
         page=True,
+    ),
+    Column(
+        "bytes_read",
+        "float",
+        "memory",
+        "bytes of vectors read per query, by the index and later stages; empty if it does not count",
+        since=8,
+        better="lower",
     ),
     Column(
         "build_seconds",

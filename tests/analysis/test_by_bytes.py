@@ -50,7 +50,8 @@ def test_each_budget_has_the_best_vector_that_fits_it():
     # The best is the best in every part, so nothing is lost by choosing on the others.
     assert found["quality"].tolist() == pytest.approx([values[i].mean() for i in (0, 1, 1, 3)])
     assert found["kept"].tolist() == pytest.approx([0.5, 0.8, 0.8, 1.0])
-    assert (found["low"] < found["quality"]).all() and (found["quality"] < found["high"]).all()
+    assert (found["low"] < found["quality"]).all()
+    assert (found["quality"] < found["high"]).all()
 
 
 def test_a_learned_map_is_a_model_of_its_own():
