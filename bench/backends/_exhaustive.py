@@ -35,6 +35,10 @@ class Exhaustive(FaissFlat):
             else self.index.search(queries, k)
         )
 
+    @property
+    def code_bytes(self) -> int:
+        return super().code_bytes if is_timed(self.precision) else self.index.code_size
+
     def size_bytes(self) -> int:
         return super().size_bytes() if is_timed(self.precision) else self.index.size_bytes()
 

@@ -33,9 +33,14 @@ class Packed(ABC):
     def add(self, vectors: np.ndarray) -> None:
         """Store (n, d) float32 vectors, instead of those stored before."""
 
+    @property
     @abstractmethod
+    def code_size(self) -> int:
+        """Bytes of one stored vector."""
+
     def size_bytes(self) -> int:
         """Return the bytes of the codes and of all that is stored beside them."""
+        return self.ntotal * self.code_size
 
     @abstractmethod
     def blocks(self, queries: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -68,8 +73,9 @@ class RoundedQueries(Packed):
         self.dimension = vectors.shape[1]
         self.codes = np.packbits(vectors > 0, axis=1)
 
-    def size_bytes(self) -> int:
-        return self.codes.nbytes
+    @property
+    def code_size(self) -> int:
+        return self.codes.shape[1]
 
     def blocks(self, queries: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         rounded = self.rounded(queries).astype(np.float32)
@@ -111,9 +117,13 @@ class OptimisedScalar(Packed):
             self.products[part] = block @ self.centre
             self.sums[part] = codes.sum(axis=1)
 
+    @property
+    def code_size(self) -> int:
+        ends, product = self.ends.itemsize * self.ends.shape[1], self.products.itemsize
+        return int(self.codes.shape[1] + ends + product + self.sums.itemsize)
+
     def size_bytes(self) -> int:
-        stored = (self.codes, self.ends, self.products, self.sums, self.centre)
-        return sum(each.nbytes for each in stored)
+        return super().size_bytes() + self.centre.nbytes
 
     def blocks(self, queries: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         codes, ends = encoded(queries - self.centre, self.query_bits)

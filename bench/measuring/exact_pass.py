@@ -88,6 +88,7 @@ def _exact_row(
     scored = scorer.score(ids[:, : trial.k], ids, ids, is_full=is_full)
     row = {
         "bytes_per_vector": trial.dim * 4.0,
+        "code_bytes": trial.dim * 4.0,
         **dict.fromkeys(_OF_EXACT_SEARCH, 1.0),
         **scored.row,
     }

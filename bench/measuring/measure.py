@@ -237,7 +237,7 @@ class Measure:
         """Time one query after the other; return columns, ids per query, median times (q,) ns."""
         columns, found = self._times(search)
         nanoseconds = found.nanoseconds
-        read = self._bytes_read(search)
+        read = search.bytes_read(_SCOUTED)
         row = {
             **columns,
             **self._cold_ms(search),
@@ -373,24 +373,6 @@ class Measure:
         found = cosines(queries, vectors, ids[:, :DEPTH])
         true = cosines(queries, vectors, exact_ids[:, :DEPTH])
         return overlap(ids, found, true, DEPTH)
-
-    def _bytes_read(self, search: Search) -> float | None:
-        """Return the bytes of vectors read per query by the index and the later stages.
-
-        None if the index does not count them.
-        """
-        if search.native or search.reads_texts:
-            return None
-        shortlist = search.multi.shortlist if search.stages else 0
-        few = self.index.queries[:_SCOUTED]
-        read = self.index.backend.bytes_read(few, max(search.asked, shortlist))
-        if read is None or not search.stages:
-            return read
-        kept, start = shortlist, 0
-        for step in search.steps:
-            read += kept * (step.dimension - start) * 4
-            kept, start = step.keep, step.dimension
-        return read
 
     def _bandwidth(self, search: Search, read: float | None, p50_ms: float) -> float | None:
         if search.cold or read is None or not self.job.bandwidth:

@@ -121,6 +121,25 @@ class Search:
             return self.multi.search(query, self.index.stored_singles[position])
         return self.index.backend.search(query, self.asked)
 
+    def bytes_read(self, count: int) -> float | None:
+        """Return the bytes of vectors read per query, by the index and the later stages.
+
+        The mean over the first `count` queries; None if the index does not count them, or if a
+        later stage reads texts.
+        """
+        if self.native or self.reads_texts:
+            return None
+        shortlist = self.multi.shortlist if self.stages else 0
+        queries = self.index.queries[:count]
+        read = self.index.backend.bytes_read(queries, max(self.asked, shortlist))
+        if read is None or not self.stages:
+            return read
+        kept, start = shortlist, 0
+        for step in self.steps:
+            read += kept * (step.dimension - start) * 4
+            kept, start = step.keep, step.dimension
+        return read
+
     def exhaustive(self, nearest: np.ndarray) -> np.ndarray:
         """Return this trial's results if its index returned `nearest`, (q, ≥k) int64."""
         if not self.stages:

@@ -40,6 +40,7 @@ class _Quantised:
     ids: np.ndarray
     """(q, depth) int64, best first."""
     bytes_per_vector: float
+    code_bytes: float
     ranks: np.ndarray | None
     """(p,) int64, of `Embeddings.relevant_pairs`; None without judgements."""
 
@@ -85,18 +86,20 @@ class Untimed:
 
     def sizes(self, trial: Trial) -> dict[str, float]:
         """Return the columns of the size: stored codes, and vectors for a rescore."""
-        size = 4.0 * trial.dim
+        size = code = 4.0 * trial.dim
         if trial.precision != FLOAT32.name:
-            size = self._quantised(trial.dim, trial.precision).bytes_per_vector
+            found = self._quantised(trial.dim, trial.precision)
+            size, code = found.bytes_per_vector, found.code_bytes
         stages = parameters(trial.stages)
         if not stages:
-            return {"bytes_per_vector": size}
+            return {"bytes_per_vector": size, "code_bytes": code}
         n, full = self._embeddings.corpus.shape
         size += self._texts.size_bytes(stages) / n
         narrowing = steps(stages, trial.dim, full, trial.k)
         dimension = narrowing[-1].dimension if narrowing else 0
         on_disk = stages.get(VECTORS) == DISK
         return {
+            "code_bytes": code,
             "bytes_per_vector": size + (0 if on_disk else 4.0 * dimension),
             "disk_bytes": 4 * n * dimension if on_disk else 0,
         }
@@ -127,10 +130,10 @@ class Untimed:
         depth = self._job.exact.depth + (own is not None)
         queries = self._reducer.reduce(self._queries, dimension)
         ids = without_own(index.search(queries, depth), own)
-        size = index.size_bytes() / len(vectors)
+        size, code = index.size_bytes() / len(vectors), float(index.code_bytes)
         ranks = None if self._embeddings.qrels is None else self._ranked(index, queries, vectors)
         index.close()
-        return _Quantised(ids, size, ranks)
+        return _Quantised(ids, size, code, ranks)
 
     def _ranked(self, index: Exhaustive, queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         """Return the rank of each relevant document in the whole corpus, (p,) int64."""

@@ -1,8 +1,9 @@
 """Every column of the tables, declared once.
 
 The parquet schema, the README of this folder, the page, the terminal, the gate and the export are
-read off these declarations, those of quality in `quality_columns`. To add a measured column,
-declare it and measure it; a column computed from others belongs in `bench.results.derived`.
+read off these declarations; those of quality are in `quality_columns`, of memory in
+`memory_columns`. To add a measured column, declare it and measure it; a column computed from others
+belongs in `bench.results.derived`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.results.columns import Column
+from bench.results.memory_columns import MEMORY_COLUMNS
 from bench.results.quality_columns import QUALITY_COLUMNS
 
 HISTORY = {
@@ -262,14 +264,6 @@ TRIAL_COLUMNS = (
         page=True,
     ),
     Column(
-        "bytes_read",
-        "float",
-        "memory",
-        "bytes of vectors read per query, by the index and later stages; empty if it does not count",
-        since=8,
-        better="lower",
-    ),
-    Column(
         "build_seconds",
         "float",
         "time",
@@ -278,43 +272,7 @@ TRIAL_COLUMNS = (
         history=True,
         page=True,
     ),
-    Column(
-        "bytes_per_vector",
-        "float",
-        "memory",
-        "bytes per vector in memory: the serialised index, the vectors that later stages read, and "
-        "BM25's index where results are fused with it",
-        better="lower",
-        history=True,
-        page=True,
-        heading="bytes",
-        form=",.0f",
-    ),
-    Column("index_bytes", "int", "memory", "the same for the whole corpus, bytes", better="lower"),
-    Column(
-        "disk_bytes",
-        "int",
-        "memory",
-        "bytes that later stages read from disk",
-        since=3,
-        better="lower",
-    ),
-    Column(
-        "memory_bytes",
-        "int",
-        "memory",
-        "growth of the process's unique set size (USS) by the build, bytes",
-        better="lower",
-        history=True,
-        page=True,
-    ),
-    Column(
-        "peak_memory_bytes",
-        "int",
-        "memory",
-        "peak growth of the resident set during the build, bytes",
-        better="lower",
-    ),
+    *MEMORY_COLUMNS,
     Column("threads_seen", "int", "provenance", "threads of the process while it searched"),
     Column(
         "threads_started", "int", "provenance", "threads that the library itself started", since=3

@@ -41,7 +41,9 @@ def test_the_steps_are_the_best_within_their_bytes(two):
     axes = figures()["encoders"].draw(two).axes[0]
     handles, names = axes.get_legend_handles_labels()
     assert names == ["one", "one; queries: two, 3 layers"]
-    colours = {handle.get_color(): encoder for handle, encoder in zip(handles, (ONE, TWO), strict=True)}
+    colours = {
+        handle.get_color(): encoder for handle, encoder in zip(handles, (ONE, TWO), strict=True)
+    }
     points = [
         line for line in axes.lines if len(line.get_xdata()) and line.get_linestyle() == "None"
     ]
