@@ -131,7 +131,9 @@ def test_rabitq_of_one_bit_is_the_unbiased_estimate_of_its_paper(data):
     signs = np.where(residual > 0, 1, -1) / np.sqrt(D)
     aligned = (residual * signs).sum(axis=1) / length
     estimate = (asked - centre) @ signs.T * (length / aligned) + rows @ centre
-    scores = faiss_scores(built("rabitq_1bit", corpus), queries)
+    index = recipes.rabitq(corpus, 1)  # the query is not rounded
+    index.add(corpus)
+    scores = scores_of(index, queries)
     # The constant that belongs to a query alone does not matter.
     shift = scores - estimate
     assert np.ptp(shift, axis=1).max() < 1e-4
@@ -152,7 +154,12 @@ def test_the_error_of_rabitq_is_unbiased_and_falls_with_the_root_of_the_dimensio
 
 def faiss_scores(backend, queries):
     """Return the scores of all documents, (q, n), in the order of ids."""
-    scores, ids = backend.index.search(queries, backend.index.ntotal)
+    return scores_of(backend.index, queries)
+
+
+def scores_of(index, queries):
+    """Do as `faiss_scores` of an index of faiss."""
+    scores, ids = index.search(queries, index.ntotal)
     found = np.empty_like(scores)
     np.put_along_axis(found, ids, scores, axis=1)
     return found
@@ -172,7 +179,8 @@ def lloyd_max(levels):
 def test_turboquant_has_the_levels_of_lloyd_and_max(bits):
     d = 512
     corpus = normalise(np.random.default_rng(0).standard_normal((200, d)))
-    codes = recipes.inner(built(f"turboquant_{bits}bit", corpus).index)
+    backend = built(f"turboquant_{bits}bit", corpus)
+    codes = recipes.inner(backend.index)
     turned = recipes.rotation_of(d).apply(corpus)
     stored = np.unique(codes.sa_decode(codes.sa_encode(turned)))
     assert len(stored) == 2**bits
