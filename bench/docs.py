@@ -66,9 +66,8 @@ def precisions_table() -> str:
         bits = [f"{coding.precision.bits:g}" for coding in members]
         first = members[0]
         shapes = ["yes" if shape in first.shapes else "" for shape in ALL]
-        rows.append(
-            (", ".join(names), ", ".join(dict.fromkeys(bits)), first.what, first.source, *shapes)
-        )
+        facts = ", ".join(names), ", ".join(dict.fromkeys(bits)), first.what, first.source
+        rows.append((*facts, *shapes))
     columns = ("name", "bits", "what is stored", "source", "flat", "IVF", "HNSW")
     return markdown_table(columns, rows)
 

@@ -27,7 +27,8 @@ CODINGS = (
     *(
         Coding(
             _of(f"rabitq_{bits}bit", bits), "rabitq", "random rotation, then bits of an unbiased"
-            " estimate; a few factors per vector", _RABITQ, "rabitq", {"bits": bits}, by_cell=True,
+            " estimate, a few factors per vector; the query has 8 bits", _RABITQ, "rabitq",
+            {"bits": bits, "query_bits": 8}, by_cell=True,
         )
         for bits in _BITS
     ),
@@ -37,7 +38,7 @@ CODINGS = (
             " many bits", _RABITQ, "rabitq", {"bits": 1, "query_bits": bits}, (FLAT, IVF),
             by_cell=True,
         )
-        for bits in (4, 8)
+        for bits in (4,)
     ),
     *(
         Coding(

@@ -214,7 +214,7 @@ def _best_ends(vectors: np.ndarray, at: np.ndarray) -> np.ndarray:
 
 
 def _squares(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return np.asarray(np.einsum("nd,nd->n", left, right))
+    return np.asarray(np.einsum("ij,ij->i", left, right))
 
 
 def packed(codes: np.ndarray, bits: int) -> np.ndarray:

@@ -12,9 +12,10 @@ from click.testing import CliRunner
 import bench as bench_package
 from bench.backends import REFERENCE, UnsupportedDimension, backends, cells, get_backend
 from bench.cli import commands
+from bench.codes.table import BY_NAME
 from bench.errors import UsageError
 from bench.measuring.runner import run
-from bench.testing import RULES, check
+from bench.testing import RULES, check, check_each
 from tests.conftest import of_backend
 
 SLOW = ("pynndescent", "adanns-ivf-opq", "annoy", "faiss-pq", "faiss-hnsw")
@@ -40,11 +41,31 @@ def kind(name, precision):
         kind(name, precision)
         for name, cls in backends().items()
         for precision in cls.precision_names()
+        if precision not in BY_NAME
     ],
 )
 def test_a_backend_keeps_the_rules(name, precision):
     failed = [r for r in check(name, precision) if not r.ok]
     assert not [f"{r.rule}: {r.detail}" for r in failed]
+
+
+SOME = ["rabitq_2bit", "eden_2bit", "turboquant_1bit", "uniform_2bit", "binary_centred"]
+MORE = ["rabitq_query4", "turboquant_qjl_2bit", "percentile_3bit", "binary_rotated"]
+IN_GRAPHS = ["rabitq_1bit", "turboquant_2bit", "percentile_2bit", "binary_median"]
+
+
+@pytest.mark.parametrize(
+    ("name", "precisions"),
+    [
+        pytest.param(REFERENCE, SOME, marks=pytest.mark.xdist_group("coded-1")),
+        pytest.param(REFERENCE, MORE, marks=[pytest.mark.slow, pytest.mark.xdist_group("coded-2")]),
+        pytest.param("faiss-ivf", SOME, marks=[pytest.mark.slow]),
+        pytest.param("faiss-hnsw", IN_GRAPHS, marks=[pytest.mark.slow]),
+    ],
+)
+def test_codes_of_some_bits_keep_the_rules(name, precisions):
+    for precision, results in check_each(name, precisions).items():
+        assert not [f"{precision}: {r.rule}: {r.detail}" for r in results if not r.ok]
 
 
 THIRD_PARTY = """

@@ -12,8 +12,9 @@ import pandas as pd
 
 import bench
 from bench import machine
+from bench.backends import Backend, get_backend
 from bench.backends import _postgres as postgres
-from bench.backends import get_backend
+from bench.codes.table import BY_NAME
 from bench.deploy import deploy
 from bench.results.store import load_rankings
 
@@ -62,6 +63,12 @@ def write_vectors(folder: Path, n: int = 600) -> Path:
     return folder
 
 
+def deployed(cls: type[Backend]) -> list[str]:
+    """Return the precisions whose code is run: of the codings, those of two bits and the signs."""
+    few = ("eden_2bit", "rabitq_2bit", "turboquant_2bit", "uniform_2bit", "ternary", "binary_itq")
+    return [name for name in cls.precision_names() if name not in BY_NAME or name in few]
+
+
 def configurations(name: str, whole: bool = False) -> str:
     """Return a backend's tables of a study: every precision, and two of them with later stages.
 
@@ -82,7 +89,7 @@ def configurations(name: str, whole: bool = False) -> str:
             f"build = {_table(build)}\nsearch = {_table(search)}\n"
         )
 
-    every = cls.precision_names()
+    every = deployed(cls)
     staged = every if whole else list(dict.fromkeys([every[0], every[-1]]))
     tables = [head(every), f"{head(staged)}stages = {{ shortlist = 30 }}\n"]
     if cls.native_stages:  # the prefix is the whole vector

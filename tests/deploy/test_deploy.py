@@ -27,7 +27,16 @@ from bench.source import Deployment, written
 from bench.vectors import normalise
 from tests.backends.test_servers import Lucene, Weaviate, stand_in  # noqa: F401
 from tests.conftest import of_backend
-from tests.deploy.programs import DIM, D, compared, configurations, execute, outcomes, write_vectors
+from tests.deploy.programs import (
+    DIM,
+    D,
+    compared,
+    configurations,
+    deployed,
+    execute,
+    outcomes,
+    write_vectors,
+)
 
 STAGES = ("", {"shortlist": 30}, {"shortlist": 30, "native": True})
 
@@ -61,7 +70,7 @@ def row(name, precision, **given):
 
 def every_row():
     for name, cls in backends().items():
-        for precision in cls.precision_names():
+        for precision in deployed(cls):
             for stages in STAGES if cls.native_stages else STAGES[:2]:
                 for dim in (DIM, D) if stages == STAGES[2] else (DIM,):
                     text = json.dumps(stages) if stages else ""
@@ -131,9 +140,7 @@ def test_programs_of_a_study_find_what_its_trials_found(measured, vector_folder,
 def test_code_finds_what_the_trial_found(name, tmp_path):
     dataset = write_vectors(tmp_path / "vectors")
     found = compared(dataset, configurations(name), tmp_path)
-    assert {outcome.row["precision"] for outcome in found} == set(
-        get_backend(name).precision_names()
-    )
+    assert {outcome.row["precision"] for outcome in found} == set(deployed(get_backend(name)))
     for outcome in found:
         if get_backend(name).deterministic:
             assert outcome.equal == 1, outcome
