@@ -12,6 +12,7 @@ import numpy as np
 from bench.backends import Backend, UnsupportedDimension, needs_vectors
 from bench.backends.precisions import Precision
 from bench.errors import DamagedFile, UsageError
+from bench.source import Code, Deployment, written
 
 WEIGHTS, META = "csr.safetensors", "csr.json"
 SPARSE = Precision("sparse", bits=None, recall_floor=0.5)
@@ -111,6 +112,17 @@ class Csr(Backend):
         )
         self.weights = found
 
+    @classmethod
+    def code(cls, deployment: Deployment) -> Code:
+        trained = bool(deployment.build["path"])
+        text = written(_CODE, deployment, trained=trained)
+        imports, needs = ["from scipy import sparse"], ["scipy"]
+        if trained:
+            imports.append("from safetensors.numpy import load_file")
+            needs.append("safetensors")
+        constants = deployment.parameters() if trained else {}
+        return Code(text, tuple(imports), tuple(needs), constants, full_width=True)
+
 
 def sparse_codes(
     weights: dict[str, np.ndarray], vectors: np.ndarray, active: int
@@ -187,3 +199,40 @@ def _kernel() -> Any:
                 scores[documents[place]] += values[i] * stored[place]
 
     return score
+
+
+_CODE = '''
+def codes(vectors, weights):
+    """Return the sparse codes of (n, D) float32 vectors, unit length, values of 16 bits."""
+    latents = (vectors - weights["pre_bias"]) @ weights["encoder"] + weights["latent_bias"]
+    active = min(DIMENSION, latents.shape[1])
+    found = np.argpartition(-latents, active - 1, axis=1)[:, :active]
+    values = np.maximum(np.take_along_axis(latents, found, axis=1), 0)
+    lengths = np.linalg.norm(values, axis=1, keepdims=True)
+    values = values / np.where(lengths > 0, lengths, 1)
+    rows = np.repeat(np.arange(len(vectors)), active)
+    shape = (len(vectors), latents.shape[1])
+    return sparse.csr_matrix((values.ravel(), (rows, found.ravel())), shape=shape)
+
+
+def build(vectors):
+    """Index (n, D) float32 vectors of unit length."""
+{% if trained %}
+    weights = load_file(PATH + "/csr.safetensors")
+{% else %}
+    # Without training, both signs of the principal axes.
+    axes = np.linalg.eigh(vectors.T.astype(np.float64) @ vectors)[1].astype(np.float32)
+    encoder = np.concatenate([axes, -axes], axis=1)
+    weights = {"encoder": encoder, "pre_bias": 0, "latent_bias": 0}
+{% endif %}
+    stored = codes(vectors, weights)
+    stored.data = (np.rint(stored.data * 65_535) / 65_535).astype(np.float32)
+    return stored.T.tocsr(), weights
+
+
+def search(index, queries, k):
+    """Return the ids of the nearest, best first: (q, D) float32 to (q, k) int64."""
+    lists, weights = index
+    scores = (codes(queries, weights) @ lists).toarray()
+    return np.argsort(-scores, axis=1, kind="stable")[:, :k]
+'''
