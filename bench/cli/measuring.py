@@ -99,10 +99,11 @@ _OF_ADAPTORS |= {"sequential", "select", "memory", "code"}
 @click.option("--out", type=FOLDER, required=True, help="Folder of the adaptor or the model.")
 @click.option(
     "--form",
-    type=click.Choice(["linear", "residual", "model"]),
+    type=click.Choice(["linear", "residual", "model", "csr"]),
     default="linear",
     show_default=True,
-    help="Train a linear map of the vectors, one with a small network added, or the model.",
+    help="Train a linear map of the vectors, one with a small network added, the model, or sparse "
+    "codes for the backend csr.",
 )
 @click.option(
     "--loss",
@@ -112,7 +113,7 @@ _OF_ADAPTORS |= {"sequential", "select", "memory", "code"}
 @click.option(
     "--dimensions",
     type=Numbers(int),
-    help="Trained prefixes, as in 16,64,256.  [default: powers of two]",
+    help="Trained prefixes, or active latents of csr, as in 16,64,256.  [default: powers of two]",
 )
 @click.option(
     "--weights", type=Numbers(float), help="Weight of each of --dimensions.  [default: 1 each]"
@@ -131,6 +132,7 @@ _OF_ADAPTORS |= {"sequential", "select", "memory", "code"}
 @click.option(
     "--sequential", is_flag=True, help="Train the prefixes one after another, the largest first."
 )
+@click.option("--latents", type=click.IntRange(2), help="Latents of csr.  [default: 4 D]")
 @click.option("--select", is_flag=True, help="Learn which columns of the map a prefix takes.")
 @click.option(
     "--memory",
@@ -168,7 +170,7 @@ def train_command(
         from bench.training.model import train_model
 
         given = {name: value for name, value in given.items() if value is not False}
-        if unfit := _OF_ADAPTORS & set(given):
+        if unfit := (_OF_ADAPTORS | {"latents"}) & set(given):
             raise UsageError(
                 f"--{min(unfit)} is for adaptors; "
                 "--form model uses the loss of sentence-transformers"
@@ -178,7 +180,20 @@ def train_command(
                 dataset, encoder, out, own_corpus=own_corpus, progress=progress, **given
             )
         print("\n".join(lines))
+    elif form == "csr":
+        from bench.training.csr import train_csr
+
+        given = {name: value for name, value in given.items() if value is not False}
+        if unfit := (_OF_ADAPTORS - {"passages"}) & set(given):
+            raise UsageError(f"--{min(unfit)} is for adaptors, not for --form csr")
+        with answer_alone():
+            lines = train_csr(
+                dataset, encoder, out, own_corpus=own_corpus, progress=progress, **given
+            )
+        print("\n".join(lines))
     else:
+        if "latents" in given:
+            raise UsageError(f"--latents is for --form csr, not for --form {form}")
         from bench.training.adaptor import train
         from bench.training.fitting import Settings
 

@@ -39,7 +39,8 @@ def straight_through(torch: Any, code: str, queries: Any, documents: Any) -> tup
     rows keep their unit length. The ranges of int4 are those of the `documents` given.
     """
     if code == INT4.name:
-        return queries, _passed(documents, _levels(torch, documents.detach()))
+        exact = documents.detach()
+        return queries, _passed(documents, levels(torch, exact, *ranges(torch, exact)))
     if code:
         documents = _passed(documents, _signs(torch, documents))
     if code == BINARY.name:
@@ -91,9 +92,16 @@ def _signs(torch: Any, unit: Any) -> Any:
     return torch.where(unit > 0, one, -one)
 
 
-def _levels(torch: Any, unit: Any) -> Any:
-    """Return the middle of each component's level, as faiss decodes 4 bits."""
-    mean, deviation = unit.mean(dim=0), unit.std(dim=0, correction=0)
-    low, width = mean - INT4_DEVIATIONS * deviation, 2 * INT4_DEVIATIONS * deviation
+def ranges(torch: Any, vectors: Any) -> tuple[Any, Any]:
+    """Return the least value and the width of each component's range in int4, (d,) each.
+
+    The mean ± 2.5 standard deviations of these vectors. Those that faiss fits differ a little.
+    """
+    mean, deviation = vectors.mean(dim=0), vectors.std(dim=0, correction=0)
+    return mean - INT4_DEVIATIONS * deviation, 2 * INT4_DEVIATIONS * deviation
+
+
+def levels(torch: Any, unit: Any, low: Any, width: Any) -> Any:
+    """Return the middle of each component's level in its range, as faiss decodes 4 bits."""
     share = ((unit - low) / torch.where(width > 0, width, 1)).clamp(0, 1)
     return low + width * (torch.floor(share * 15) + 0.5) / 15
