@@ -255,7 +255,7 @@ TRIAL_COLUMNS = (
         "bytes_read",
         "float",
         "memory",
-        "bytes of vectors read per query, by the index and later stages; empty if it does not count",
+        "bytes of vectors that a query reads, later stages included; empty if they are not counted",
         since=8,
         better="lower",
     ),
