@@ -48,9 +48,9 @@ BACKENDS = (
     "elasticsearch",
     "opensearch",
     "faiss-panorama",
-    "prefix-scan",
-    "faiss-ivf-panorama",
     "faiss-hnsw-panorama",
+    "faiss-ivf-panorama",
+    "prefix-scan",
     "prefix-hnsw",
 )
 """Backends by the place of their colour; append new ones, so that no colour changes.

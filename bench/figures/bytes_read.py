@@ -74,7 +74,7 @@ def _draw_panel(axis: Axes, part: pd.DataFrame, whole: pd.DataFrame) -> None:
             front["bytes_read"],
             front[quality.column],
             label=", ".join(words),
-            linestyle="--" if kind != PREFIX else precision_line(str(precision)),
+            linestyle="-." if kind != PREFIX else precision_line(str(precision)),
             fillstyle="none" if several else "full",
             **backend_look(str(backend)),
         )
