@@ -75,7 +75,7 @@ class RoundedQueries(Packed):
 
     @property
     def code_size(self) -> int:
-        return self.codes.shape[1]
+        return int(self.codes.shape[1])
 
     def blocks(self, queries: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         rounded = self.rounded(queries).astype(np.float32)
