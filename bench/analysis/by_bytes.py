@@ -15,9 +15,11 @@ import pandas as pd
 
 from bench.analysis.certainty import Certainty
 from bench.analysis.labels import variants
+from bench.analysis.text_table import Table, interval, number
+from bench.encoders._names import in_words
 from bench.quality.intervals import Bootstrap
-from bench.reducers import LEARNED
-from bench.results.rows import exhaustive_rows
+from bench.reducers import LEARNED, PLAIN
+from bench.results.rows import single_stage
 
 BUDGETS = (16, 32, 64, 128, 256, 512, 1024)
 """Bytes per vector."""
@@ -38,7 +40,7 @@ def best_by_bytes(
     """
     columns = ["model", "budget", "trial_id", "variant", "dim", "precision", "bytes"]
     columns += ["quality", "low", "high", "kept"]
-    rows = exhaustive_rows(frame)
+    rows = single_stage(frame[frame["status"] == "ok"])
     known = np.array([certainty.has(trial) for trial in rows["trial_id"]], dtype=bool)
     rows = rows[rows["code_bytes"].notna() & known]
     if rows.empty or not certainty.n_queries:
@@ -69,6 +71,28 @@ def best_by_bytes(
                 }
             )
     return pd.DataFrame(found, columns=columns)
+
+
+def by_bytes(title: str, found: Sequence[tuple[str, pd.DataFrame]]) -> Table:
+    """Return the best stored vectors of some models, a row per model and number of bytes.
+
+    `found` holds encoders with what `best_by_bytes` returns for them.
+    """
+    rows: list[tuple[str, ...]] = []
+    for encoder, table in found:
+        for _, row in table.sort_values(["model", "budget"], kind="stable").iterrows():
+            words = [str(row[name]).replace("_", " ") for name in ("precision", "variant")]
+            cells = (
+                f"≤ {row['budget']:,}",
+                interval(row["quality"], row["low"], row["high"]),
+                number(100 * row["kept"], ".1f"),
+                str(row["dim"]),
+                *(["", word][word != PLAIN] for word in words),
+            )
+            named = ", ".join(filter(None, [in_words(encoder), row["model"]]))
+            rows.append((named, *cells))
+    headings = ("model", "bytes", "quality [95 %]", "keeps %", "d", "stored as", "reducer")
+    return Table(title, headings, rows)
 
 
 def _models(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -52,6 +52,7 @@ BACKENDS = (
     "faiss-ivf-panorama",
     "prefix-scan",
     "prefix-hnsw",
+    "csr",
 )
 """Backends by the place of their colour; append new ones, so that no colour changes.
 
@@ -65,6 +66,7 @@ REDUCERS = (
     "random_projection",
     "variance_order",
     "trailing",
+    "leanvec",
 )
 """Reducers by the place of their colour, as above."""
 PRECISIONS = tuple(precision.name for precision in USUAL)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.analysis.by_bytes import best_by_bytes, by_bytes
 from bench.analysis.certainty import Certainty, certainties
 from bench.analysis.comparisons import Finding
 from bench.analysis.encoders import in_figures
@@ -31,9 +32,18 @@ from bench.analysis.tables import (
     truncation,
     worth_showing,
 )
+from bench.analysis.text_table import Table, interval, number, share
 from bench.reducers import BASELINE, LEARNED, ROTATION
 from bench.results.derived import ALL_COLUMNS
-from bench.results.rows import NDCG, bm25_rows, exact_rows, groups, quality_of, timed, wholes
+from bench.results.rows import (
+    NDCG,
+    bm25_rows,
+    exact_rows,
+    groups,
+    quality_of,
+    timed,
+    wholes,
+)
 from bench.results.store import load_of_last_machine, load_quality
 
 MOST_OF_FRONT = 200
@@ -52,18 +62,6 @@ _SPARE = (
 """What a narrow terminal leaves out of the front, as in `Table.leave_out`."""
 LEAVE_OUT = tuple(ALL_COLUMNS[name].heading for name in _SPARE)
 """The same as headings."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of text: the first column to the left, the others to the right."""
-
-    title: str
-    headings: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-    leave_out: tuple[str, ...] = ()
-    """Headings of what a narrow terminal leaves out, in that order: a column with intervals loses
-    them first, and goes where it is named again."""
 
 
 @dataclass(frozen=True)
@@ -116,12 +114,17 @@ class Section:
         return [*verdict, *(finding.text for finding in self.findings)]
 
     def tables(self, wide: bool = True, most: int | None = None) -> list[Table]:
-        """Return the tables: quality by dimension, other reducers, equal quality, Pareto front.
+        """Return the tables: quality by dimension, other reducers, by bytes, equal quality, front.
 
         `wide` adds intervals and settings to equal quality; `most` is how many rows of the front
         are shown.
         """
         found = [*_dimensions(self.frame)] if len(exact_rows(self.frame)) else []
+        if self.frame.loc[self.frame["code_bytes"].notna(), "precision"].nunique() > 1:
+            best = best_by_bytes(self.frame, self.certainty)
+            found += [
+                by_bytes("Best quality in a number of bytes per vector", [(self.encoder, best)])
+            ]
         equal, pareto = equal_quality(self.frame, self.kept), self.pareto(most)
         if len(equal):
             found.append(_equal_quality(self.frame, self.kept, equal, wide))
@@ -347,22 +350,6 @@ def _front(frame: pd.DataFrame, best: pd.DataFrame, most: int | None) -> Table:
         rows,
         LEAVE_OUT,
     )
-
-
-def number(value: float, form: str = ".3f") -> str:
-    """Return a number as text; a dash if it is unknown."""
-    return "–" if pd.isna(value) else format(value, form)
-
-
-def interval(value: float, low: float, high: float, form: str = ".3f") -> str:
-    """Return a figure with its bounds as text: ``0.316 [0.282, 0.349]``."""
-    return "{} [{}, {}]".format(*(number(x, form) for x in (value, low, high)))
-
-
-def share(value: float, low: float, high: float) -> str:
-    """Return a share with its bounds in per cent, as text: ``97.8 [94.9, 101.0]``."""
-    values = (number(100 * x, ".1f") for x in (value, low, high))
-    return "{} [{}, {}]".format(*values)
 
 
 def _range(row: pd.Series) -> str:

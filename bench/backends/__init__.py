@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -203,6 +203,22 @@ class Backend(ABC):
         with tempfile.TemporaryDirectory() as folder:
             self.save(Path(folder))
             return folder_bytes(Path(folder))
+
+    def stored_bytes(self) -> float | None:
+        """Return the bytes of one stored vector, without what all vectors share.
+
+        None if it is unknown, or if the index adds to each vector, as a graph adds links.
+        """
+        return None
+
+    @classmethod
+    def identity(cls, parameters: Mapping[str, Any]) -> str:
+        """Return what else an index with these build parameters depends on; empty for nothing.
+
+        Such as a digest of weights in a file: results of other weights are not reused. Raises
+        UsageError for a file that is not there, before anything is measured.
+        """
+        return ""
 
     def search_stages(self, queries: np.ndarray, shortlist: int, k: int) -> np.ndarray:
         """As `search`, after rescoring a shortlist at the full dimension; needs `native_stages`.

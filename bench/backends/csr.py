@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -97,6 +99,17 @@ class Csr(Backend):
 
     def size_bytes(self) -> int:
         return int(self.starts.nbytes + self.documents.nbytes + self.values.nbytes)
+
+    def stored_bytes(self) -> float:
+        return float((self.documents.nbytes + self.values.nbytes) / self.n)
+
+    @classmethod
+    def identity(cls, parameters: Mapping[str, Any]) -> str:
+        if not (path := parameters["path"]):
+            return ""
+        read_weights(Path(path))
+        content = (Path(path) / WEIGHTS).read_bytes()
+        return hashlib.blake2b(content, digest_size=8).hexdigest()
 
     def save(self, folder: Path) -> None:
         arrays: dict[str, Any] = {"sizes": np.array([self.n, self.dimension]), **self.weights}

@@ -161,6 +161,9 @@ class FaissFlat(FaissBackend):
         if self.precision == "int8":
             self.step = np.load(folder / "step.npy", allow_pickle=False)
 
+    def stored_bytes(self) -> float:
+        return float(self.code_bytes)
+
     def bytes_read(self, queries: np.ndarray, k: int) -> float:
         return float(self.index.ntotal * self.code_bytes)
 

@@ -123,7 +123,7 @@ class OptimisedScalar(Packed):
         return int(self.codes.shape[1] + ends + product + self.sums.itemsize)
 
     def size_bytes(self) -> int:
-        return super().size_bytes() + self.centre.nbytes
+        return int(super().size_bytes() + self.centre.nbytes)
 
     def blocks(self, queries: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         codes, ends = encoded(queries - self.centre, self.query_bits)

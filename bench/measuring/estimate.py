@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from bench.backends import LIBRARY, get_backend
+from bench.codes.table import BY_NAME
 from bench.measuring import clock, mapped
 from bench.measuring.jobs import IndexProbe, Probed
 from bench.measuring.workload import Workload, first
@@ -32,6 +33,8 @@ _WORDS_SECONDS, _WORD_SECONDS = 2e-4, 1e-8
 """A query by BM25, s, and what each document adds."""
 _READ_SECONDS = 1e-2
 """Reading a candidate with a cross-encoder, s."""
+_CODED_SECONDS = 1.5e-6
+"""Learning a code of few bits and encoding with it, s per component; the mean over the codes."""
 _BM25_SECONDS = 2e-4
 """Splitting and indexing a document, s."""
 _COPY_RATE = 1e9
@@ -192,6 +195,8 @@ class _Costs:
         if reducer.fitted is not None:
             seconds += 4 * self.n * self.full**2 / _FIT_RATE
         seconds += len(group) * self.q * _SCORED_SECONDS
+        coded = {(t.dim, t.precision) for t in group.values() if t.precision in BY_NAME}
+        seconds += self.n * _CODED_SECONDS * sum(dim for dim, _ in coded)
         if self.study.subsets and trial.reducer == self.work.full_key.reducer:
             from bench.measuring.subsets import DOCUMENTS, PAIRS
 

@@ -130,7 +130,7 @@ class Untimed:
         depth = self._job.exact.depth + (own is not None)
         queries = self._reducer.reduce(self._queries, dimension)
         ids = without_own(index.search(queries, depth), own)
-        size, code = index.size_bytes() / len(vectors), float(index.code_bytes)
+        size, code = index.size_bytes() / len(vectors), index.stored_bytes()
         ranks = None if self._embeddings.qrels is None else self._ranked(index, queries, vectors)
         index.close()
         return _Quantised(ids, size, code, ranks)

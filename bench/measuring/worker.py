@@ -171,6 +171,7 @@ def _built(
         "memory_bytes": memory if here else None,
         "peak_memory_bytes": most if here else None,
         "index_bytes": backend.size_bytes(),
+        "code_bytes": backend.stored_bytes(),
         "caution": reducer.caution(index.dim),
     }
     if backend.full_width:

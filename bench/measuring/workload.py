@@ -62,6 +62,7 @@ class Workload:
         self.reducer = cache(self._new_reducer)
         self._key = cache(self._new_key)
         self._versions = cache(versions_of)
+        self._index_key = cache(_index_key)
         self._exact_results = lru_cache(1)(lambda *pair: ExactResults(self.exact_key(*pair)))
 
     def check(self) -> None:
@@ -214,6 +215,8 @@ class Workload:
             "machine": self.machine,
             "reducer_key": "",
         }
+        if index := self._index_key(trial.backend, trial.build_params):
+            key["index"] = index
         if trial.backend != BM25:
             key["reducer_key"] = self._key(trial.reducer, trial.reducer_params)
         if trial.is_exact_pass and trial.reducer == PLAIN:
@@ -296,6 +299,14 @@ def versions_of(backend: str, stages: str = "") -> dict[str, str]:
         return versions("numpy", "bm25s")
     library = [] if backend == EXACT else [get_backend(backend).module]
     return versions("numpy", "faiss", *library, *text_libraries(parameters(stages)))
+
+
+def _index_key(backend: str, params: str) -> str:
+    """Return what an index depends on besides its parameters, as the backend says."""
+    if backend in (EXACT, BM25):
+        return ""
+    cls = get_backend(backend)
+    return cls.identity({**{n: v[0] for n, v in cls.build_grid.items()}, **parameters(params)})
 
 
 def _bits(trial: Trial) -> float | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.analysis.summary import Table
+from bench.analysis.text_table import Table
 from bench.codes.table import precision_order
 from bench.results.rows import UNCOMPRESSED, exhaustive_rows, plain
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from bench.analysis.difference import BUILD, QUALITY, Changed, Changes, Difference, Figure
 from bench.analysis.regression.limits import OTHER_VERSIONS_TOLERANCE
-from bench.analysis.summary import Table, interval, number
+from bench.analysis.text_table import Table, interval, number
 from bench.console import Console
 from bench.report.console import stdout_console
 from bench.report.fitting import fitted, print_table

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table as Drawn
 from rich.text import Text
 
-from bench.analysis.summary import Table
+from bench.analysis.text_table import Table
 from bench.console import Console
 from bench.report.console import put
 

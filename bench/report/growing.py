@@ -10,8 +10,8 @@ from bench.analysis.money import load_prices
 from bench.analysis.recommendation import Recommendation
 from bench.analysis.serving import QUERIES_PER_SECOND, sizing
 from bench.analysis.sizing import bytes_text, digits, growths, seconds_text, sizing_table
-from bench.analysis.summary import Table, number
 from bench.analysis.tables import evenly
+from bench.analysis.text_table import Table, number
 from bench.results.rows import timed
 from bench.study.plan import parameters
 

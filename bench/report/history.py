@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from bench.analysis.change_points import MIN_POINTS
 from bench.analysis.history import DRIFT, Change, Found, Place, Series
-from bench.analysis.summary import Table
+from bench.analysis.text_table import Table
 from bench.commits import short
 from bench.console import Console
 from bench.report.console import stdout_console

@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.recommendation import Recommendation, recommend
-from bench.analysis.summary import Section, Summary, Table, folder_of, summary_of
+from bench.analysis.summary import Section, Summary, folder_of, summary_of
 from bench.analysis.tables import front
+from bench.analysis.text_table import Table
 from bench.projection import project_folder
 from bench.report.advised import Advised, advised
 from bench.report.page.build import Folder, document

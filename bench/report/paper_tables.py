@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.analysis.recommendation import Recommendation
-from bench.analysis.summary import Section, Summary, Table, interval, number
+from bench.analysis.summary import Section, Summary
 from bench.analysis.tables import curves, dimension_table, truncation
+from bench.analysis.text_table import Table, interval, number
 from bench.reducers import LEARNED, ROTATION
 from bench.results.rows import exact_rows, plain, quality_of
 
@@ -100,12 +101,13 @@ def escape(text: str) -> str:
 
 
 def paper_tables(found: Summary) -> dict[str, list[Table]]:
-    """Return the tables of each file: quality by dimension, the recommendation, the Pareto front.
+    """Return the tables of each file: quality by dimension and by bytes, the choice, the front.
 
     A table of each dataset and encoder, which its title names. What no row was measured for is left
     out.
     """
-    files: dict[str, list[Table]] = {"quality_by_dimension": [], "recommended": [], "front": []}
+    names = ("quality_by_dimension", "by_bytes", "recommended", "front")
+    files: dict[str, list[Table]] = {name: [] for name in names}
     chosen = {(each.dataset, each.encoder): each for each in found.recommendations}
     for section in found.sections:
         tables = section.tables()
@@ -115,7 +117,8 @@ def paper_tables(found: Summary) -> dict[str, list[Table]]:
         fronts = [_short(each) for each in tables if each.headings[0] == "configuration"]
         decision = chosen.get((section.dataset, section.encoder))
         decided = [_recommended(section, decision)] if decision and decision.trial_id else []
-        for name, own in zip(files, (dimensions, decided, fronts), strict=True):
+        sizes = [each for each in tables if each.headings[0] == "model"]
+        for name, own in zip(files, (dimensions, sizes, decided, fronts), strict=True):
             files[name] += [replace(each, title=f"{each.title}. {of}") for each in own]
     return {name: tables for name, tables in files.items() if tables}
 

@@ -11,8 +11,9 @@ import pandas as pd
 from rich.markup import escape
 
 from bench.analysis.labels import dims_text
-from bench.analysis.summary import Section, Summary, Table, number
+from bench.analysis.summary import Section, Summary
 from bench.analysis.tables import curves, dimension_table, subset_band, truncation
+from bench.analysis.text_table import Table, number
 from bench.console import Console
 from bench.report.console import stdout_console
 from bench.report.fitting import print_table

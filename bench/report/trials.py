@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.selection import FRONT, LABEL, check_column, named
-from bench.analysis.summary import LEAVE_OUT, Table, interval, share
+from bench.analysis.summary import LEAVE_OUT
+from bench.analysis.text_table import Table, interval, share
 from bench.console import Console
 from bench.report.console import stdout_console
 from bench.report.fitting import print_table

@@ -30,7 +30,7 @@ MEMORY_COLUMNS = (
         "code_bytes",
         "float",
         "memory",
-        "bytes of one stored vector, without what all vectors share (rows of quality alone)",
+        "bytes of one stored vector, without what all vectors share; empty if the index adds to it",
         since=8,
         better="lower",
     ),

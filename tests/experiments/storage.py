@@ -19,11 +19,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from bench.analysis.by_bytes import best_by_bytes
+from bench.analysis.by_bytes import best_by_bytes, by_bytes
 from bench.analysis.certainty import Certainty, holm
-from bench.analysis.summary import Table
+from bench.analysis.text_table import Table
 from bench.quality.intervals import LEVEL, RESAMPLES
-from bench.report.by_bytes import by_bytes_tables
 from bench.report.paper_tables import markdown
 from bench.results.rows import exhaustive_rows, groups
 from bench.results.store import load_of_last_machine, load_quality
@@ -171,9 +170,12 @@ def read(folder: str) -> list[Data]:
 
 def best(sets: list[Data]) -> list[Table]:
     """Return the best stored vectors by bytes, a table per dataset."""
-    return by_bytes_tables(
-        [(each.dataset, each.encoder, best_by_bytes(each.rows, each.certainty)) for each in sets]
-    )
+    found: dict[str, list[tuple[str, pd.DataFrame]]] = {}
+    for each in sets:
+        chosen = best_by_bytes(each.rows, each.certainty)
+        found.setdefault(each.dataset, []).append((each.encoder, chosen))
+    title = "Best nDCG@10 in a number of bytes per vector"
+    return [by_bytes(f"{title}: {_short(name)}", own) for name, own in found.items()]
 
 
 def claims(sets: list[Data]) -> Table:

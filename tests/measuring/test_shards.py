@@ -112,7 +112,7 @@ def test_the_deal_is_the_same_with_another_machine_other_versions_and_another_pl
 ):
     here = [names(planned(study, Shard(number, 3))) for number in (1, 2, 3)]
     own = [ids(planned(study, Shard(number, 3))) for number in (1, 2, 3)]
-    monkeypatch.setattr(workload, "versions_of", lambda backend: {backend: "0"})
+    monkeypatch.setattr(workload, "versions_of", lambda backend, _: {backend: "0"})
     there = [
         planned(study, Shard(number, 3), machine="another", key="k", dataset="vectors:elsewhere")
         for number in (1, 2, 3)

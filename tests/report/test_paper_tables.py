@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from bench.analysis.summary import Table, summarise
+from bench.analysis.summary import summarise
+from bench.analysis.text_table import Table
 from bench.report.paper_tables import escape, latex, markdown, paper_tables, write_tables
 
 TABLE = Table(

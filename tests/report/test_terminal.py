@@ -9,8 +9,9 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from bench.analysis.summary import Table, summary_of
+from bench.analysis.summary import summary_of
 from bench.analysis.tables import dimension_table, evenly, front, truncation, worth_showing
+from bench.analysis.text_table import Table
 from bench.report.console import PIPE, stdout_console
 from bench.report.fitting import fitted
 from bench.report.terminal import ROWS, show, spark

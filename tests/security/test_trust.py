@@ -47,7 +47,7 @@ def test_no_study_can_ask_for_trust(tmp_path):
     for line in (
         "trust_remote_code = true",
         f'{TRUST_VARIABLE} = "x"',
-        'encoder = { name = "st:x" }',
+        'encoder = { name = "st:x", trust_remote_code = true }',
     ):
         study.write_text(f'name = "s"\ndataset = "pydoc"\ndimensions = [8]\n{line}\n')
         with pytest.raises(StudyError):

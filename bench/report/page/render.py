@@ -14,7 +14,7 @@ import vl_convert
 from markupsafe import Markup
 
 from bench.analysis.matryoshka import with_projection
-from bench.analysis.summary import Table
+from bench.analysis.text_table import Table
 from bench.harmless import shown_lines
 from bench.report.advised import Advised
 from bench.report.at_size import at_size

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from bench.analysis.regression import Comparison
 from bench.analysis.regression.findings import CANNOT_TELL, IMPROVED, REGRESSED
-from bench.analysis.summary import Table
+from bench.analysis.text_table import Table
 from bench.report.paper_tables import markdown_rows
 from bench.report.regression import phrases
 from bench.report.regression.tables import answered, by_backend, largest, unchanged

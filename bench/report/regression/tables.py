@@ -13,7 +13,7 @@ from bench.analysis.regression import Comparison, Finding
 from bench.analysis.regression.effects import MOST_PAIRS
 from bench.analysis.regression.findings import CANNOT_TELL, IMPROVED, REGRESSED, SAME, Answer
 from bench.analysis.regression.limits import LIMITS
-from bench.analysis.summary import Table
+from bench.analysis.text_table import Table
 from bench.report.regression import phrases
 from bench.report.words import word
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from bench.analysis.regression import Comparison
 from bench.analysis.regression.findings import CANNOT_TELL, IMPROVED, REGRESSED, SAME
-from bench.analysis.summary import Table
+from bench.analysis.text_table import Table
 from bench.console import Console
 from bench.report.console import put, stdout_console
 from bench.report.differing import say_list
