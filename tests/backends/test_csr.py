@@ -11,7 +11,10 @@ from scipy import sparse
 from bench.backends import UnsupportedDimension
 from bench.backends.csr import Csr, principal_latents, save_weights, sparse_codes
 from bench.cli import commands
+from bench.embeddings import embed
 from bench.errors import DamagedFile, UsageError
+from bench.measuring.workload import Workload
+from bench.study.reader import load_study
 from bench.vectors import normalise
 from tests.training.test_adaptor import D as FULL
 from tests.training.test_adaptor import folder  # noqa: F401
@@ -117,3 +120,31 @@ def test_training_lowers_the_loss_and_writes_what_the_backend_reads(folder, tmp_
 def test_bad_choices_are_one_line(folder, tmp_path, given, message):  # noqa: F811
     asked = ["train", f"vectors:{folder}", "", "--out", str(tmp_path), *given]
     assert message in str(CliRunner().invoke(commands, asked).exception)
+
+
+def test_other_weights_in_the_same_folder_are_another_index(weights, vector_folder, tmp_path):
+    study = tmp_path / "study.toml"
+    full = np.load(vector_folder / "corpus.npy").shape[1]
+    study.write_text(
+        f'name = "s"\ndataset = "vectors:{vector_folder}"\ndimensions = 8\nsubsets = 0\n'
+        f'[[configurations]]\nbackend = "csr"\nbuild = {{ path = "{tmp_path / "weights"}" }}\n'
+    )
+    wide = {
+        "encoder": np.resize(weights["encoder"], (full, 60)),
+        "pre_bias": np.zeros(full, np.float32),
+        "latent_bias": weights["latent_bias"],
+    }
+    with pytest.raises(UsageError, match="weights"):
+        load_work(study)
+    found = []
+    for factor in (1, 2, 1):
+        save_weights(tmp_path / "weights", {**wide, "encoder": factor * wide["encoder"]}, {})
+        found.append(load_work(study))
+    assert found[0] == found[2] != found[1]
+
+
+def load_work(study):
+    """Return the ids of the trials of a study's first dataset over its indexes."""
+    loaded = load_study(study)
+    work = Workload(loaded, embed(loaded.dataset[0]), "here")
+    return [i for group in work.groups for i, t in group.items() if t.backend == "csr"]
