@@ -148,7 +148,7 @@ def worth_showing(best: pd.DataFrame) -> pd.DataFrame:
 def stored(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the quality of exhaustive search, one row per reducer, dimension and precision.
 
-    Columns: variant, kind, dim, precision, bits (per component), bytes (of the components alone),
+    Columns: variant, kind, dim, precision, bits (per component), bytes (of one stored vector),
     quality, low, high (95 % interval; empty where an index's misses are added back), retained.
     It comes from the rows of quality alone. A lower precision without one comes from timed
     single-stage trials, with what the index missed added back; so without judgements only
@@ -172,7 +172,7 @@ def stored(frame: pd.DataFrame) -> pd.DataFrame:
             "dim": both["dim"],
             "precision": both["precision"],
             "bits": both["component_bits"],
-            "bytes": both["dim"] * both["component_bits"] / 8,
+            "bytes": both["code_bytes"].fillna(both["dim"] * both["component_bits"] / 8),
             "quality": both[quality.column] + added,
             "low": both[quality.low].where(measured),
             "high": both[quality.high].where(measured),

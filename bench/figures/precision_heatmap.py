@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
+from bench.analysis.palette import PRECISIONS
 from bench.analysis.tables import stored
 from bench.errors import NothingToShow
 from bench.figures._style import figure_width, lines_high, panels, set_titles, small
@@ -21,7 +22,7 @@ TITLE = "Share of the quality kept at each dimension and precision"
 CAPTION = (
     "Vectors are truncated and search is exhaustive. "
     "Each cell shows the share of the full float32 quality and the bytes per vector. "
-    "Lines join cells of equal bytes. "
+    "Lines join cells of equal bytes, of plain numbers and signs. "
     "A red frame marks the best cell within a budget: none of as many bytes or fewer keeps more."
 )
 _COLOURS = colormaps["viridis"]
@@ -87,7 +88,8 @@ def _draw_map(figure: Figure, axis: Axes, table: pd.DataFrame, upright: bool, be
         kept.index.get_indexer(table["precision"]),
     )
     at = np.column_stack([rows, columns] if upright else [columns, rows])
-    for _, same in table.groupby("bytes"):
+    # Of codes there are too many for lines.
+    for _, same in table[table["precision"].isin(PRECISIONS)].groupby("bytes"):
         line = at[table.index.get_indexer(same.sort_values("dim").index)]
         axis.plot(*line.T, color="0.4", lw=0.7)
     best = set(best_within_bytes(table))
