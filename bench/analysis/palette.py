@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Sequence
 
 from bench.backends.precisions import USUAL
+from bench.codes.table import BY_NAME
 from bench.reducers import PLAIN
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
@@ -70,7 +71,9 @@ REDUCERS = (
 )
 """Reducers by the place of their colour, as above."""
 PRECISIONS = tuple(precision.name for precision in USUAL)
-"""Precisions by the place of their colour, most bits first."""
+"""Plain numbers and signs by the place of their colour, most bits first."""
+STORED = (*PRECISIONS, *BY_NAME)
+"""Every precision by its place: that of the codes follows."""
 _SHADES = ("#0d0887", "#5502a4", "#8e0ca4", "#bc3587", "#de6164", "#f68f44", "#fdc627")
 """matplotlib's map “plasma” without its pale end: no backend or reducer has a colour of it."""
 
@@ -89,8 +92,8 @@ def reducer_colour(variant: str) -> str:
 
 
 def precision_colour(name: str) -> str:
-    """Return the colour of a precision, ``#rrggbb``: dark for many bits."""
-    return _SHADES[place(name, PRECISIONS) % len(_SHADES)]
+    """Return the colour of a precision, ``#rrggbb``; of `PRECISIONS` dark for many bits."""
+    return _SHADES[place(name, STORED) % len(_SHADES)]
 
 
 def place(name: str, declared: Sequence[str]) -> int:

@@ -25,6 +25,8 @@ SYNTHETIC = "synthetic vectors: for speed and scale only"
 FEW_QUERIES = 50
 WORTH_SHOWING = 0.5
 """Share of the quality below which a configuration is not worth a line."""
+MOST_PRECISIONS = 10
+"""Precisions that one chart tells apart."""
 LEVELS = (0.90, 0.95, 0.98, 0.99)
 """Shares of the full dimension's quality at which latencies are compared."""
 
@@ -181,6 +183,22 @@ def stored(frame: pd.DataFrame) -> pd.DataFrame:
     of = table[(table["kind"] == PREFIX) & (table["precision"] == UNCOMPRESSED)].set_index("dim")
     table["retained"] = table["quality"] / of["quality"].get(frame["full_dim"].max(), float("nan"))
     return table.sort_values(["variant", "precision", "dim"]).reset_index(drop=True)
+
+
+def competitive(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `stored` at float32 and the precisions that come nearest to the best.
+
+    At most `MOST_PRECISIONS` are kept. A precision is judged by how far its vectors fall behind the
+    best of as many bytes or fewer, in the mean.
+    """
+    if table["precision"].nunique() <= MOST_PRECISIONS:
+        return table
+    ordered = table.sort_values(["bytes", "quality"], kind="stable")
+    behind = ordered.groupby("bytes")["quality"].transform("max").cummax() - ordered["quality"]
+    mean = behind.groupby(ordered["precision"]).mean()
+    mean[UNCOMPRESSED] = -1.0
+    kept = mean.sort_values(kind="stable").index[:MOST_PRECISIONS]
+    return table[table["precision"].isin(kept)]
 
 
 def savings(frame: pd.DataFrame) -> pd.DataFrame:

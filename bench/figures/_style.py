@@ -25,6 +25,7 @@ from bench.analysis.palette import (
     COLOURS,
     PRECISIONS,
     REDUCERS,
+    STORED,
     backend_colour,
     place,
     precision_colour,
@@ -218,7 +219,9 @@ def precision_points(precision: str) -> Look:
 
 def precision_look(precision: str) -> Look:
     """Return colour and marker of a precision, where the colour is free."""
-    marker = MARKERS[place(precision, PRECISIONS) % len(PRECISIONS)]
+    own = place(precision, STORED)
+    # Those that share a colour are so many places apart that this shifts their markers.
+    marker = MARKERS[(own + 2 * (own // len(PRECISIONS))) % len(MARKERS)]
     return {"color": precision_colour(precision), "marker": marker}
 
 

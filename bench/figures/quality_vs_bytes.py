@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.analysis.tables import stored
+from bench.analysis.tables import competitive, stored
 from bench.encoders._names import in_words
 from bench.errors import NothingToShow
 from bench.figures._style import (
@@ -33,6 +33,8 @@ CAPTION = (
     "A panel “reducers” compares ways to shorten a float32 vector. "
     "A panel “precisions” compares ways to store a vector. "
     "There the vectors are those of truncation and of the best learned map. "
+    "Of many precisions, float32 and those that come nearest to the best of as many bytes are "
+    "shown. "
     "The shaded bands are 95 % intervals, or ranges over seeds."
 )
 _Lines = list[tuple[str, pd.DataFrame, Look]]
@@ -87,7 +89,7 @@ def _reducers(table: pd.DataFrame, encoder: int) -> _Lines:
 
 def _precisions(table: pd.DataFrame, encoder: int) -> _Lines:
     """Return a line per precision of truncation and of the best learned map, most bits first."""
-    table = _compared(table)
+    table = competitive(_compared(table))
     if table["precision"].nunique() < 2:
         return []
     found = []

@@ -8,6 +8,7 @@ import pandas as pd
 from bench.analysis.labels import labels
 from bench.analysis.palette import COLOURS, precision_colour, reducer_colour
 from bench.analysis.tables import (
+    competitive,
     curves,
     dimension_table,
     evenly,
@@ -95,7 +96,7 @@ def quality_by_dimension(source: Source) -> Chart | None:
 
 def quality_by_bytes(source: Source) -> Chart | None:
     """Draw exhaustive search at every precision, for truncation, PCA and adaptors."""
-    table = stored(source.frame).dropna(subset=["bytes", "quality"])
+    table = competitive(stored(source.frame).dropna(subset=["bytes", "quality"]))
     rows = table[table["kind"].isin([PREFIX, LEARNED]) | (table["variant"] == "pca")]
     if rows.empty:
         return None
