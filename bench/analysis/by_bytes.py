@@ -46,7 +46,7 @@ def best_by_bytes(
     if rows.empty or not certainty.n_queries:
         return pd.DataFrame(columns=columns)
     rows = rows.assign(variant=variants(rows))
-    parts = _parts(certainty)
+    parts = parts_of(certainty)
     bootstrap = Bootstrap(certainty.n_queries, groups=certainty.groups)
     found = []
     for model, own in _models(rows):
@@ -55,7 +55,7 @@ def best_by_bytes(
             fits = np.flatnonzero(own["code_bytes"].to_numpy() <= budget)
             if not len(fits):
                 continue
-            by_query = _cross_validated(values[fits], parts)
+            by_query = cross_validated(values[fits], parts)
             quality, low, high = bootstrap.mean(by_query)
             best = own.iloc[fits[int(values[fits].mean(axis=1).argmax())]]
             found.append(
@@ -104,7 +104,7 @@ def _models(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         yield str(variant), own
 
 
-def _parts(certainty: Certainty) -> np.ndarray:
+def parts_of(certainty: Certainty) -> np.ndarray:
     """Return the part of each query, (q,) int64; queries of one group are in one part."""
     names = np.asarray(certainty.query_ids if certainty.groups is None else certainty.groups)
     units, unit = np.unique(names, return_inverse=True)
@@ -112,8 +112,11 @@ def _parts(certainty: Certainty) -> np.ndarray:
     return np.asarray(order[unit] % PARTS)
 
 
-def _cross_validated(values: np.ndarray, parts: np.ndarray) -> np.ndarray:
-    """Return the quality of each query with what the other parts choose, (K, q) → (q,)."""
+def cross_validated(values: np.ndarray, parts: np.ndarray) -> np.ndarray:
+    """Return the quality of each query with what the other parts choose, (K, q) → (q,) float64.
+
+    `parts` (q,) is that of each query (`parts_of`).
+    """
     found = np.empty(values.shape[1])
     for part in np.unique(parts):
         inside = parts == part

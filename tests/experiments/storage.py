@@ -1,14 +1,20 @@
-"""What the papers claim of codes of few bits, tested on relevance at equal bits and dimension.
+"""What the papers claim of codes of few bits, tested on relevance at equal bits and equal bytes.
 
 ``python -m tests.experiments.storage RESULTS [RESULTS …] [--out results/storage.md]``
 
 RESULTS are folders of the shipped study `storage`, of one or more datasets and encoders. First
-comes the best nDCG@10 in each number of bytes per vector, by dataset and model. Then each claim:
-two ways to store a vector, at the same dimensions (those of `DIMENSIONS` that both have), with the
-same reducer. A difference is one of nDCG@10, as a share of that of exact search at the full
-dimension. It is the mean over dimensions and encoders by query, then over the queries of a dataset,
-then over datasets. Its 95 % interval resamples the queries of each dataset, or their groups. Over
-all claims together, the words are Holm-corrected.
+comes the best nDCG@10 in each number of bytes per vector, by dataset and model. Then the choice
+between bits and dimensions: the quality of one family of codes by bits per component, at the
+dimension that fits the bytes. Then each claim, of two ways to store a vector:
+
+- at equal bits: the same dimensions (those of `DIMENSIONS` that both have), the same reducer;
+- at equal bytes: the best of each family in 16 to 256 bytes, over its bits and dimensions. What is
+  the best is chosen on four fifths of the queries and scored on the last.
+
+A difference is one of nDCG@10, as a share of that of exact search at the full dimension. It is the
+mean over these cases and the encoders by query, then over the queries of a dataset, then over
+datasets. Its 95 % interval resamples the queries of each dataset, or their groups. The words are
+Holm-corrected over all claims.
 """
 
 import argparse
@@ -19,15 +25,21 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from bench.analysis.by_bytes import best_by_bytes, by_bytes
+from bench.analysis.by_bytes import best_by_bytes, by_bytes, cross_validated, parts_of
 from bench.analysis.certainty import Certainty, holm
 from bench.analysis.text_table import Table
+from bench.codes.table import BY_NAME
 from bench.quality.intervals import LEVEL, RESAMPLES
+from bench.reducers import PLAIN
 from bench.report.paper_tables import markdown
 from bench.results.rows import exhaustive_rows, groups
 from bench.results.store import load_of_last_machine, load_quality
 
 DIMENSIONS = (32, 64, 128, 256, 384)
+BYTES = (16, 32, 64, 128, 256)
+CROSSED = {"turboquant": ("1", "2", "3", "4", "8"), "pq": ("half", "1", "2", "4")}
+"""Families whose bits are compared with dimensions: those that store nothing per vector besides."""
+HEAD = [*["# How to store a vector", ""], *(__doc__ or "").splitlines()[2:], ""]
 SAME = 0.01
 """Share of the full quality within which a code counts as without loss."""
 
@@ -39,9 +51,11 @@ class Claim:
     text: str
     source: str
     pairs: tuple[tuple[str, str], ...]
-    """Precisions: the one that is said to win, and the other."""
+    """Precisions, the one that is said to win and the other; or families of them."""
     is_lossless: bool = False
     """Whether it is said to equal the other, rather than to win."""
+    at_equal_bytes: bool = False
+    """Whether `pairs` are families, each at its best in a number of bytes."""
 
 
 def bits(one: str, other: str, counts: tuple[int, ...]) -> tuple[tuple[str, str], ...]:
@@ -131,12 +145,25 @@ CLAIMS = (
         "1.6 bits of ternary codes find more than one bit", "arXiv 2506.00528",
         (("ternary", "binary_asymmetric"), ("ternary", "rabitq_1bit")),
     ),
+    Claim("RaBitQ finds more than TurboQuant", "", (("rabitq", "turboquant"),), False, True),
+    Claim("EDEN finds more than TurboQuant", "", (("eden", "turboquant"),), False, True),
+    Claim("PQ finds more than RaBitQ", "", (("pq", "rabitq"),), False, True),
+    Claim("PQ finds more than TurboQuant", "", (("pq", "turboquant"),), False, True),
+    Claim("OPQ finds more than PQ", "", (("opq", "pq"),), False, True),
+    Claim("OSQ finds more than RaBitQ", "", (("osq", "rabitq"),), False, True),
+    Claim(
+        "Percentile levels find more than TurboQuant", "", (("percentile", "turboquant"),),
+        False, True,
+    ),
+    Claim("int8 finds more than float32", "", (("int8", "float32"),), False, True),
+    Claim("int4 finds more than int8", "", (("int4", "int8"),), False, True),
+    Claim("TurboQuant finds more than int4", "", (("turboquant", "int4"),), False, True),
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Data:
-    """The rows of one dataset and encoder, and the quality of their queries."""
+    """The trials of one dataset and encoder, and the quality of their queries."""
 
     dataset: str
     encoder: str
@@ -151,7 +178,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     sets = [each for folder in asked.results for each in read(folder)]
-    text = "\n".join([__doc__.strip(), "", *(markdown(t) for t in [*best(sets), claims(sets)])])
+    tables = [*best(sets), *crossing(sets), claims(sets)]
+    text = "\n".join([*HEAD, *(markdown(table) for table in tables)])
     if asked.out:
         asked.out.parent.mkdir(parents=True, exist_ok=True)
         asked.out.write_text(text, encoding="utf-8")
@@ -161,11 +189,9 @@ def main() -> None:
 
 def read(folder: str) -> list[Data]:
     """Return what a results folder holds, by dataset and encoder."""
-    frame = load_of_last_machine(folder)
+    frame, _ = load_of_last_machine(folder)
     queries = load_quality(folder)
-    return [
-        Data(*key, exhaustive_rows(part), Certainty(part, queries)) for key, part in groups(frame)
-    ]
+    return [Data(*key, part, Certainty(part, queries)) for key, part in groups(frame)]
 
 
 def best(sets: list[Data]) -> list[Table]:
@@ -176,6 +202,34 @@ def best(sets: list[Data]) -> list[Table]:
         found.setdefault(each.dataset, []).append((each.encoder, chosen))
     title = "Best nDCG@10 in a number of bytes per vector"
     return [by_bytes(f"{title}: {_short(name)}", own) for name, own in found.items()]
+
+
+def crossing(sets: list[Data]) -> list[Table]:
+    """Return the quality of `CROSSED` families by bytes and bits, the mean over all sets."""
+    tables = []
+    for family, counts in CROSSED.items():
+        rows = []
+        for budget in BYTES:
+            cells = []
+            for bits_each in counts:
+                name, found = f"{family}_{bits_each}bit", []
+                for each in sets:
+                    own = exhaustive_rows(each.rows)
+                    own = own[(own["reducer"] == PLAIN) & (own["precision"] == name)]
+                    own = own[own["code_bytes"] <= budget]
+                    if len(own):
+                        last = own.loc[own["dim"].idxmax()]
+                        found.append((last["dim"], last["retained_ndcg_at_10"]))
+                dims = sorted({int(dim) for dim, _ in found})
+                whole = len(found) == len(sets)
+                kept = np.mean([value for _, value in found]) if whole else np.nan
+                words = "–".join(map(str, sorted({dims[0], dims[-1]}))) if whole else ""
+                cells.append(f"{100 * kept:.0f} ({words} d)" if whole else "–")
+            rows.append((f"{budget}", *cells))
+        headings = ("bytes", *(f"{'½' if n == 'half' else n} bit" for n in counts))
+        title = f"Bits or dimensions: {family} of truncated vectors, % of the full nDCG@10 kept"
+        tables.append(Table(title, headings, rows))
+    return tables
 
 
 def claims(sets: list[Data]) -> Table:
@@ -192,10 +246,11 @@ def claims(sets: list[Data]) -> Table:
         else:
             word = ("holds" if mean > 0 else "fails") if is_sure else "not shown"
         names = ", ".join(f"{a} − {b}" for a, b in claim.pairs)
+        where = "bytes" if claim.at_equal_bytes else "bits"
         cells = [f"{100 * value:+.1f}" for value in each]
         shown = f"{100 * mean:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
-        rows.append((claim.text, claim.source, names, *cells, shown, word))
-    headings = ("claim", "source", "rows compared", *map(_short, datasets), "all [95 %]", "")
+        rows.append((claim.text, claim.source, where, names, *cells, shown, word))
+    headings = ("claim", "source", "equal", "rows", *map(_short, datasets), "all [95 %]", "")
     title = "Claims: difference of nDCG@10, % of the full quality"
     return Table(title, headings, rows)
 
@@ -206,7 +261,11 @@ def _by_query(sets: list[Data]):
     def of(claim: Claim) -> tuple[np.ndarray, list[str] | None]:
         found = []
         for each in sets:
-            rows = each.rows[each.rows["dim"].isin(DIMENSIONS)]
+            rows = exhaustive_rows(each.rows)
+            if claim.at_equal_bytes:
+                found += _at_equal_bytes(rows, each.certainty, claim.pairs)
+                continue
+            rows = rows[rows["dim"].isin(DIMENSIONS)]
             keys = ["reducer", "reducer_params", "dim"]
             for one, other in claim.pairs:
                 left, right = (
@@ -220,6 +279,22 @@ def _by_query(sets: list[Data]):
         return np.mean(found, axis=0), sets[0].certainty.groups
 
     return of
+
+
+def _at_equal_bytes(
+    rows: pd.DataFrame, certainty: Certainty, pairs: tuple[tuple[str, str], ...]
+) -> list[np.ndarray]:
+    """Return the difference by query of two families, each at its best, per number of bytes."""
+    parts, found = parts_of(certainty), []
+    family = rows["precision"].map(lambda name: BY_NAME[name].family if name in BY_NAME else name)
+    for budget in BYTES:
+        fits = rows["code_bytes"] <= budget
+        for names in pairs:
+            sides = [rows.loc[fits & (family == name), "trial_id"] for name in names]
+            if all(len(side) for side in sides):
+                left, right = (cross_validated(certainty.values(side), parts) for side in sides)
+                found.append((left - right) / certainty.full.mean())
+    return found
 
 
 def _pooled(
