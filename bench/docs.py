@@ -97,6 +97,23 @@ def history_table() -> str:
     return markdown_table(("version", "what it added"), rows)
 
 
+def storage_table(dataset: str, models: Sequence[str]) -> str:
+    """Return the best vector of each size on a dataset, a column per model, as a Markdown table.
+
+    It is read from ``results/storage.md``, which `tests.experiments.storage` writes.
+    """
+    text = STORAGE_FILE.read_text(encoding="utf-8")
+    part = text.partition(f"per vector: {dataset}**")[2].partition("**")[0]
+    cells: dict[str, dict[str, str]] = {}
+    for line in part.splitlines():
+        model, size, quality, _, dim, stored, *_ = [*line.strip("| ").split(" | "), *[""] * 6]
+        if model in models:
+            found = cells.setdefault(size, {})
+            found[model] = f"{quality} · {dim} d, {stored.strip(' |')}"
+    rows = [(size, *(found.get(model, "–") for model in models)) for size, found in cells.items()]
+    return markdown_table(("bytes", *models), rows)
+
+
 def limits_table() -> str:
     """Return the limits of the gate as a Markdown table."""
     decided = {"quality": "exactly, or over builds", "noisy": "over pairs", "fixed": "as measured"}
@@ -158,6 +175,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 RESULTS = Path(__file__).parents[1] / "results"
 GALLERY_FILE = RESULTS / "README.md"
 GATE = RESULTS / "gate"
+STORAGE_FILE = RESULTS / "storage.md"
 _GALLERY_HEAD = """# Figures
 
 `make figures` draws them and writes this page.

@@ -1,9 +1,12 @@
 """Views of the trials."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from bench.analysis.tables import (
+    MOST_PRECISIONS,
+    competitive,
     curves,
     dimension_table,
     equal_quality,
@@ -88,3 +91,31 @@ def test_random_subsets_are_drawn_at_their_ratio_to_truncation(frame):
     band = subset_band(frame)
     assert list(band.index) == [8]
     assert band.loc[8].tolist() == pytest.approx([own * 0.8, own * 0.6, own * 1.2])
+
+
+def test_a_chart_of_many_precisions_keeps_those_nearest_to_the_best_of_as_many_bytes():
+    names = ["float32", *(f"code{i:02}" for i in range(20))]
+    table = pd.DataFrame(
+        {
+            "precision": np.repeat(names, 2),
+            "bytes": np.tile([8.0, 64.0], 21),
+            # float32 is the worst of all, and each further code a little worse than the one before.
+            "quality": [0.0, 0.0, *np.repeat(0.9 - 0.01 * np.arange(20), 2)],
+        }
+    )
+    kept = competitive(table)
+    assert list(dict.fromkeys(kept["precision"])) == names[:MOST_PRECISIONS]
+    few = table[table["precision"].isin(names[:3])]
+    assert competitive(few) is few
+
+
+def test_a_small_good_code_is_not_blamed_for_what_more_bytes_find():
+    names = ["float32", "small", *(f"code{i}" for i in range(15))]
+    table = pd.DataFrame(
+        {
+            "precision": names,
+            "bytes": [1024.0, 4.0, *[64.0] * 15],
+            "quality": [1.0, 0.2, *np.linspace(0.5, 0.9, 15)],
+        }
+    )
+    assert "small" in set(competitive(table)["precision"]), "the best of four bytes"
