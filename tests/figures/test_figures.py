@@ -283,7 +283,7 @@ def test_files_are_the_same_for_the_same_table(frame, measured, tmp_path):
         )
         for name in "ab"
     )
-    assert {path.stem for path in one} == set(figures())
+    assert {path.stem for path in one} == set(figures()) - {"encoders"}, "which takes several"
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(one, two, strict=True))
 
 
