@@ -106,10 +106,11 @@ def storage_table(dataset: str, models: Sequence[str]) -> str:
     part = text.partition(f"per vector: {dataset}**")[2].partition("**")[0]
     cells: dict[str, dict[str, str]] = {}
     for line in part.splitlines():
-        model, size, quality, _, dim, stored, *_ = [*line.strip("| ").split(" | "), *[""] * 6]
-        if model in models:
-            found = cells.setdefault(size, {})
-            found[model] = f"{quality} · {dim} d, {stored.strip(' |')}"
+        model, size, quality, _, dim, stored, reducer = (line.split("|")[1:-1] + [""] * 7)[:7]
+        if model.strip() in models:
+            way = [f"{dim.strip()} d", stored.strip(), reducer.strip()]
+            found = cells.setdefault(size.strip(), {})
+            found[model.strip()] = f"{quality.strip()} · {', '.join(filter(None, way))}"
     rows = [(size, *(found.get(model, "–") for model in models)) for size, found in cells.items()]
     return markdown_table(("bytes", *models), rows)
 
