@@ -47,7 +47,7 @@ def test_commands_end_to_end(measured, tmp_path):
         "trial_id"
     ]
     paths = bench("figures", measured, "--out", tmp_path / "f").stdout.splitlines()
-    tables = {"quality_by_dimension", "recommended", "front"}
+    tables = {"quality_by_dimension", "by_bytes", "recommended", "front"}
     assert {Path(path).stem for path in paths} - tables <= set(figures())
     assert {Path(path).name for path in paths} >= {"front.md", "front.tex"}
     written = {path for path in (tmp_path / "f").rglob("*") if path.is_file()}

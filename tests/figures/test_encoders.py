@@ -94,8 +94,8 @@ def test_no_budget_is_too_small_for_an_encoder_or_without_effect(two):
     found = budgets(two)
     assert found[-1] == 128, "the bytes of 32 components of float32"
     wide = two.copy()
-    wide.loc[wide["encoder"] == TWO, "dim"] *= 8
-    assert (found[0], budgets(wide)[0]) == (2, 4), "32 bits are the least of the wider encoder"
+    wide.loc[wide["encoder"] == TWO, ["dim", "code_bytes"]] *= 8
+    assert (found[0], budgets(wide)[0]) == (2, 8), "a byte is the least of one, eight of the other"
     assert budgets(wide)[-1] == 128
 
 

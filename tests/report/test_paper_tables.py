@@ -59,7 +59,7 @@ def test_a_markdown_table_has_as_many_cells_per_row():
 
 def test_the_tables_hold_the_numbers_measured_with_their_intervals(found, measured):
     files = paper_tables(found)
-    assert list(files) == ["quality_by_dimension", "recommended", "front"]
+    assert list(files) == ["quality_by_dimension", "by_bytes", "recommended", "front"]
     (section,) = found.sections
     dims = files["quality_by_dimension"][0]
     exact = section.frame.query("backend == 'exact' and reducer == 'truncate'").set_index("dim")
