@@ -17,7 +17,7 @@ from bench.analysis.regression.limits import LIMITS, SUITE
 from bench.backends import DATABASE, LIBRARY, SERVER, Backend
 from bench.backends._servers import Server
 from bench.codes import ALL, Coding
-from bench.codes.table import CODINGS, in_brief
+from bench.codes.table import CODINGS, in_brief, numbered
 from bench.report.listing import listing
 from bench.report.page.document import Document
 from bench.results.columns import Column
@@ -62,11 +62,12 @@ def precisions_table() -> str:
         families.setdefault(coding.family, []).append(coding)
     rows = []
     for members in families.values():
-        names = [f"`{coding.name}`" for coding in members]
+        names = numbered([coding.name for coding in members])
         bits = [f"{coding.precision.bits:g}" for coding in members]
         first = members[0]
         shapes = ["yes" if shape in first.shapes else "" for shape in ALL]
-        facts = ", ".join(names), ", ".join(dict.fromkeys(bits)), first.what, first.source
+        named = ", ".join(f"`{name}`" for name in names)
+        facts = named, ", ".join(dict.fromkeys(bits)), first.what, first.source
         rows.append((*facts, *shapes))
     columns = ("name", "bits", "what is stored", "source", "flat", "IVF", "HNSW")
     return markdown_table(columns, rows)

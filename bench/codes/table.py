@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from bench.backends.precisions import USUAL, Precision
@@ -26,8 +27,8 @@ _PRODUCT = {"half": 16, "1": 8, "2": 4, "4": 2}
 CODINGS = (
     *(
         Coding(
-            _of(f"rabitq_{bits}bit", bits), "rabitq", "random rotation, then bits of an unbiased"
-            " estimate, a few factors per vector; the query has 8 bits", _RABITQ, "rabitq",
+            _of(f"rabitq_{bits}bit", bits), "rabitq", "rotated bits of an unbiased estimate, a"
+            " few factors each; 8-bit queries", _RABITQ, "rabitq",
             {"bits": bits, "query_bits": 8}, by_cell=True,
         )
         for bits in _BITS
@@ -160,3 +161,13 @@ def precision_order(name: str) -> tuple[int, int, str]:
     if name in usual:
         return 0, usual.index(name), ""
     return (1, list(BY_NAME).index(name), "") if name in BY_NAME else (2, 0, name)
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """Return names with N for the bits in them, each once: ``rabitq_Nbit``.
+
+    A name that stands alone stays as it is.
+    """
+    short = [re.sub(r"_(\d+|half)bit$", "_Nbit", name) for name in names]
+    pairs = zip(names, short, strict=True)
+    return list(dict.fromkeys(b if short.count(b) > 1 else a for a, b in pairs))

@@ -18,8 +18,8 @@ MEMORY_COLUMNS = (
         "bytes_per_vector",
         "float",
         "memory",
-        "bytes per vector in memory: the serialised index, the vectors that later stages read, and "
-        "BM25's index where results are fused with it",
+        "bytes per vector in memory: the index, vectors that later stages read, BM25's index if "
+        "fused",
         better="lower",
         history=True,
         page=True,

@@ -88,8 +88,8 @@ QUALITY_COLUMNS = (
         "loss_dimension",
         "float",
         "quality",
-        "nDCG@10 lost by the dimension; the three losses add up to the distance from exact search "
-        "at the full dimension; empty for searches that read texts",
+        "nDCG@10 lost by the dimension; the three losses add up to that against the full vectors; "
+        "empty if texts are read",
         page=True,
     ),
     Column("loss_precision", "float", "quality", "nDCG@10 lost by the precision", page=True),

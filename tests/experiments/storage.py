@@ -22,6 +22,7 @@ out.
 """
 
 import argparse
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -182,7 +183,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     sets = [each for folder in asked.results for each in read(folder)]
-    tables = [*best(sets), *crossing(sets), claims(sets)]
+    tables = [*best(sets), *crossing(sets), *claims(sets)]
     text = "\n".join([*HEAD, *(markdown(table) for table in tables)])
     if asked.out:
         asked.out.parent.mkdir(parents=True, exist_ok=True)
@@ -236,8 +237,8 @@ def crossing(sets: list[Data]) -> list[Table]:
     return tables
 
 
-def claims(sets: list[Data]) -> Table:
-    """Return what each claim comes to on all sets together, and on each dataset."""
+def claims(sets: list[Data]) -> list[Table]:
+    """Return the claims, and what each claim comes to on all sets together, and on each dataset."""
     datasets = list(dict.fromkeys(each.dataset for each in sets))
     drawn = {name: _by_query([s for s in sets if s.dataset == name]) for name in datasets}
     found = [_pooled([drawn[name](claim) for name in datasets]) for claim in CLAIMS]
@@ -249,14 +250,17 @@ def claims(sets: list[Data]) -> Table:
             word = "holds" if low > -SAME else "fails" if high < -SAME else "not shown"
         else:
             word = ("holds" if mean > 0 else "fails") if is_sure else "not shown"
-        names = ", ".join(f"{a} − {b}" for a, b in claim.pairs)
+        names = ", ".join(dict.fromkeys(" − ".join(sides) for sides in _sides(claim.pairs)))
         where = "bytes" if claim.at_equal_bytes else "bits"
         cells = [f"{100 * value:+.1f}" for value in each]
         shown = f"{100 * mean:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
-        rows.append((claim.text, claim.source, where, names, *cells, shown, word))
-    headings = ("claim", "source", "equal", "rows", *map(_short, datasets), "all [95 %]", "")
-    title = "Claims: difference of nDCG@10, % of the full quality"
-    return Table(title, headings, rows)
+        rows.append((f"{len(rows) + 1}", where, names, *cells, shown, word))
+    headings = ("claim", "equal", "rows", *map(_short, datasets), "all [95 %]", "")
+    said = [(f"{i}", claim.text, claim.source) for i, claim in enumerate(CLAIMS, 1)]
+    return [
+        Table("Claims", ("", "claim", "source"), said),
+        Table("Claims: difference of nDCG@10, % of the full quality", headings, rows),
+    ]
 
 
 def _by_query(sets: list[Data]):
@@ -314,6 +318,16 @@ def _pooled(
     means = [float(values.mean()) for values, _ in parts]
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(np.mean(means)), float(drawn.std()), float(low), float(high), means
+
+
+def _sides(pairs: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
+    """Return the pairs with N for the bits, where several differ by them alone."""
+    found = []
+    for one, other in pairs:
+        left, right = (re.sub(r"_(\d+|half)bit$", "_Nbit", name) for name in (one, other))
+        alike = sum(a.startswith(left[:-4]) and b.startswith(right[:-4]) for a, b in pairs) > 1
+        found.append((left, right) if alike else (one, other))
+    return found
 
 
 def _short(dataset: str) -> str:
