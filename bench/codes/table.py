@@ -27,8 +27,8 @@ _PRODUCT = {"half": 16, "1": 8, "2": 4, "4": 2}
 CODINGS = (
     *(
         Coding(
-            _of(f"rabitq_{bits}bit", bits), "rabitq", "rotated bits of an unbiased estimate, a"
-            " few factors each; 8-bit queries", _RABITQ, "rabitq",
+            _of(f"rabitq_{bits}bit", bits), "rabitq", "rotated, unbiased bits with a"
+            " few factors; 8-bit queries", _RABITQ, "rabitq",
             {"bits": bits, "query_bits": 8}, by_cell=True,
         )
         for bits in _BITS
