@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,8 @@ _COARSE = 0.5
 """A precision with a lower recall floor is too coarse for two searches to agree closely."""
 _LEAST_BITS = 0.5
 """Least bits per component of an index whose precision does not declare them."""
+_TRIES = 3
+"""Times that memory is seen to grow before it counts as a leak."""
 
 
 class Broken(Exception):
@@ -225,22 +226,28 @@ def input_is_left_alone(cls: type[Backend], precision: Precision) -> str:
 def memory_comes_back(cls: type[Backend], precision: Precision) -> str:
     """Closing an index frees its memory, unless the backend declares otherwise."""
     vectors = _clustered(4 * N, 128)
-    used = []
-    for _ in range(5):
-        backend = _built(cls, vectors, precision)
-        backend.search(vectors[:5], 5)
-        backend.close()
-        del backend
-        gc.collect()
-        used.append(machine.unique_bytes())
-    # A leak grows with every index, so it raises mean and median; a single jump does not.
-    steps, mebibyte = np.diff(used[1:]), 2**20
-    grown = min(float(np.mean(steps)), float(np.median(steps)))
+    mebibyte = 2**20
+    # A leak grows with every index, so it raises mean and median; a single jump does not. What
+    # a library keeps while it warms up may take some indexes: a leak goes on after them.
+    for _ in range(_TRIES):
+        used = [_used_after_one(cls, vectors, precision) for _ in range(5)]
+        steps = np.diff(used[1:])
+        grown = min(float(np.mean(steps)), float(np.median(steps)))
+        if grown < vectors.nbytes:
+            break
     seen = f"{grown / mebibyte:+.1f} MiB per index"
     if not cls.returns_memory:
         raise NotApplicable(f"declared not to free memory ({seen})")
     _require(grown < vectors.nbytes, f"{seen} of {vectors.nbytes / mebibyte:.0f} MiB")
     return seen
+
+
+def _used_after_one(cls: type[Backend], vectors: np.ndarray, precision: Precision) -> int:
+    backend = _built(cls, vectors, precision)
+    backend.search(vectors[:5], 5)
+    backend.close()
+    del backend
+    return machine.unique_bytes()
 
 
 def threads_are_held(cls: type[Backend], precision: Precision) -> str:

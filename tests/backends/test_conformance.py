@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ from click.testing import CliRunner
 
 import bench as bench_package
 from bench.backends import REFERENCE, UnsupportedDimension, backends, cells, get_backend
+from bench.backends.precisions import FLOAT32
 from bench.cli import commands
 from bench.codes.table import BY_NAME
 from bench.errors import UsageError
 from bench.measuring.runner import run
-from bench.testing import RULES, check, check_each
+from bench.testing import RULES, check, check_each, rules
 from tests.conftest import of_backend
 
 SLOW = ("pynndescent", "adanns-ivf-opq", "annoy", "faiss-pq", "faiss-hnsw")
@@ -240,3 +242,11 @@ def test_a_dimension_that_does_not_fit_has_an_error_of_its_own(name, build):
 def test_no_index_is_ever_unpickled():
     for file in Path(bench_package.__file__).parent.rglob("*.py"):
         assert "pickle.load" not in file.read_text(encoding="utf-8"), file
+
+
+@pytest.mark.parametrize("growing", [10, 100])
+def test_memory_that_stops_growing_is_no_leak(monkeypatch, growing):
+    used = iter([10 * 2**20 * min(i, growing) for i in range(100)])
+    monkeypatch.setattr(rules, "_used_after_one", lambda *_: next(used))
+    with nullcontext() if growing == 10 else pytest.raises(rules.Broken, match=r"\+10\.0 MiB"):
+        rules.memory_comes_back(get_backend("faiss-flat"), FLOAT32)
