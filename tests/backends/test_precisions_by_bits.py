@@ -112,10 +112,9 @@ def test_ranks_are_those_of_the_search_s_own_order(name, data):
     own = np.where(np.arange(20) % 2, order[:, 0], -1)
     place = np.argsort(order, axis=1)[rows, documents]
     expected = place + 1 - ((own[rows] >= 0) & (place > 0))
-    for n in (len(corpus),):
-        found = ranks_found(index.search, queries, n, (rows, documents), own)
-        is_own = own[rows] == documents
-        np.testing.assert_array_equal(found[~is_own], expected[~is_own])
+    found = ranks_found(index.search, queries, len(corpus), (rows, documents), own)
+    is_own = own[rows] == documents
+    np.testing.assert_array_equal(found[~is_own], expected[~is_own])
 
 
 # ------------------------------------------------------------------------- formulas of the papers

@@ -4,8 +4,9 @@
 
 RESULTS are folders of the shipped study `storage`, of one or more datasets and encoders. First
 comes the best nDCG@10 in each number of bytes per vector, by dataset and model. Then the choice
-between bits and dimensions: the quality of one family of codes by bits per component, at the
-dimension that fits the bytes. Then each claim, of two ways to store a vector:
+between bits and dimensions: the quality of one family of codes by bits per component, at the most
+dimensions that fit the bytes; the best bits are those within 1 % of the full quality of the best.
+Then each claim, of two ways to store a vector:
 
 - at equal bits: the same dimensions (those of `DIMENSIONS` that both have), the same reducer;
 - at equal bytes: the best of each family in 16 to 256 bytes, over its bits and dimensions. What is
@@ -210,31 +211,44 @@ def best(sets: list[Data]) -> list[Table]:
 
 
 def crossing(sets: list[Data]) -> list[Table]:
-    """Return the quality of `CROSSED` families by bytes and bits, the mean over all sets."""
+    """Return the quality of `CROSSED` families by bytes and bits, the mean over sets.
+
+    The sets are those that have the family's every code at the same dimensions.
+    """
     tables = []
     for family, counts in CROSSED.items():
+        names = [f"{family}_{count}bit" for count in counts]
+        parts = []
+        for each in sets:
+            rows = exhaustive_rows(each.rows)
+            rows = rows[(rows["reducer"] == PLAIN) & rows["precision"].isin(names)]
+            dims = rows.groupby("precision")["dim"].agg(frozenset)
+            if len(dims) == len(names) and dims.nunique() == 1:
+                parts.append(rows)
         rows = []
         for budget in BYTES:
-            cells = []
-            for bits_each in counts:
-                name, found = f"{family}_{bits_each}bit", []
-                for each in sets:
-                    own = exhaustive_rows(each.rows)
-                    own = own[(own["reducer"] == PLAIN) & (own["precision"] == name)]
-                    own = own[own["code_bytes"] <= budget]
-                    if len(own):
-                        last = own.loc[own["dim"].idxmax()]
-                        found.append((last["dim"], last["retained_ndcg_at_10"]))
-                dims = sorted({int(dim) for dim, _ in found})
-                whole = len(found) == len(sets)
-                kept = np.mean([value for _, value in found]) if whole else np.nan
-                words = "–".join(map(str, sorted({dims[0], dims[-1]}))) if whole else ""
-                cells.append(f"{100 * kept:.0f} ({words} d)" if whole else "–")
-            rows.append((f"{budget}", *cells))
-        headings = ("bytes", *(f"{'½' if n == 'half' else n} bit" for n in counts))
+            cells, means = [], {}
+            for name, count in zip(names, counts, strict=True):
+                own = [part[part["precision"] == name] for part in parts]
+                own = [part[part["code_bytes"] <= budget] for part in own]
+                if not all(len(part) for part in own):
+                    cells.append("–")
+                    continue
+                last = pd.DataFrame([part.loc[part["dim"].idxmax()] for part in own])
+                least, most = last["dim"].min(), last["dim"].max()
+                words = f"{least}" if least == most else f"{least}–{most}"
+                means[_bits(count)] = kept = last["retained_ndcg_at_10"].mean()
+                cells.append(f"{100 * kept:.0f} ({words} d)")
+            near = [name for name, kept in means.items() if kept > max(means.values()) - SAME]
+            rows.append((f"{budget}", *cells, " or ".join(near)))
+        headings = ("bytes", *(f"{_bits(count)} bit" for count in counts), "best bits")
         title = f"Bits or dimensions: {family} of truncated vectors, % of the full nDCG@10 kept"
-        tables.append(Table(title, headings, rows))
+        tables.append(Table(f"{title}, {len(parts)} datasets and models", headings, rows))
     return tables
+
+
+def _bits(count: str) -> str:
+    return "½" if count == "half" else count
 
 
 def claims(sets: list[Data]) -> list[Table]:
@@ -252,7 +266,7 @@ def claims(sets: list[Data]) -> list[Table]:
             word = ("holds" if mean > 0 else "fails") if is_sure else "not shown"
         names = ", ".join(dict.fromkeys(" − ".join(sides) for sides in _sides(claim.pairs)))
         where = "bytes" if claim.at_equal_bytes else "bits"
-        cells = [f"{100 * value:+.1f}" for value in each]
+        cells = ["–" if value is None else f"{100 * value:+.1f}" for value in each]
         shown = f"{100 * mean:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
         rows.append((f"{len(rows) + 1}", where, names, *cells, shown, word))
     headings = ("claim", "equal", "rows", *map(_short, datasets), "all [95 %]", "")
@@ -264,9 +278,12 @@ def claims(sets: list[Data]) -> list[Table]:
 
 
 def _by_query(sets: list[Data]):
-    """Return a function of a claim: its difference by query of one dataset, and their groups."""
+    """Return a function of a claim: its difference by query of one dataset, and their groups.
 
-    def of(claim: Claim) -> tuple[np.ndarray, list[str] | None]:
+    The function returns None if the dataset does not have both sides.
+    """
+
+    def of(claim: Claim) -> tuple[np.ndarray, list[str] | None] | None:
         found = []
         for each in sets:
             rows = exhaustive_rows(each.rows)
@@ -284,7 +301,7 @@ def _by_query(sets: list[Data]):
                 if len(both):
                     values = each.certainty.values(left[both]) - each.certainty.values(right[both])
                     found.append(values.mean(axis=0) / each.certainty.full.mean())
-        return np.mean(found, axis=0), sets[0].certainty.groups
+        return (np.mean(found, axis=0), sets[0].certainty.groups) if found else None
 
     return of
 
@@ -306,18 +323,23 @@ def _at_equal_bytes(
 
 
 def _pooled(
-    parts: list[tuple[np.ndarray, list[str] | None]],
-) -> tuple[float, float, float, float, list[float]]:
-    """Return the mean over datasets, its error and bounds, and the mean of each dataset."""
+    parts: list[tuple[np.ndarray, list[str] | None] | None],
+) -> tuple[float, float, float, float, list[float | None]]:
+    """Return the mean over datasets, its error and bounds, and the mean of each dataset.
+
+    A dataset of which nothing is known is None.
+    """
     rng, drawn = np.random.default_rng(0), np.zeros(RESAMPLES)
-    for values, names in parts:
+    known = [part for part in parts if part is not None]
+    for values, names in known:
         _, unit = np.unique(names if names else np.arange(len(values)), return_inverse=True)
         sums, counts = np.bincount(unit, values), np.bincount(unit)
         chosen = rng.integers(0, len(sums), (RESAMPLES, len(sums)))
-        drawn += sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1) / len(parts)
-    means = [float(values.mean()) for values, _ in parts]
+        drawn += sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1) / len(known)
+    each = [None if part is None else float(part[0].mean()) for part in parts]
+    mean = float(np.mean([value for value in each if value is not None]))
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(np.mean(means)), float(drawn.std()), float(low), float(high), means
+    return mean, float(drawn.std()), float(low), float(high), each
 
 
 def _sides(pairs: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
