@@ -156,6 +156,23 @@ def files(folder: Path, kind: str) -> list[Path]:
     return ([gathered] if gathered.exists() else []) + parts
 
 
+def _all_rows(
+    folder: Path,
+    kind: str,
+    columns: list[str] | None,
+    dictionaries: Sequence[str],
+    tries: int = 20,
+) -> list[pa.Table]:
+    """Return the rows of each file, also while a run joins some and removes what it joined."""
+    listed = files(folder, kind)
+    try:
+        return [rows_in(path, kind, columns, dictionaries) for path in listed]
+    except DamagedFile:
+        if not tries or all(path.exists() for path in listed):
+            raise
+    return _all_rows(folder, kind, columns, dictionaries, tries - 1)
+
+
 def gather(
     folder: Path, kind: str, columns: list[str] | None = None, dictionaries: Sequence[str] = ()
 ) -> pa.Table:
@@ -164,7 +181,7 @@ def gather(
     `columns` and `dictionaries` as of `rows_in`. Trials stand in the order of their runs. Raises
     DamagedFile, and UsageError for a table of a newer version.
     """
-    tables = [rows_in(path, kind, columns, dictionaries) for path in files(folder, kind)]
+    tables = _all_rows(folder, kind, columns, dictionaries)
     if not tables:
         empty = _with_dictionaries(SCHEMAS[kind], dictionaries).empty_table()
         return empty if columns is None else empty.select(columns)

@@ -10,6 +10,7 @@ import pytest
 
 import bench.results.store as store_module
 from bench.errors import DamagedFile, UsageError
+from bench.results import tables
 from bench.results.columns import UndeclaredColumn
 from bench.results.derived import ALL_COLUMNS
 from bench.results.schema import (
@@ -59,6 +60,27 @@ def test_parts_and_gathered_tables_read_the_same(tmp_path):
     assert load_queries(tmp_path / "r").equals(before_queries)
     store.add(row("c"))
     assert store.done() == {"a": "ok", "b": "crashed", "c": "ok"}
+
+
+def test_what_a_run_joins_while_it_is_read_is_read_whole(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    store.add(row("a"), asked("q1", "q2"))
+    store.add(row("b"), asked("q1"))
+    before, before_queries = load(tmp_path), load_queries(tmp_path)
+    listed = tables.files
+
+    def overtaken(folder, kind):
+        found = listed(folder, kind)
+        monkeypatch.setattr(tables, "files", listed)
+        store.gather()  # removes what is listed
+        return found
+
+    monkeypatch.setattr(tables, "files", overtaken)
+    assert load_queries(tmp_path).equals(before_queries)
+    assert load(tmp_path).equals(before)
+    monkeypatch.setattr(tables, "files", lambda *_: [tmp_path / "gone.parquet"])
+    with pytest.raises(DamagedFile, match=r"gone\.parquet"):
+        load(tmp_path)
 
 
 def test_a_kill_between_the_two_tables_of_a_gathering_doubles_nothing(tmp_path, monkeypatch):
