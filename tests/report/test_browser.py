@@ -5,12 +5,14 @@ import json
 import math
 import random
 import re
+from itertools import pairwise
 
 import pandas as pd
 import pytest
 
 from bench import recommend
 from bench.analysis.money import load_prices
+from bench.measuring.runner import run
 from bench.report.writing import report_data, write_pages, write_report
 from bench.results.rows import pareto, timed
 from bench.results.store import load, load_queries
@@ -407,6 +409,51 @@ def test_an_index_leads_to_a_page_of_each(visit, chromium, answers, lesser, tmp_
     page.click("main a >> nth=0")
     page.wait_for_function("document.body.dataset.ready")
     page.close()
+
+
+MANY = [
+    f"{family}_{bits}bit"
+    for family in ("rabitq", "turboquant", "eden", "uniform", "percentile")
+    for bits in (2, 3, 4, 8)
+    if (family, bits) != ("percentile", 8)
+]
+
+
+def test_many_codes_without_a_clock_are_legible(visit, collection, tmp_path):
+    (tmp_path / "study.toml").write_text(
+        f"""
+        name = "codes"
+        dataset = "beir:{collection}"
+        encoder = "wordllama"
+        dimensions = [32, 256]
+        queries = 20
+        subsets = 0
+        [[configurations]]
+        backend = "exact"
+        precision = {json.dumps([*MANY, "binary_asymmetric", "opq_halfbit"])}
+        """
+    )
+    run(tmp_path / "study.toml", tmp_path / "out", progress=False)
+    page = visit(write_report(tmp_path / "out"))
+    assert "Nothing was timed" in page.inner_text("#answer")
+    page.wait_for_function("document.body.dataset.drawn")
+    cut = page.evaluate(
+        """[...document.querySelectorAll("#charts svg")].flatMap((svg) => {
+            const edge = svg.getBoundingClientRect().right + 1;
+            return [...svg.querySelectorAll("text")]
+              .filter((text) => text.getBoundingClientRect().right > edge)
+              .map((text) => text.textContent);
+        })"""
+    )
+    assert cut == []
+    rows = page.evaluate(
+        """[...document.querySelectorAll("[data-chart=dimension_by_bits] svg text")]
+            .filter((text) => /^\\d+%$/.test(text.textContent))
+            .map((text) => text.getBoundingClientRect().y)"""
+    )
+    places = sorted({round(y) for y in rows})
+    assert len(places) >= len(MANY)
+    assert min(b - a for a, b in pairwise(places)) >= 15
 
 
 def test_a_phone_shows_all_without_scrolling_sideways(visit, page_file):

@@ -232,6 +232,8 @@ const EMBED = {
       labelColor: "currentColor",
       titleColor: "currentColor",
       orient: "bottom",
+      // One below the other: side by side, two could be wider than the chart.
+      layout: { bottom: { direction: "vertical" } },
       columns: 4,
       labelFontSize: 12,
       labelLimit: 260,

@@ -58,6 +58,10 @@ function showCharts() {
 }
 
 const views = new Map();
+/** Widths in a legend, in pixels: of its narrowest entry, of a letter, of a symbol with its space. */
+const MIN_ENTRY = 100,
+  LETTER = 7,
+  SYMBOL = 30;
 
 /** Draw the charts one after the other, so that the page answers in between. */
 async function drawCharts() {
@@ -74,7 +78,9 @@ async function drawCharts() {
       datasets: { ...plain.datasets, rows: chart.rows },
       autosize: { type: "fit-x", contains: "padding" },
     };
-    const columns = place.clientWidth < 500 ? 2 : 6;
+    const longest = Math.max(0, ...chart.rows.map((row) => String(row.series ?? "").length));
+    const entry = Math.max(MIN_ENTRY, LETTER * longest + SYMBOL);
+    const columns = Math.max(1, Math.floor(place.clientWidth / entry));
     const config = { ...EMBED.config, legend: { ...EMBED.config.legend, columns } };
     const embedded = await vegaEmbed(place, spec, { ...EMBED, config, tooltip: explain });
     views.set(chart.name, embedded.view);

@@ -42,6 +42,11 @@ function settingsText() {
 }
 
 function verdictLines(found) {
+  if (!group().among)
+    return [
+      "Nothing was timed, so there is no configuration to choose.",
+      "A study's [[configurations]] name what is timed.",
+    ];
   const word = state.settings.objective === "latency" ? "faster" : "cheaper";
   const basis =
     `Chosen among ${group().among} configurations. The bounds hold for all of them at once, in 95 % of samples of ${group().units}.` +

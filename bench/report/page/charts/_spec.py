@@ -14,6 +14,7 @@ from bench.report.page.document import Chart
 DATA = "rows"
 """Name of the data set of every specification."""
 HEIGHT = 320
+_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,14 @@ def chart(
     headings: dict[str, str],
     rows: pd.DataFrame,
     *layers: alt.Chart,
+    height: int = HEIGHT,
 ) -> Chart:
-    """Return a chart of `rows`; `headings` names the columns of the table behind it."""
+    """Return a chart of `rows`; `headings` names the columns of the table behind it.
+
+    `height` is in pixels, without the axes.
+    """
     spec = alt.layer(*layers).properties(
-        width="container", height=HEIGHT, description=f"{title}. {caption}"
+        width="container", height=height, description=f"{title}. {caption}"
     )
     records = rows.astype(object).where(rows.notna(), None).to_dict("records")
     return Chart(
@@ -67,6 +72,12 @@ def colours(names: Sequence[str], colour: Callable[[str], str], title: str = "")
     """Return a colour for each value of the column ``series``."""
     scale = alt.Scale(domain=[*names], range=[colour(name) for name in names])
     return alt.Color("series:N", scale=scale, title=title or None)
+
+
+def shapes(names: Sequence[str], title: str) -> alt.Shape:
+    """Return a shape for each value of the column ``series``, where there are more than colours."""
+    scale = alt.Scale(domain=[*names], range=[_SHAPES[i % len(_SHAPES)] for i in range(len(names))])
+    return alt.Shape("series:N", scale=scale, title=title)
 
 
 def tips(columns: Mapping[str, str]) -> list[alt.Tooltip]:

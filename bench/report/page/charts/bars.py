@@ -8,7 +8,7 @@ import pandas as pd
 from bench.analysis.labels import labels
 from bench.analysis.tables import evenly, front, stored, worth_showing
 from bench.reducers import PREFIX
-from bench.report.page.charts._spec import Source, base, chart, colours, tips
+from bench.report.page.charts._spec import HEIGHT, Source, base, chart, colours, tips
 from bench.report.page.document import Chart
 from bench.results.rows import timed
 
@@ -19,6 +19,8 @@ _MOST_BARS = 12
 _PARTS = {"loss_dimension": "dimension", "loss_precision": "precision", "loss_search": "search"}
 _PART_COLOURS = {"dimension": "#332288", "precision": "#cc6677", "search": "#ddcc77"}
 _SHARE = ".1%"
+_ROW_HEIGHT = 18
+"""Pixels that the number in a cell needs."""
 
 
 def dimension_by_bits(source: Source) -> Chart | None:
@@ -55,6 +57,7 @@ def dimension_by_bits(source: Source) -> Chart | None:
             text=alt.Text("retained:Q", format=".0%"),
             color=alt.condition("datum.retained > 0.72", alt.value("black"), alt.value("white")),
         ),
+        height=max(HEIGHT, _ROW_HEIGHT * len(order)),
     )
 
 

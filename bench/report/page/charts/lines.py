@@ -23,6 +23,7 @@ from bench.report.page.charts._spec import (
     chart,
     colours,
     log_x,
+    shapes,
     tips,
 )
 from bench.report.page.document import Chart
@@ -122,10 +123,11 @@ def quality_by_bytes(source: Source) -> Chart | None:
             "retained:Q": "share kept",
         }
     )
+    names = list(dict.fromkeys(rows["series"]))
     drawn = base().encode(
         x=log_x("bytes", "bytes per vector, of the components alone"),
         y=alt.Y("quality:Q", title=f"{quality.label} of exhaustive search"),
-        color=colours(list(dict.fromkeys(rows["series"])), precision_colour, "precision"),
+        color=colours(names, precision_colour, "precision"),
         detail="variant:N",
         tooltip=tip,
     )
@@ -140,7 +142,7 @@ def quality_by_bytes(source: Source) -> Chart | None:
         heads,
         rows[[*heads]],
         drawn.mark_line().encode(strokeDash=dash),
-        drawn.mark_point(filled=True, size=30, opacity=1),
+        drawn.mark_point(filled=True, size=45, opacity=1).encode(shape=shapes(names, "precision")),
     )
 
 
