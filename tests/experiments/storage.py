@@ -51,9 +51,7 @@ CROSSED = {"turboquant": ("1", "2", "3", "4", "8"), "pq": ("half", "1", "2", "4"
 """Families whose bits are compared with dimensions: those that store nothing per vector besides."""
 HEAD = [*["# How to store a vector", ""], *(__doc__ or "").splitlines()[2:], ""]
 PICTURE = "figures/storage/encoders.png"
-READING = (
-    "The bands are 95 % intervals of each best configuration alone: the best of many is flattered."
-)
+READING = "The bands are of each best alone, which its choice among many flatters."
 TIMES = ("encode_ms_p50", "encode_documents_per_second")
 SAME = 0.01
 """Share of the full quality within which a code counts as without loss."""
