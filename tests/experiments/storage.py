@@ -1,6 +1,6 @@
 """What the papers claim of codes of few bits, tested on relevance at equal bits and equal bytes.
 
-``python -m tests.experiments.storage RESULTS [RESULTS …] [--out results/storage.md]``
+``python -m tests.experiments.storage RESULTS … [--timed RESULTS] [--out results/storage.md]``
 
 RESULTS are folders of the shipped study `storage`, of one or more datasets and encoders. First
 comes the best nDCG@10 in each number of bytes per vector, by dataset and model. Then the choice
@@ -26,6 +26,7 @@ are left out.
 """
 
 import argparse
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ from bench.figures.encoders import TITLE, draw
 from bench.quality.intervals import LEVEL, RESAMPLES
 from bench.reducers import PLAIN
 from bench.report.paper_tables import markdown
-from bench.results.rows import exhaustive_rows, groups
+from bench.results.rows import exhaustive_rows, groups, timed
 from bench.results.store import load_of_last_machine, load_quality
 
 DIMENSIONS = (32, 64, 128, 256, 384)
@@ -52,6 +53,7 @@ CROSSED = {"turboquant": ("1", "2", "3", "4", "8"), "pq": ("half", "1", "2", "4"
 HEAD = [*["# How to store a vector", ""], *(__doc__ or "").splitlines()[2:], ""]
 PICTURE = "figures/storage/encoders.png"
 READING = "The bands are of each best alone, which its choice among many flatters."
+SPEED_UP = "speed-up against exact search of the full float32 vectors"
 TIMES = ("encode_ms_p50", "encode_documents_per_second")
 SAME = 0.01
 """Share of the full quality within which a code counts as without loss."""
@@ -188,10 +190,13 @@ def main() -> None:
     """Print both parts as Markdown, or write them."""
     parser = argparse.ArgumentParser()
     parser.add_argument("results", nargs="+")
+    parser.add_argument("--timed", help="results folder of the timed configurations")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     sets = [each for folder in asked.results for each in read(folder)]
     tables = [*best(sets), *crossing(sets), *claims(sets)]
+    if asked.timed:
+        tables += times(read(asked.timed))
     text = "\n".join([*HEAD, *(markdown(table) for table in tables)])
     if asked.out:
         picture = asked.out.parent / PICTURE
@@ -258,6 +263,29 @@ def crossing(sets: list[Data]) -> list[Table]:
         title = f"Bits or dimensions: {family} of truncated vectors, % of the full nDCG@10 kept"
         tables.append(Table(f"{title}, {len(parts)} datasets and models", headings, rows))
     return tables
+
+
+def times(sets: list[Data]) -> list[Table]:
+    """Return what each code costs in time, by backend and dimension, a table per dataset."""
+    tables = []
+    for each in sets:
+        rows = timed(each.rows).sort_values(["backend", "dim", "latency_ms_p50"])
+        cells = [
+            (
+                *(row.backend, f"{row.dim}", row.precision, search_words(row.search_params)),
+                *(f"{row.bytes_per_vector:,.0f}", f"{100 * row.retained_ndcg_at_10:.1f}"),
+                *(f"{row.latency_ms_p50:.3f}", f"{row.speedup_vs_exact:.2f}"),
+            )
+            for row in rows.itertuples()
+        ]
+        headings = ("backend", "d", "stored as", "search", "bytes", "keeps %", "p50 ms", "speed-up")
+        title = f"What the codes cost in time: {_short(each.dataset)}, {each.encoder}"
+        tables.append(Table(f"{title}, one thread, {SPEED_UP}", headings, cells))
+    return tables
+
+
+def search_words(parameters: str) -> str:
+    return ", ".join(f"{name} {value}" for name, value in json.loads(parameters or "{}").items())
 
 
 def _bits(count: str) -> str:
