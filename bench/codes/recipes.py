@@ -50,20 +50,19 @@ def rabitq(
 ) -> faiss.Index:
     """RaBitQ after a random rotation: `bits` per component and an unbiased estimate of scores.
 
-    `query_bits` rounds the query, 0 does not. The distance of unit vectors orders as their inner
-    product does; cells hold residuals. Source: Gao & Long 2024; Gao et al. 2025 (several bits).
+    `query_bits` rounds the query, 0 does not. In a graph, distances of unit vectors order as their
+    inner products do. Cells hold residuals. Source: Gao & Long 2024; Gao et al. 2025 (more bits).
     """
-    d = vectors.shape[1]
+    d, rotation = vectors.shape[1], rotation_of(vectors.shape[1])
     if lists:
-        cells = faiss.IndexFlatL2(d)
-        codes = faiss.IndexIVFRaBitQ(cells, d, lists, faiss.METRIC_L2, True, bits)
-        codes.cp.min_points_per_centroid = 1
+        cells, product = cells_of(rotation.apply(vectors), lists), faiss.METRIC_INNER_PRODUCT
+        codes = faiss.IndexIVFRaBitQ(cells, d, lists, product, True, bits)
     elif M:
         codes = faiss.IndexHNSWRaBitQ(d, M, bits, faiss.METRIC_L2)
     else:
         codes = faiss.IndexRaBitQ(d, faiss.METRIC_INNER_PRODUCT, bits)
     (faiss.downcast_index(codes.storage) if M else codes).qb = query_bits
-    index = faiss.IndexPreTransform(rotation_of(d), codes)
+    index = faiss.IndexPreTransform(rotation, codes)
     index.train(vectors)
     return index
 
@@ -71,15 +70,16 @@ def rabitq(
 def eden(vectors: np.ndarray, bits: int, lists: int = 0) -> faiss.Index:
     """EDEN after a random rotation: levels of the normal distribution, a scale per vector.
 
-    Cells hold residuals, by distance. Source: Vargaftik et al. 2022.
+    Cells hold residuals. Source: Vargaftik et al. 2022.
     """
-    d = vectors.shape[1]
+    d, rotation = vectors.shape[1], rotation_of(vectors.shape[1])
+    product = faiss.METRIC_INNER_PRODUCT
     if lists:
-        codes = faiss.IndexIVFEDEN(faiss.IndexFlatL2(d), d, lists, faiss.METRIC_L2, True, bits)
-        codes.cp.min_points_per_centroid = 1
+        cells = cells_of(rotation.apply(vectors), lists)
+        codes = faiss.IndexIVFEDEN(cells, d, lists, product, True, bits)
     else:
-        codes = faiss.IndexEDEN(d, faiss.METRIC_INNER_PRODUCT, bits)
-    index = faiss.IndexPreTransform(rotation_of(d), codes)
+        codes = faiss.IndexEDEN(d, product, bits)
+    index = faiss.IndexPreTransform(rotation, codes)
     index.train(vectors)
     return index
 

@@ -79,6 +79,31 @@ def test_more_of_an_index_is_searched_until_it_finds_what_all_codes_give(coding,
         assert overlap(graph.search(queries, 10), found) >= (0.6 if coding.turn else 0.9)
 
 
+@pytest.mark.parametrize("name", ["rabitq_8bit", "eden_8bit", "turboquant_8bit", "uniform_8bit"])
+def test_a_fine_code_finds_as_much_in_few_cells_as_no_code(name):
+    # Clusters of unequal tightness: cells by distance from their means would find less.
+    rng = np.random.default_rng(3)
+    centres = rng.standard_normal((30, 40))
+
+    def drawn(n):
+        tight = centres[rng.integers(30, size=n)] * rng.uniform(0, 2, (n, 1))
+        return normalise(tight + 0.7 * rng.standard_normal((n, 40)))
+
+    corpus, queries = drawn(3000), drawn(100)
+    true = nearest(queries @ corpus.T)
+    found = [
+        overlap(
+            built(each, corpus, "faiss-ivf", {"nprobe": 3}, lists_per_sqrt_n=1.0).search(
+                queries, 10
+            ),
+            true,
+        )
+        for each in ("float32", name)
+    ]
+    assert 0.8 < found[0] < 1
+    assert found[1] >= found[0] - 0.03
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["pq_halfbit", "opq_1bit", "opq_2bit"])
 def test_product_codes_are_the_same_in_every_index_but_for_their_training(name, data):
