@@ -111,7 +111,7 @@ def storage_table(dataset: str, models: Sequence[str]) -> str:
         if model.strip() in models:
             way = [f"{dim.strip()} d", stored.strip(), reducer.strip()]
             found = cells.setdefault(size.strip(), {})
-            found[model.strip()] = f"{quality.strip()} · {', '.join(filter(None, way))}"
+            found[model.strip()] = f"{quality.strip()}, {', '.join(filter(None, way))}"
     rows = [(size, *(found.get(model, "–") for model in models)) for size, found in cells.items()]
     return markdown_table(("bytes", *models), rows)
 
