@@ -21,8 +21,7 @@ from bench.study.schema import Configuration
 PLAN = "plan.toml"
 """Its file in the results folder."""
 _SHORTLISTS = (20, 50, 100)
-_PRECISIONS = ("int8", "int4", "turboquant_4bit", "turboquant_2bit", "binary")
-_FEW = ("int8", "binary")
+_PRECISIONS, _FEW = ("int8", "int4", "binary"), ("int8", "binary")
 _BEST_REDUCERS = 2
 """Reducers whose precisions are measured, per dimension."""
 
