@@ -22,7 +22,7 @@ The model `wordllama-trained` is wordllama after `train DATASET wordllama --form
 dataset's own training split (CoSQA's is `dev`). A claim leaves out a dataset whose study lacks a
 code. Bytes are those that faiss stores: RaBitQ has 8 bytes of factors per vector at one bit and 20
 beyond, EDEN 8, OSQ 13, PQ and TurboQuant none. Rotations and codebooks, which all vectors share,
-are left out.
+are left out. `--timed` names results of a quiet machine, for what the codes cost in time.
 """
 
 import argparse
@@ -187,7 +187,7 @@ class Data:
 
 
 def main() -> None:
-    """Print both parts as Markdown, or write them."""
+    """Print the tables as Markdown, or write them with a figure of the encoders."""
     parser = argparse.ArgumentParser()
     parser.add_argument("results", nargs="+")
     parser.add_argument("--timed", help="results folder of the timed configurations")
@@ -201,7 +201,7 @@ def main() -> None:
     if asked.out:
         picture = asked.out.parent / PICTURE
         picture.parent.mkdir(parents=True, exist_ok=True)
-        # Nothing was timed, but for the encoders, beside other work.
+        # The encoders may have been timed beside other work, so only bytes are compared.
         untimed = dict.fromkeys(TIMES, np.nan)
         frame = pd.concat([each.rows for each in sets]).assign(**untimed)
         draw(frame).savefig(picture, dpi=110, metadata={"Software": None})
@@ -323,8 +323,8 @@ def claims(sets: list[Data]) -> list[Table]:
 def _by_query(sets: list[Data], offered: pd.Series):
     """Return a function of a claim: its difference by query of one dataset, and their groups.
 
-    `offered` has the names of each family's codes.
-    The function returns None if the dataset does not have both sides.
+    `offered` has the names of each family's codes. The function returns None if the dataset does
+    not have both sides.
     """
 
     def of(claim: Claim) -> tuple[np.ndarray, list[str] | None] | None:
