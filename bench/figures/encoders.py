@@ -36,6 +36,9 @@ def draw(frame: pd.DataFrame) -> Figure:
     found = compared(frame)
     if not found:
         raise NothingToShow("no judged dataset has several encoders, so none are compared")
+    # An encoder has one look, whatever the order in which the datasets name them.
+    names = pd.concat(found.values())["encoder"].drop_duplicates()
+    looks = {name: _look(position) for position, name in enumerate(names)}
     drawn = []
     for dataset, rows in found.items():
         drawn.append((dataset, rows, -1))
@@ -45,10 +48,10 @@ def draw(frame: pd.DataFrame) -> Figure:
     with panels(len(drawn), columns=most, height=3.6) as (figure, axes):
         for axis, (dataset, rows, which) in zip(axes, drawn, strict=True):
             if which < 0:
-                _draw_bytes(axis, rows)
+                _draw_bytes(axis, rows, looks)
                 text = "at equal bytes"
             else:
-                text = _draw_time(axis, rows, which)
+                text = _draw_time(axis, rows, which, looks)
             axis.set_ylim(bottom=0)
             axis.set_ylabel(f"best {NDCG.label}")
             set_title(axis, f"{fitted(dataset)}\n{text}")
@@ -64,11 +67,11 @@ def _look(position: int) -> Look:
     }
 
 
-def _draw_bytes(axis: Axes, rows: pd.DataFrame) -> None:
+def _draw_bytes(axis: Axes, rows: pd.DataFrame, looks: dict[str, Look]) -> None:
     """Draw a line of steps per encoder."""
     last = max(steps(part)["bytes"].max() for _, part in groups(rows))
-    for position, ((_, encoder), part) in enumerate(groups(rows)):
-        best, look = steps(part), _look(position)
+    for (_, encoder), part in groups(rows):
+        best, look = steps(part), looks[encoder]
         # The last step goes on to the right: more bytes buy nothing more.
         ends = [*best["bytes"], last]
         quality, low, high = ([*best[c], best[c].iloc[-1]] for c in ("quality", "low", "high"))
@@ -81,12 +84,12 @@ def _draw_bytes(axis: Axes, rows: pd.DataFrame) -> None:
     axis.set_xlabel("bytes per vector, at most")
 
 
-def _draw_time(axis: Axes, rows: pd.DataFrame, which: int) -> str:
+def _draw_time(axis: Axes, rows: pd.DataFrame, which: int, looks: dict[str, Look]) -> str:
     """Draw two points per encoder and return what they are; `which` is that of `encoding`."""
     larger = budgets(rows)[-1]
     smaller = max(budgets(rows)[0], larger // _SMALLER)
-    for position, (_, part) in enumerate(groups(rows)):
-        best, look, at = steps(part), _look(position), encoding(part)[which]
+    for (_, encoder), part in groups(rows):
+        best, look, at = steps(part), looks[encoder], encoding(part)[which]
         points = [best_within(best, budget) for budget in (larger, smaller)]
         heights = [float("nan") if point is None else point["quality"] for point in points]
         axis.plot([at, at], heights, color=look["color"], lw=0.8, alpha=0.6)

@@ -52,7 +52,6 @@ BYTES = (16, 32, 64, 128, 256)
 CROSSED = {"turboquant": ("1", "2", "3", "4", "8"), "pq": ("half", "1", "2", "4")}
 """Families whose bits are compared with dimensions: those that store nothing per vector besides."""
 HEAD = [*["# How to store a vector", ""], *(__doc__ or "").splitlines()[2:], ""]
-PICTURE = "figures/storage/encoders.png"
 READING = "The bands are of each best alone, which its choice among many flatters."
 SPEED_UP = "speed-up against exact search of the full float32 vectors"
 TIMES = ("encode_ms_p50", "encode_documents_per_second")
@@ -200,13 +199,15 @@ def main() -> None:
         tables += times(read(asked.timed))
     text = "\n".join([*HEAD, *(markdown(table) for table in tables)])
     if asked.out:
-        picture = asked.out.parent / PICTURE
-        picture.parent.mkdir(parents=True, exist_ok=True)
+        asked.out.parent.mkdir(parents=True, exist_ok=True)
+        picture = asked.out.with_suffix(".png")
         # The encoders may have been timed beside other work, so only bytes are compared.
         untimed = dict.fromkeys(TIMES, np.nan)
         frame = pd.concat([each.rows for each in sets]).assign(**untimed)
         draw(frame).savefig(picture, dpi=110, metadata={"Software": None})
-        link = f"\n![{TITLE}]({PICTURE})\n\nThe best quality at each number of bytes. {READING}\n"
+        link = (
+            f"\n![{TITLE}]({picture.name})\n\nThe best quality at each number of bytes. {READING}\n"
+        )
         asked.out.write_text(text + link, encoding="utf-8")
     else:
         print(text)
