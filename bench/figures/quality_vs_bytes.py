@@ -47,11 +47,12 @@ def draw(frame: pd.DataFrame) -> Figure:
     A panel of a single line is left out. Raises NothingToShow if no panel is left.
     """
     needed(exact_rows(frame), "no row of the exact pass")
+    names = [str(name) for name in frame["encoder"].unique()]
     drawn = [
         (part, text, lines)
         for _, part in frame.groupby("dataset", sort=False)
         for text, choose in _PANELS.items()
-        if len(lines := _lines(part, choose)) > 1
+        if len(lines := _lines(part, choose, names)) > 1
     ]
     if not drawn:
         raise NothingToShow("the table has one reducer and one precision, so nothing to compare")
@@ -67,11 +68,17 @@ def draw(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def _lines(part: pd.DataFrame, choose: Callable[[pd.DataFrame, int], _Lines]) -> _Lines:
-    """Return the lines of one panel, those of each encoder of a dataset."""
+def _lines(
+    part: pd.DataFrame, choose: Callable[[pd.DataFrame, int], _Lines], names: list[str]
+) -> _Lines:
+    """Return the lines of one panel, those of each encoder of a dataset.
+
+    Of several encoders each has the look of its place in `names`, the same in every panel.
+    """
     several = part["encoder"].nunique() > 1
     found = []
-    for position, ((_, encoder), rows) in enumerate(groups(part)):
+    for (_, encoder), rows in groups(part):
+        position = names.index(str(encoder)) if several else 0
         prefix = f"{in_words(encoder)} " if several else ""
         found += [(f"{prefix}{name}", *rest) for name, *rest in choose(stored(rows), position)]
     return found

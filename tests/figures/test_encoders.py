@@ -109,17 +109,16 @@ def test_encoders_are_compared_on_judged_datasets_of_several(frame, two):
     assert "encoders" in draw_all(two)
 
 
-def test_an_encoder_has_one_look_in_every_dataset(two):
+@pytest.mark.parametrize(("name", "which"), [("encoders", 3), ("quality_vs_bytes", 2)])
+def test_an_encoder_has_one_look_in_every_dataset(two, name, which):
     other = two[::-1].assign(dataset="other", trial_id=two["trial_id"] + "o")
-    panels = [
-        axes
-        for axes in figures()["encoders"].draw(pd.concat([two, other])).axes
-        if "bytes" in axes.get_xlabel()
-    ]
-    looks = [
-        {name: handle.get_color() for handle, name in zip(*labelled, strict=True)}
-        for labelled in (axes.get_legend_handles_labels() for axes in panels)
-    ]
-    assert len(looks) == 2
-    assert list(looks[0]) != list(looks[1])
-    assert looks[0] == looks[1]
+    axes = figures()[name].draw(pd.concat([two, other])).axes
+    first, second = (
+        {
+            label: (handle.get_color(), handle.get_linestyle())
+            for handle, label in zip(*axes[at].get_legend_handles_labels(), strict=True)
+        }
+        for at in (0, which)
+    )
+    assert list(first) != list(second)
+    assert first == second
