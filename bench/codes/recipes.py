@@ -70,15 +70,14 @@ def rabitq(
 def eden(vectors: np.ndarray, bits: int, lists: int = 0) -> faiss.Index:
     """EDEN after a random rotation: levels of the normal distribution, a scale per vector.
 
-    Cells hold residuals. Source: Vargaftik et al. 2022.
+    Cells hold residuals, by distance. Source: Vargaftik et al. 2022.
     """
     d, rotation = vectors.shape[1], rotation_of(vectors.shape[1])
-    product = faiss.METRIC_INNER_PRODUCT
     if lists:
         cells = cells_of(rotation.apply(vectors), lists)
-        codes = faiss.IndexIVFEDEN(cells, d, lists, product, True, bits)
+        codes = faiss.IndexIVFEDEN(cells, d, lists, faiss.METRIC_L2, True, bits)
     else:
-        codes = faiss.IndexEDEN(d, product, bits)
+        codes = faiss.IndexEDEN(d, faiss.METRIC_INNER_PRODUCT, bits)
     index = faiss.IndexPreTransform(rotation, codes)
     index.train(vectors)
     return index
